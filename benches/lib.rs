@@ -1,0 +1,1 @@
+//! Criterion benchmarks of OurTorrent; the figures and the commands that made them stand in `README.md`.

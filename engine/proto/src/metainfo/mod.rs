@@ -1,0 +1,72 @@
+//! The torrent file (BEP 3): info dictionary, file layout, path safety, creation.
+
+use bytes::Bytes;
+
+use crate::id::{InfoHash, PieceHash};
+use crate::piece::{Geometry, PieceIndex};
+
+/// A torrent as its file describes it; every rule of BEP 3 has been checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metainfo {
+    pub(crate) info_hash: InfoHash,
+    pub(crate) name: String,
+    pub(crate) geometry: Geometry,
+    pub(crate) hashes: Vec<PieceHash>,
+    pub(crate) files: Vec<FileEntry>,
+    pub(crate) trackers: Vec<Vec<String>>,
+    pub(crate) private: bool,
+    pub(crate) info: Bytes,
+}
+
+/// One file of a torrent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileEntry {
+    /// Safe path components, relative to the download folder; a multi-file torrent's begin with its name.
+    pub path: Vec<String>,
+    /// Bytes.
+    pub len: u64,
+    /// First byte in the torrent's content.
+    pub offset: u64,
+}
+
+impl Metainfo {
+    /// SHA-1 over the original bytes of the info dictionary.
+    pub const fn info_hash(&self) -> InfoHash {
+        self.info_hash
+    }
+
+    /// The sanitised suggested name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Lengths and piece arithmetic.
+    pub const fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// The hash that `piece` must have.
+    pub fn hash_of(&self, piece: PieceIndex) -> PieceHash {
+        self.hashes.get(piece.as_usize()).copied().unwrap_or_default()
+    }
+
+    /// The files in order; their bytes, one after the other, are the content.
+    pub fn files(&self) -> &[FileEntry] {
+        &self.files
+    }
+
+    /// Announce URLs in tiers (BEP 12); one tier of one for a lone `announce`.
+    pub fn trackers(&self) -> &[Vec<String>] {
+        &self.trackers
+    }
+
+    /// BEP 27: peers come from the tracker only.
+    pub const fn private(&self) -> bool {
+        self.private
+    }
+
+    /// The original bytes of the info dictionary (BEP 9 serves them).
+    pub const fn info(&self) -> &Bytes {
+        &self.info
+    }
+}

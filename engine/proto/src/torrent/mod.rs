@@ -1,0 +1,182 @@
+//! The peer engine: one torrent as this process works on it, as a pure machine.
+//!
+//! The driver feeds [`Input`]s and carries out [`Output`]s; see the crate's documentation for the order.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use crate::id::{PeerId, PieceHash};
+use crate::piece::{Block, PieceIndex};
+use crate::wire::Message;
+
+/// A connection, as the driver numbers it; never used twice in one engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerKey(pub u64);
+
+/// Who opened a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// They dialled us.
+    Incoming,
+    /// We dialled them.
+    Outgoing,
+}
+
+/// What the driver tells the machine.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A connection's handshake is done: info hash checked, peer id known.
+    Connected {
+        /// The connection.
+        peer: PeerKey,
+        /// The address at the other end (its port is ephemeral if they dialled).
+        addr: SocketAddr,
+        /// The other side's name.
+        id: PeerId,
+        /// The handshake's eight reserved bytes.
+        reserved: [u8; 8],
+        /// Who dialled.
+        direction: Direction,
+    },
+    /// Dialling or the handshake failed.
+    ConnectFailed {
+        /// The address that was dialled.
+        addr: SocketAddr,
+    },
+    /// A connection ended, whoever closed it.
+    Disconnected {
+        /// The connection.
+        peer: PeerKey,
+    },
+    /// A message arrived.
+    Message {
+        /// The connection.
+        peer: PeerKey,
+        /// What it said.
+        message: Message,
+    },
+    /// Bytes of sent messages left for the socket; returns send credit.
+    Sent {
+        /// The connection.
+        peer: PeerKey,
+        /// Wire bytes.
+        bytes: usize,
+    },
+    /// A [`Output::Write`] was carried out.
+    Written {
+        /// The block.
+        block: Block,
+        /// Did it reach the storage?
+        ok: bool,
+    },
+    /// A [`Output::Hash`] was carried out; nothing if the piece could not be read.
+    Hashed {
+        /// The piece.
+        piece: PieceIndex,
+        /// Its hash as stored.
+        hash: Option<PieceHash>,
+    },
+    /// A [`Output::Read`] was carried out; nothing if the storage failed.
+    BlockRead {
+        /// Who asked for it.
+        peer: PeerKey,
+        /// The block.
+        block: Block,
+        /// Its content.
+        data: Option<Bytes>,
+    },
+    /// Addresses of peers, from a tracker or the user.
+    Candidates(Vec<SocketAddr>),
+    /// Leave: say `stopped`, close everything.
+    Stop,
+}
+
+/// What the machine asks of the driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Dial this address and shake hands.
+    Connect {
+        /// Where.
+        addr: SocketAddr,
+    },
+    /// Close this connection; `Disconnected` must follow.
+    Disconnect {
+        /// The connection.
+        peer: PeerKey,
+        /// Why.
+        reason: DisconnectReason,
+    },
+    /// Send a message.
+    Send {
+        /// The connection.
+        peer: PeerKey,
+        /// What to say.
+        message: Message,
+    },
+    /// Write a received block.
+    Write {
+        /// The block.
+        block: Block,
+        /// Its content, exactly as long.
+        data: Bytes,
+    },
+    /// Hash a whole piece as it stands in the storage.
+    Hash {
+        /// The piece.
+        piece: PieceIndex,
+    },
+    /// Read a block to send it.
+    Read {
+        /// For whom.
+        peer: PeerKey,
+        /// The block.
+        block: Block,
+    },
+    /// Tell the tracker. `None` asks for a regular announce because more peers are wanted.
+    Announce(Option<AnnounceEvent>),
+    /// Something that a user or an oracle wants to know.
+    Event(Event),
+}
+
+/// The three announce events (BEP 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnnounceEvent {
+    /// First announce.
+    Started,
+    /// The last piece came in; never sent if complete at start.
+    Completed,
+    /// Leaving.
+    Stopped,
+}
+
+/// What happened to a torrent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A piece passed its hash check.
+    PieceVerified(PieceIndex),
+    /// A piece failed its hash check and is fetched again.
+    PieceFailed(PieceIndex),
+    /// Every piece is in.
+    Completed,
+    /// The storage refused; downloading pauses.
+    StorageFailed,
+}
+
+/// Why we close a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DisconnectReason {
+    /// The torrent stops.
+    Stopping,
+}
+
+/// Counters for the tracker and the user, in bytes of payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Payload bytes sent to peers.
+    pub uploaded: u64,
+    /// Payload bytes received from peers.
+    pub downloaded: u64,
+    /// Bytes of content not verified yet.
+    pub left: u64,
+}

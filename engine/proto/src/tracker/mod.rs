@@ -1,0 +1,1 @@
+//! The tracker codecs: UDP (BEP 15).

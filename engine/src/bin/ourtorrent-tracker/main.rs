@@ -1,0 +1,3 @@
+//! The tracker on the command line.
+
+fn main() {}

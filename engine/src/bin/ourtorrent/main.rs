@@ -1,0 +1,3 @@
+//! The peer on the command line.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! `OurTorrent`'s test bench.
