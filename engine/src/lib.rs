@@ -5,5 +5,6 @@
 //! and the code between is the same.
 
 pub mod clock;
+pub mod environment;
 pub mod storage;
 pub mod transport;

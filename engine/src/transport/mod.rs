@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub mod conformance;
 pub mod os;
 
 /// A network stack, as one host sees it. Cheap to clone.
