@@ -1,6 +1,21 @@
 //! The torrent file (BEP 3): info dictionary, file layout, path safety, creation.
+//!
+//! A [`Metainfo`] comes only from [`Metainfo::parse`] (or [`Metainfo::from_info`], for an info dictionary
+//! that peers sent), so holding one proves that its paths are safe and its lengths fit together.
+
+pub mod create;
+mod error;
+mod layout;
+mod parse;
+mod path;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
+
+pub use error::{MetainfoError, UnsafePath};
+pub use layout::Span;
+pub use parse::{MAX_METADATA_LEN, MAX_TORRENT_LEN};
 
 use crate::id::{InfoHash, PieceHash};
 use crate::piece::{Geometry, PieceIndex};
@@ -16,6 +31,7 @@ pub struct Metainfo {
     pub(crate) trackers: Vec<Vec<String>>,
     pub(crate) private: bool,
     pub(crate) info: Bytes,
+    pub(crate) notes: Notes,
 }
 
 /// One file of a torrent.
@@ -27,6 +43,17 @@ pub struct FileEntry {
     pub len: u64,
     /// First byte in the torrent's content.
     pub offset: u64,
+}
+
+/// What a torrent file says for people to read; nothing depends on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// Free text.
+    pub comment: Option<String>,
+    /// The program that made the file.
+    pub created_by: Option<String>,
+    /// When, in seconds since the Unix epoch.
+    pub creation_date: Option<i64>,
 }
 
 impl Metainfo {
@@ -55,7 +82,7 @@ impl Metainfo {
         &self.files
     }
 
-    /// Announce URLs in tiers (BEP 12); one tier of one for a lone `announce`.
+    /// Announce URLs in tiers (BEP 12), not shuffled yet; one tier of one for a lone `announce`.
     pub fn trackers(&self) -> &[Vec<String>] {
         &self.trackers
     }
@@ -68,5 +95,10 @@ impl Metainfo {
     /// The original bytes of the info dictionary (BEP 9 serves them).
     pub const fn info(&self) -> &Bytes {
         &self.info
+    }
+
+    /// Comment, creator and date.
+    pub const fn notes(&self) -> &Notes {
+        &self.notes
     }
 }
