@@ -1,1 +1,202 @@
 //! The tracker client: announces over BEP 15 with retries, as a pure machine.
+//!
+//! One [`Announcer`] speaks for one torrent to the trackers of its tiers (BEP 12), one tracker at a time.
+//! The driver owns the socket and the resolver; it passes [`Input`]s in, each with the present
+//! [`Progress`](crate::torrent::Progress), drains [`Announcer::poll_output`] after every call and calls
+//! [`Announcer::handle_timeout`] when [`Announcer::poll_timeout`] says so.
+//!
+//! ```text
+//!          started            address known        id known          answered
+//!   Idle ───────────▶ Resolving ─────────▶ Connecting ─────▶ Announcing ─────▶ Waiting(interval)
+//!                        │ no address          │ no answer      │ no answer        │ interval over,
+//!                        └──────────┬──────────┴────────────────┘                  │ event, more peers
+//!                                   ▼                                              ▼
+//!                 the next tracker, or Waiting(retry) after the last     back to the first tracker
+//! ```
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::id::{InfoHash, PeerId};
+use crate::torrent::AnnounceEvent;
+use crate::tracker::UrlError;
+
+mod machine;
+mod tiers;
+
+#[cfg(test)]
+mod tests;
+
+pub use machine::Announcer;
+
+/// Trackers of one torrent that are used; a torrent file is hostile and may list thousands.
+pub const MAX_TRACKERS: usize = 64;
+
+/// Addresses of one tracker that are tried.
+pub const MAX_ADDRS: usize = 4;
+
+/// Peers of one reply that are passed on; BEP 15 says that 200 is what fits a datagram anyway.
+pub const MAX_PEERS: usize = 200;
+
+/// How long a client may use a connection id (BEP 15).
+pub const CONNECTION_LIFE: Duration = Duration::from_secs(60);
+
+/// The first wait for an answer; each round of retries doubles it (BEP 15: 15·2ⁿ seconds).
+pub const FIRST_WAIT: Duration = Duration::from_secs(15);
+
+/// The largest n of 15·2ⁿ (BEP 15).
+pub const MAX_RETRY: u32 = 8;
+
+/// How long `stopped` may take; users wait for it.
+pub const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// `stopped` is sent again after this long, for there is no time for 15 seconds.
+pub const STOP_RETRY: Duration = Duration::from_secs(2);
+
+/// The longest interval that a tracker is believed: a day.
+pub const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What an [`Announcer`] needs to know for good.
+#[derive(Clone, Debug)]
+pub struct AnnounceConfig {
+    /// The swarm.
+    pub info_hash: InfoHash,
+    /// Our name on the wire.
+    pub peer_id: PeerId,
+    /// Where we listen.
+    pub port: u16,
+    /// URLs in tiers (BEP 12).
+    pub tiers: Vec<Vec<String>>,
+    /// Peers to ask for.
+    pub num_want: u32,
+    /// The shortest interval that a tracker may order.
+    pub min_interval: Duration,
+    /// The shortest time between two announces without an event, however many peers are wanted.
+    pub min_gap: Duration,
+}
+
+impl AnnounceConfig {
+    /// The production settings.
+    pub fn new(info_hash: InfoHash, peer_id: PeerId, port: u16, tiers: Vec<Vec<String>>) -> Self {
+        Self {
+            info_hash,
+            peer_id,
+            port,
+            tiers,
+            num_want: 50,
+            min_interval: Duration::from_secs(10),
+            min_gap: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What the driver tells the machine.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The torrent has news, or nothing but the wish for more peers. The first is `Started`, the last
+    /// `Stopped`; a second `Completed` and one of a torrent that was complete at the start are ignored.
+    Announce(Option<AnnounceEvent>),
+    /// An [`Output::Resolve`] was carried out. `addrs` holds only families that the driver can send to and
+    /// is empty if there is none.
+    Resolved {
+        /// As asked for.
+        host: String,
+        /// As asked for.
+        port: u16,
+        /// In the order of preference.
+        addrs: Vec<SocketAddr>,
+    },
+    /// A datagram arrived; strangers' are ignored.
+    Datagram {
+        /// Its source.
+        from: SocketAddr,
+        /// Its content.
+        payload: Bytes,
+    },
+}
+
+/// What the machine asks of the driver, or tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Look up a name.
+    Resolve {
+        /// A name or an address literal.
+        host: String,
+        /// The port that belongs to it.
+        port: u16,
+    },
+    /// Send a datagram.
+    SendTo {
+        /// Where.
+        addr: SocketAddr,
+        /// What.
+        payload: Bytes,
+    },
+    /// Peers of the swarm: at most [`MAX_PEERS`], dialable in form, perhaps ourselves among them.
+    Peers(Vec<SocketAddr>),
+    /// A tracker answered an announce.
+    Announced {
+        /// Which tracker.
+        url: String,
+        /// Peers that have everything.
+        seeders: u32,
+        /// Peers that still download.
+        leechers: u32,
+        /// Until the next regular announce.
+        interval: Duration,
+    },
+    /// A tracker cannot be used at present. Said once until it answers or fails in another way; it is
+    /// tried again all the same, unless its URL is wrong.
+    Failed {
+        /// Which tracker.
+        url: String,
+        /// Why.
+        error: AnnounceError,
+    },
+    /// The machine has stopped: `stopped` was answered, or need not be, or took too long.
+    Done,
+}
+
+/// Why a tracker cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AnnounceError {
+    /// The URL is none of ours.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// The name has no address that we can reach.
+    #[error("no address is known for {host}")]
+    Unresolved {
+        /// The name.
+        host: String,
+    },
+    /// Nothing came back.
+    #[error("the tracker does not answer")]
+    NoAnswer,
+    /// The tracker said no.
+    #[error("the tracker refuses: {0}")]
+    Refused(String),
+}
+
+/// What the machine waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// An answer, of the resolver or the tracker.
+    Answer,
+    /// The next regular announce.
+    Interval,
+    /// The next try after every tracker failed.
+    Retry,
+    /// The end of patience with `stopped`.
+    Stop,
+}
+
+/// Addresses that can be dialled: no port 0, no multicast; v4-mapped ones as IPv4 (BEP 7).
+fn dialable(peers: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let canonical = |addr: SocketAddr| SocketAddr::new(addr.ip().to_canonical(), addr.port());
+    let usable =
+        |addr: &SocketAddr| addr.port() != 0 && !addr.ip().is_unspecified() && !addr.ip().is_multicast();
+    peers.into_iter().map(canonical).filter(usable).take(MAX_PEERS).collect()
+}
