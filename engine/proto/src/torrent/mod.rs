@@ -1,6 +1,47 @@
 //! The peer engine: one torrent as this process works on it, as a pure machine.
 //!
 //! The driver feeds [`Input`]s and carries out [`Output`]s; see the crate's documentation for the order.
+//!
+//! | file | decides |
+//! |---|---|
+//! | `machine` | what a `Torrent` is; where each input goes |
+//! | `peers` | who may stay connected; `messages` what their messages do |
+//! | `candidates` | whom to dial, and when |
+//! | `interest` | which peers have something for us, exactly |
+//! | `picker` | which piece to start; `partials` which block of a started one |
+//! | `pipeline` | how many requests to keep at a peer, when to give up, endgame |
+//! | `verify` | writing, hashing, blame, storage failures |
+//! | `upload` | which request to serve, and how far ahead of the socket |
+//! | `choker` | whom to serve |
+//! | `timers` | when to wake up, and why |
+
+mod candidates;
+mod choker;
+mod disconnect;
+mod interest;
+#[cfg(test)]
+mod invariants;
+mod limits;
+mod machine;
+mod messages;
+mod meter;
+mod partials;
+mod peers;
+mod picker;
+mod pipeline;
+mod stats;
+mod timers;
+mod upload;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use disconnect::DisconnectReason;
+pub use limits::TorrentConfig;
+pub use machine::Torrent;
+pub use stats::{PeerStats, Stats};
+pub use timers::Timer;
 
 use std::net::SocketAddr;
 
@@ -161,13 +202,6 @@ pub enum Event {
     Completed,
     /// The storage refused; downloading pauses.
     StorageFailed,
-}
-
-/// Why we close a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum DisconnectReason {
-    /// The torrent stops.
-    Stopping,
 }
 
 /// Counters for the tracker and the user, in bytes of payload.

@@ -1,0 +1,174 @@
+//! The address book: whom to dial, when to try again, whom to refuse.
+//!
+//! Only addresses that somebody listens at are in it: an incoming connection's port is ephemeral and says
+//! nothing about where that peer can be dialled.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+
+use super::limits::{
+    DIAL_BACKOFF, MAX_BAD_PIECES, MAX_BANNED, MAX_CANDIDATES, MAX_DIAL_FAILURES, RECONNECT_AFTER,
+};
+use crate::seed::Random;
+use crate::time::Instant;
+
+/// Where an address stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Ready,
+    Waiting(Instant),
+    Dialling,
+    Connected,
+    /// Ourselves, or as complete as we are.
+    Never,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    state: State,
+    failures: u32,
+}
+
+/// Every address we know.
+#[derive(Debug, Default)]
+pub(super) struct Candidates {
+    book: BTreeMap<SocketAddr, Candidate>,
+    /// Addresses to dial; one is drawn at random.
+    ready: Vec<SocketAddr>,
+    waiting: BTreeSet<(Instant, SocketAddr)>,
+    dialling: usize,
+    /// Bad pieces for each address that was a lone giver; oldest first in `blamed`.
+    bad_pieces: BTreeMap<IpAddr, u32>,
+    blamed: VecDeque<IpAddr>,
+}
+
+impl Candidates {
+    /// Dials under way.
+    pub(super) fn dialling(&self) -> usize {
+        self.dialling
+    }
+
+    /// When the next address may be dialled again.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.waiting.first().map(|&(at, _)| at)
+    }
+
+    /// Nobody can be dialled now.
+    pub(super) fn is_exhausted(&self, now: Instant) -> bool {
+        self.ready.is_empty() && self.due().is_none_or(|due| due > now)
+    }
+
+    /// Takes an address into the book, unless it is full, known, refused or no address.
+    pub(super) fn offer(&mut self, addr: SocketAddr) {
+        let unusable = addr.port() == 0 || addr.ip().is_unspecified() || self.is_banned(addr.ip());
+        if unusable || self.book.contains_key(&addr) || !self.make_room() {
+            return;
+        }
+        self.book.insert(addr, Candidate { state: State::Ready, failures: 0 });
+        self.ready.push(addr);
+    }
+
+    /// A full book forgets the address with the longest wait; a fresh one is worth more.
+    fn make_room(&mut self) -> bool {
+        if self.book.len() < MAX_CANDIDATES {
+            return true;
+        }
+        let last = self.waiting.pop_last();
+        last.is_some_and(|(_, addr)| self.book.remove(&addr).is_some())
+    }
+
+    /// The next address to dial.
+    pub(super) fn next(&mut self, now: Instant, random: &mut Random) -> Option<SocketAddr> {
+        while let Some(&(at, addr)) = self.waiting.first()
+            && at <= now
+        {
+            self.waiting.pop_first();
+            self.ready.push(addr);
+            self.enter(addr, State::Ready);
+        }
+        if self.ready.is_empty() {
+            return None;
+        }
+        let addr = self.ready.swap_remove(random.index(self.ready.len()));
+        self.enter(addr, State::Dialling);
+        self.dialling += 1;
+        Some(addr)
+    }
+
+    /// A dial led to a connection.
+    pub(super) fn connected(&mut self, addr: SocketAddr) {
+        self.dial_over(addr);
+        self.enter(addr, State::Connected);
+        if let Some(candidate) = self.book.get_mut(&addr) {
+            candidate.failures = 0;
+        }
+    }
+
+    /// A dial failed.
+    pub(super) fn failed(&mut self, now: Instant, addr: SocketAddr) {
+        if !self.dial_over(addr) {
+            return;
+        }
+        let Some(candidate) = self.book.get_mut(&addr) else { return };
+        candidate.failures += 1;
+        if candidate.failures >= MAX_DIAL_FAILURES {
+            self.book.remove(&addr);
+            return;
+        }
+        let wait = DIAL_BACKOFF * (1 << (candidate.failures - 1));
+        self.wait_until(addr, now + wait);
+    }
+
+    /// A connection to this address ended.
+    pub(super) fn ended(&mut self, now: Instant, addr: SocketAddr) {
+        if self.book.get(&addr).is_some_and(|candidate| candidate.state == State::Connected) {
+            self.wait_until(addr, now + RECONNECT_AFTER);
+        }
+    }
+
+    /// This address is not worth a dial again.
+    pub(super) fn never(&mut self, addr: SocketAddr) {
+        if let Some(Candidate { state: State::Waiting(at), .. }) = self.book.get(&addr) {
+            self.waiting.remove(&(*at, addr));
+        }
+        self.enter(addr, State::Never);
+    }
+
+    /// Counts a bad piece that came from this address alone; returns how many there were.
+    pub(super) fn blame(&mut self, addr: IpAddr) -> u32 {
+        let count = self.bad_pieces.entry(addr).or_insert(0);
+        *count += 1;
+        let count = *count;
+        if count == 1 {
+            self.blamed.push_back(addr);
+        }
+        if self.blamed.len() > MAX_BANNED
+            && let Some(oldest) = self.blamed.pop_front()
+        {
+            self.bad_pieces.remove(&oldest);
+        }
+        count
+    }
+
+    /// Is this address refused?
+    pub(super) fn is_banned(&self, addr: IpAddr) -> bool {
+        self.bad_pieces.get(&addr).is_some_and(|&count| count >= MAX_BAD_PIECES)
+    }
+
+    fn dial_over(&mut self, addr: SocketAddr) -> bool {
+        let dialled = self.book.get(&addr).is_some_and(|candidate| candidate.state == State::Dialling);
+        self.dialling -= usize::from(dialled);
+        dialled
+    }
+
+    fn wait_until(&mut self, addr: SocketAddr, at: Instant) {
+        self.waiting.insert((at, addr));
+        self.enter(addr, State::Waiting(at));
+    }
+
+    fn enter(&mut self, addr: SocketAddr, state: State) {
+        if let Some(candidate) = self.book.get_mut(&addr) {
+            candidate.state = state;
+        }
+    }
+}

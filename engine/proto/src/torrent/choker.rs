@@ -1,0 +1,146 @@
+//! Whom to serve (BEP 3): regular slots by rate, an optimistic one that moves on, no fibrillation.
+//!
+//! A round every ten seconds may choke; between rounds, slots that fall free are given away at once, so that an
+//! uplink never waits for a round.
+
+use std::cmp::Reverse;
+
+use super::limits::{CHOKE_ROUND, NEW_PEER, NEW_PEER_WEIGHT, OPTIMISTIC_ROUNDS};
+use super::peers::Peer;
+use crate::time::Instant;
+use crate::torrent::PeerKey;
+use crate::torrent::machine::Torrent;
+use crate::wire::Message;
+
+/// The state between rounds.
+#[derive(Debug)]
+pub(super) struct Choker {
+    pub(super) next_round: Instant,
+    rounds: u32,
+    optimistic: Vec<PeerKey>,
+}
+
+impl Choker {
+    /// The first round is due at once.
+    pub(super) fn new(now: Instant) -> Self {
+        Self { next_round: now, rounds: 0, optimistic: Vec::new() }
+    }
+
+    /// A peer left.
+    pub(super) fn forget(&mut self, key: PeerKey) {
+        self.optimistic.retain(|&other| other != key);
+    }
+}
+
+impl Torrent {
+    /// Decides anew who is served.
+    pub(super) fn choke_round(&mut self, now: Instant) {
+        self.choker.next_round = now + CHOKE_ROUND;
+        let move_on = self.choker.rounds.is_multiple_of(OPTIMISTIC_ROUNDS);
+        self.choker.rounds = self.choker.rounds.wrapping_add(1);
+
+        let ranked = self.ranked(now);
+        let interested = |key: &PeerKey| self.peers.get(key).is_some_and(|peer| peer.them.interested);
+        let mut taken = 0;
+        let mut chosen: Vec<PeerKey> = Vec::new();
+        for key in ranked.iter().copied() {
+            if taken == self.config.upload_slots {
+                break;
+            }
+            // Better-rated peers without interest are unchoked as well and take no slot (BEP 3).
+            taken += usize::from(interested(&key));
+            chosen.push(key);
+        }
+        self.choose_optimistic(now, move_on, &chosen);
+        chosen.extend(self.choker.optimistic.iter().copied());
+        self.apply(now, &chosen);
+    }
+
+    /// Gives free slots away between rounds.
+    pub(super) fn use_free_slots(&mut self, now: Instant) {
+        let slots = self.config.upload_slots + self.config.optimistic_slots;
+        let taken = self.peers.values().filter(|peer| peer.them.interested && !peer.us.choking).count();
+        if taken >= slots {
+            return;
+        }
+        let ranked = self.ranked(now);
+        let waits = |peer: &Peer| peer.them.interested && peer.us.choking;
+        let waiting = ranked.into_iter().filter(|key| self.peers.get(key).is_some_and(waits));
+        let next: Vec<_> = waiting.take(slots - taken).collect();
+        for key in next {
+            self.set_choking(now, key, false);
+        }
+    }
+
+    /// Peers that may have a regular slot, best first; ties in random order.
+    fn ranked(&mut self, now: Instant) -> Vec<PeerKey> {
+        let seeding = self.have.is_full();
+        let worth =
+            |peer: &Peer| if seeding { peer.uplink.meter.rate(now) } else { peer.pipeline.ranking.rate(now) };
+        let eligible = |peer: &Peer| {
+            !peer.pipeline.snubbed && (peer.them.interested || worth(peer) > 0) && !peer.has.is_full()
+        };
+        let mut ranked: Vec<_> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| eligible(peer))
+            .map(|(&key, peer)| (worth(peer), key))
+            .collect();
+        self.random.shuffle(&mut ranked);
+        ranked.sort_by_key(|&(worth, _)| Reverse(worth));
+        ranked.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// Keeps the optimistic unchoke for its three rounds, unless it earned a regular slot or lost interest.
+    fn choose_optimistic(&mut self, now: Instant, move_on: bool, regular: &[PeerKey]) {
+        let candidate = |key: &PeerKey, peer: &Peer| peer.them.interested && !regular.contains(key);
+        if move_on {
+            self.choker.optimistic.clear();
+        }
+        let peers = &self.peers;
+        self.choker.optimistic.retain(|key| peers.get(key).is_some_and(|peer| candidate(key, peer)));
+        while self.choker.optimistic.len() < self.config.optimistic_slots {
+            let pool: Vec<_> = peers
+                .iter()
+                .filter(|(key, peer)| candidate(key, peer) && !self.choker.optimistic.contains(key))
+                .map(|(&key, peer)| {
+                    (key, if now.since(peer.connected) < NEW_PEER { NEW_PEER_WEIGHT } else { 1 })
+                })
+                .collect();
+            let total: u64 = pool.iter().map(|(_, weight)| weight).sum();
+            let mut ticket = self.random.below(total);
+            let drawn = pool.iter().find(|(_, weight)| {
+                let hit = ticket < *weight;
+                ticket = ticket.saturating_sub(*weight);
+                hit
+            });
+            let Some(&(key, _)) = drawn else { break };
+            self.choker.optimistic.push(key);
+        }
+    }
+
+    /// Unchokes the chosen ones and chokes everybody else.
+    fn apply(&mut self, now: Instant, chosen: &[PeerKey]) {
+        let keys: Vec<_> = self.peers.keys().copied().collect();
+        for key in keys {
+            self.set_choking(now, key, !chosen.contains(&key));
+        }
+    }
+
+    fn set_choking(&mut self, now: Instant, key: PeerKey, choking: bool) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if peer.us.choking == choking {
+            return;
+        }
+        peer.us.choking = choking;
+        if choking {
+            peer.uplink.clear();
+            self.send(now, key, Message::Choke);
+        } else {
+            peer.unchoked_at = Some(now);
+            peer.uplink.since_unchoked = 0;
+            self.tell_haves(now, key);
+            self.send(now, key, Message::Unchoke);
+        }
+    }
+}

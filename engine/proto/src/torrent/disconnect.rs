@@ -1,0 +1,64 @@
+//! Why we close a connection: one variant for each reason, grouped by blame, readable in a log.
+
+use thiserror::Error;
+
+/// Why we close a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Error)]
+pub enum DisconnectReason {
+    // Nobody's fault.
+    /// The torrent stops.
+    #[error("the torrent stops")]
+    Stopping,
+    /// Both sides have everything.
+    #[error("both sides are complete")]
+    BothComplete,
+    /// Every connection slot is taken.
+    #[error("no free connection slot")]
+    TooManyPeers,
+    /// The other end is this very torrent.
+    #[error("connected to itself")]
+    SelfConnection,
+    /// A connection with the same peer id exists.
+    #[error("already connected to this peer id")]
+    DuplicatePeer,
+    /// Nothing was received for too long.
+    #[error("silent for too long")]
+    Idle,
+    /// The other side does not read what we send.
+    #[error("does not read what we send")]
+    NotReading,
+
+    // The peer's bytes.
+    /// A bitfield of the wrong length or with spare bits set.
+    #[error("malformed bitfield")]
+    BadBitfield,
+    /// A bitfield that was not the first message.
+    #[error("bitfield after other messages")]
+    LateBitfield,
+    /// `have` for a piece that does not exist.
+    #[error("`have` for a piece that does not exist")]
+    BadHave,
+    /// A request out of range or longer than a block.
+    #[error("request out of range")]
+    BadRequest,
+    /// A block out of range.
+    #[error("block out of range")]
+    BadBlock,
+    /// A message of the fast extension, which was not agreed on.
+    #[error("fast extension message without the extension")]
+    FastNotAgreed,
+
+    // The peer's behaviour.
+    /// A request for a piece that we never announced.
+    #[error("request for a piece we do not have")]
+    RequestedMissing,
+    /// More requests queued than any client needs.
+    #[error("too many requests queued")]
+    RequestFlood,
+    /// Blocks that were never requested, beyond any race.
+    #[error("blocks that were never requested")]
+    Unsolicited,
+    /// It sent pieces that fail their hash check; its address is refused from now on.
+    #[error("sent bad pieces")]
+    Poisoner,
+}

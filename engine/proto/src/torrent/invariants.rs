@@ -1,0 +1,32 @@
+//! What must hold after every input, checked in this crate's tests (it costs O(pieces × peers)).
+
+use crate::torrent::machine::Torrent;
+
+impl Torrent {
+    /// Panics if the parts contradict each other.
+    pub(super) fn assert_invariants(&self) {
+        let mut on_order = 0;
+        for peer in self.peers.values() {
+            let lacking = || self.geometry.all_pieces().filter(|&p| peer.has.has(p) && !self.have.has(p));
+            assert_eq!(peer.wanted as usize, lacking().count(), "pieces wanted from a peer");
+            let startable = lacking().filter(|&piece| self.picker.holds(piece)).count();
+            assert_eq!(peer.startable as usize, startable, "pieces that could be started with a peer");
+            assert_eq!(peer.us.interested, peer.wanted > 0, "interest is exact");
+            assert!(!peer.them.choking || peer.pipeline.len() == 0, "nothing is on order at a choking peer");
+            assert!(!peer.us.choking || peer.uplink.len() == 0, "no request of a choked peer is queued");
+            assert!(peer.told <= self.announced.len());
+            on_order += peer.pipeline.len();
+        }
+        assert_eq!(self.partials.on_order(), on_order, "each request under way is known to its piece");
+        for piece in self.geometry.all_pieces() {
+            let copies = self.peers.values().filter(|peer| peer.has.has(piece)).count();
+            assert_eq!(self.picker.availability(piece) as usize, copies, "availability");
+            let places = [self.have.has(piece), self.picker.holds(piece), self.partials.holds(piece)];
+            assert_eq!(
+                places.iter().filter(|&&here| here).count(),
+                1,
+                "a piece is here, started, or neither"
+            );
+        }
+    }
+}

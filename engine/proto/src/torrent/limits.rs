@@ -1,0 +1,94 @@
+//! Every limit and span of the peer engine in one place, each with its reason, and what a user may tune.
+
+use crate::piece::BLOCK_LEN;
+use crate::time::Duration;
+
+/// What a user may tune.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TorrentConfig {
+    /// Connections at the most.
+    pub max_peers: usize,
+    /// Dial while fewer connections than this are open or under way; the rest is left for those who dial us,
+    /// or late arrivals would find every door closed.
+    pub dial_below: usize,
+    /// Dials under way at once (home routers lose track of many half-open connections).
+    pub max_dialling: usize,
+    /// Regular upload slots at the most. How many of them are open follows from the uplink's rate.
+    pub upload_slots: usize,
+    /// Optimistic upload slots, on top of the regular ones.
+    pub optimistic_slots: usize,
+}
+
+impl Default for TorrentConfig {
+    fn default() -> Self {
+        Self { max_peers: 50, dial_below: 35, max_dialling: 16, upload_slots: 4, optimistic_slots: 1 }
+    }
+}
+
+/// A choke round (BEP 3: ten seconds, so that TCP can ramp up).
+pub(super) const CHOKE_ROUND: Duration = Duration::from_secs(10);
+/// The optimistic unchoke moves on every third round (BEP 3: thirty seconds).
+pub(super) const OPTIMISTIC_ROUNDS: u32 = 3;
+/// A connection younger than this is new, and three times as likely to be the next optimistic unchoke (BEP 3).
+pub(super) const NEW_PEER: Duration = Duration::from_secs(60);
+/// How much likelier a new peer is to be chosen.
+pub(super) const NEW_PEER_WEIGHT: u64 = 3;
+/// The span over which the choker compares rates: two rounds.
+pub(super) const CHOKER_SPAN: Duration = Duration::from_secs(20);
+
+/// Send something at least this often; clients close after 120 s of silence (BEP 3).
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(100);
+/// Close after this much silence: one keep-alive may be late.
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// Requests at a peer of unknown speed: 64 KiB fill a 100 ms round trip at 5 Mbit/s.
+pub(super) const MIN_PIPELINE: usize = 4;
+/// Requests at one peer at the most; other clients drop what exceeds 250 to 500.
+pub(super) const MAX_PIPELINE: usize = 250;
+/// Keep this much time's worth of requests at a peer, on top of the round trip.
+pub(super) const PIPELINE_SPAN: Duration = Duration::from_secs(1);
+/// The span over which a pipeline is sized.
+pub(super) const PIPELINE_METER: Duration = Duration::from_secs(4);
+/// A peer that owes blocks and sent none for this long is snubbing us; others may fetch what it owes.
+pub(super) const SNUB_AFTER: Duration = Duration::from_secs(20);
+/// In endgame, requesters of one block at the most.
+pub(super) const MAX_REQUESTERS: u8 = 2;
+/// In endgame, a second request is worth its bytes only if the first one's block is not due for this long.
+pub(super) const ENDGAME_GAIN: Duration = Duration::from_secs(1);
+
+/// Requests queued for one peer; libtorrent, the most generous, keeps 2000 as well.
+pub(super) const MAX_QUEUED_REQUESTS: usize = 2000;
+/// Bytes handed to a peer's connection and not yet sent, at least: two blocks keep a socket busy.
+pub(super) const MIN_SEND_WATERMARK: u64 = 2 * BLOCK_LEN as u64;
+/// The same, at the most.
+pub(super) const MAX_SEND_WATERMARK: u64 = 1 << 20;
+/// The same, as a span of the peer's upload rate.
+pub(super) const SEND_SPAN: Duration = Duration::from_millis(500);
+/// Unsent bytes at which a peer is taken to have stopped reading: far above the watermark and any burst of
+/// control messages.
+pub(super) const MAX_UNSENT: u64 = 2 * MAX_SEND_WATERMARK;
+/// Bytes of blocks that a peer may send without ever being asked.
+pub(super) const MAX_UNSOLICITED: u64 = 1 << 20;
+
+/// Blocks received and not yet written, over all peers: 32 MiB of memory.
+pub(super) const MAX_WRITING: usize = 2048;
+/// After a storage failure, downloading resumes no sooner.
+pub(super) const STORAGE_RETRY: Duration = Duration::from_secs(15);
+/// A lone giver of this many bad pieces is refused; the first might be our own disk's fault.
+pub(super) const MAX_BAD_PIECES: u32 = 2;
+
+/// Known addresses at the most, as in libtorrent's peer list.
+pub(super) const MAX_CANDIDATES: usize = 3000;
+/// Refused addresses at the most; the oldest is forgiven first.
+pub(super) const MAX_BANNED: usize = 1000;
+/// Wait this long after the first failed dial, twice as long after each further one.
+pub(super) const DIAL_BACKOFF: Duration = Duration::from_secs(15);
+/// Forget an address after this many failed dials in a row.
+pub(super) const MAX_DIAL_FAILURES: u32 = 5;
+/// Wait this long before dialling a peer again whose connection ended.
+pub(super) const RECONNECT_AFTER: Duration = Duration::from_secs(60);
+/// Ask the tracker for more peers no more often than this; its own minimum interval holds as well.
+pub(super) const ASK_AGAIN: Duration = Duration::from_secs(30);
+
+/// `have` messages that change nothing at once wait this long, to share a packet.
+pub(super) const HAVE_DELAY: Duration = Duration::from_secs(2);

@@ -1,0 +1,180 @@
+//! The machine itself: its parts, and where each input goes. Every decision is in the sibling files.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::candidates::Candidates;
+use super::choker::Choker;
+use super::limits::{ASK_AGAIN, MAX_UNSENT};
+use super::partials::Partials;
+use super::peers::{Arrived, Peers};
+use super::picker::Picker;
+use super::stats::Totals;
+use super::verify::StorageQueue;
+use crate::bitfield::Bitfield;
+use crate::id::PeerId;
+use crate::metainfo::Metainfo;
+use crate::piece::{Geometry, PieceIndex};
+use crate::seed::{Random, Seed};
+use crate::time::Instant;
+use crate::torrent::{AnnounceEvent, DisconnectReason, Input, Output, PeerKey, TorrentConfig};
+use crate::wire::Message;
+
+/// One torrent as this process works on it.
+///
+/// After each `handle_*`, drain [`Torrent::poll_output`] to `None` and re-read [`Torrent::poll_timeout`].
+#[derive(Debug)]
+pub struct Torrent {
+    pub(super) metainfo: Arc<Metainfo>,
+    pub(super) geometry: Geometry,
+    pub(super) config: TorrentConfig,
+    pub(super) id: PeerId,
+    pub(super) random: Random,
+    pub(super) have: Bitfield,
+    /// Pieces in the order in which they were verified; peers remember how far they were told.
+    pub(super) announced: Vec<PieceIndex>,
+    pub(super) peers: Peers,
+    pub(super) candidates: Candidates,
+    pub(super) picker: Picker,
+    pub(super) partials: Partials,
+    pub(super) storage: StorageQueue,
+    pub(super) choker: Choker,
+    pub(super) totals: Totals,
+    pub(super) outputs: VecDeque<Output>,
+    /// No peer has a deadline before this.
+    pub(super) peers_due: Option<Instant>,
+    pub(super) haves_due: Option<Instant>,
+    /// The tracker is not asked for peers before this.
+    pub(super) ask_at: Instant,
+    /// Blocks became free: somebody idle may want them.
+    pub(super) refill: bool,
+    /// An upload slot may have become free.
+    pub(super) slots_changed: bool,
+    /// Peers whose unsent bytes passed the limit.
+    jammed: Vec<PeerKey>,
+    pub(super) stopped: bool,
+}
+
+impl Torrent {
+    /// A torrent of which `have` is in the storage, verified. Its first output announces `started`.
+    pub fn new(
+        metainfo: Arc<Metainfo>,
+        have: Bitfield,
+        config: TorrentConfig,
+        seed: Seed,
+        now: Instant,
+    ) -> Self {
+        let geometry = metainfo.geometry();
+        let mut random = seed.rng();
+        let mut tail = [0; 12];
+        random.fill(&mut tail);
+        let missing = geometry.all_pieces().filter(|&piece| !have.has(piece));
+        let left = missing.map(|piece| u64::from(geometry.len_of(piece))).sum();
+        Self {
+            geometry,
+            config,
+            id: PeerId::with_tail(tail),
+            random,
+            announced: Vec::new(),
+            peers: Peers::new(),
+            candidates: Candidates::default(),
+            picker: Picker::new(geometry, &have),
+            partials: Partials::new(geometry),
+            storage: StorageQueue::default(),
+            choker: Choker::new(now),
+            totals: Totals { left, ..Totals::default() },
+            outputs: VecDeque::from([Output::Announce(Some(AnnounceEvent::Started))]),
+            peers_due: None,
+            haves_due: None,
+            ask_at: now + ASK_AGAIN,
+            refill: false,
+            slots_changed: false,
+            jammed: Vec::new(),
+            stopped: false,
+            metainfo,
+            have,
+        }
+    }
+
+    /// Our name in this swarm, drawn from the seed: for handshakes and the tracker.
+    pub const fn peer_id(&self) -> PeerId {
+        self.id
+    }
+
+    /// The pieces that are here and verified.
+    pub const fn have(&self) -> &Bitfield {
+        &self.have
+    }
+
+    /// Takes note of one thing that happened.
+    pub fn handle_input(&mut self, now: Instant, input: Input) {
+        if self.stopped {
+            // Only a connection that was on its way still needs a word.
+            if let Input::Connected { peer, .. } = input {
+                self.outputs.push_back(Output::Disconnect { peer, reason: DisconnectReason::Stopping });
+            }
+            return;
+        }
+        match input {
+            Input::Connected { peer, addr, id, direction, reserved: _ } => {
+                self.connected(now, Arrived { peer, addr, id, direction });
+            }
+            Input::ConnectFailed { addr } => self.candidates.failed(now, addr),
+            Input::Disconnected { peer } => self.remove_peer(now, peer),
+            Input::Message { peer, message } => self.message(now, peer, message),
+            Input::Sent { peer, bytes } => self.sent(now, peer, bytes),
+            Input::Written { block, ok } => self.written(now, block, ok),
+            Input::Hashed { piece, hash } => self.hashed(now, piece, hash),
+            Input::BlockRead { peer, block, data } => self.block_read(now, peer, block, data),
+            Input::Candidates(addrs) => addrs.into_iter().for_each(|addr| self.candidates.offer(addr)),
+            Input::Stop => self.stop(now),
+        }
+        self.settle(now);
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Draws the consequences that concern more than the peer at hand.
+    pub(super) fn settle(&mut self, now: Instant) {
+        for key in std::mem::take(&mut self.jammed) {
+            self.disconnect(now, key, DisconnectReason::NotReading);
+        }
+        if std::mem::take(&mut self.refill) {
+            self.fill_all(now);
+        }
+        if std::mem::take(&mut self.slots_changed) {
+            self.use_free_slots(now);
+        }
+        if !self.stopped {
+            self.dial(now);
+        }
+        #[cfg(test)]
+        self.assert_invariants();
+    }
+
+    /// Sends a message and keeps account of its bytes until the socket took them.
+    pub(super) fn send(&mut self, now: Instant, key: PeerKey, message: Message) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        peer.last_sent = now;
+        peer.uplink.unsent += message.wire_len() as u64;
+        if peer.uplink.unsent > MAX_UNSENT {
+            self.jammed.push(key);
+        }
+        self.outputs.push_back(Output::Send { peer: key, message });
+    }
+
+    fn stop(&mut self, now: Instant) {
+        if self.stopped {
+            return;
+        }
+        self.outputs.push_back(Output::Announce(Some(AnnounceEvent::Stopped)));
+        let keys: Vec<_> = self.peers.keys().copied().collect();
+        for key in keys {
+            self.disconnect(now, key, DisconnectReason::Stopping);
+        }
+        self.stopped = true;
+    }
+}

@@ -1,0 +1,94 @@
+//! What each message of a peer does; the rules on what may be said when (BEP 3).
+
+use bytes::Bytes;
+
+use crate::bitfield::Bitfield;
+use crate::time::Instant;
+use crate::torrent::machine::Torrent;
+use crate::torrent::{DisconnectReason, PeerKey};
+use crate::wire::Message;
+
+impl Torrent {
+    /// A message arrived from a connection that we may have closed meanwhile.
+    pub(super) fn message(&mut self, now: Instant, key: PeerKey, message: Message) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        peer.last_received = now;
+        let bitfield_may_follow = matches!(
+            message,
+            Message::KeepAlive | Message::Extended { .. } | Message::Port(_) | Message::Unknown { .. }
+        );
+        let first = peer.may_send_bitfield;
+        peer.may_send_bitfield &= bitfield_may_follow;
+        let verdict = if let Message::Bitfield(bits) = message {
+            self.bitfield(now, key, &bits, first)
+        } else {
+            self.later_message(now, key, message)
+        };
+        if let Err(reason) = verdict {
+            self.disconnect(now, key, reason);
+        }
+    }
+
+    fn later_message(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        message: Message,
+    ) -> Result<(), DisconnectReason> {
+        match message {
+            Message::Choke => self.choked(key),
+            Message::Unchoke => self.unchoked(now, key),
+            Message::Interested => self.their_interest(now, key, true),
+            Message::NotInterested => self.their_interest(now, key, false),
+            Message::Have { piece } => {
+                let piece = self.geometry.piece(piece).ok_or(DisconnectReason::BadHave)?;
+                self.learn_have(now, key, piece);
+            }
+            Message::Request(block) => return self.requested(now, key, block),
+            Message::Cancel(block) => self.cancelled(key, block),
+            Message::Piece { piece, offset, data } => {
+                return self.block_arrived(now, key, (piece, offset), data);
+            }
+            Message::Suggest { .. }
+            | Message::HaveAll
+            | Message::HaveNone
+            | Message::Reject(_)
+            | Message::AllowedFast { .. } => return Err(DisconnectReason::FastNotAgreed),
+            Message::KeepAlive
+            | Message::Port(_)
+            | Message::Extended { .. }
+            | Message::Unknown { .. }
+            | Message::Bitfield(_) => {}
+        }
+        Ok(())
+    }
+
+    //= BEP 3: "bitfield is only ever sent as the first message."
+    fn bitfield(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        bits: &Bytes,
+        first: bool,
+    ) -> Result<(), DisconnectReason> {
+        if !first {
+            return Err(DisconnectReason::LateBitfield);
+        }
+        let pieces = self.geometry.pieces();
+        let has = Bitfield::from_wire(bits, pieces).map_err(|_| DisconnectReason::BadBitfield)?;
+        self.learn_bitfield(now, key, has);
+        Ok(())
+    }
+
+    fn their_interest(&mut self, now: Instant, key: PeerKey, interested: bool) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if peer.them.interested == interested {
+            return;
+        }
+        peer.them.interested = interested;
+        self.slots_changed = true;
+        if interested {
+            self.tell_haves(now, key);
+        }
+    }
+}

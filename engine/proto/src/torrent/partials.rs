@@ -1,0 +1,268 @@
+//! The started pieces: which blocks of them are here, on order, or free to be requested.
+//!
+//! Any peer may help with any started piece, so that few are open at once and each is soon complete and shared;
+//! only a piece that failed its hash check is fetched from one peer alone, so that the next failure has one
+//! author.
+//!
+//! ```text
+//! a block:  free ──ask──▶ on order ──arrived──▶ writing ──written──▶ written
+//!             ▲              │                     │
+//!             └──release─────┘◀───── (refused) ────┘ the data is kept and written again later
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::bitfield::Bitfield;
+use crate::piece::{Block, Geometry, PieceIndex};
+use crate::torrent::PeerKey;
+
+/// One block of a started piece.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    state: State,
+    /// Peers that we expect it from.
+    active: u8,
+    /// Peers that were asked for it and may still send it; the snubbing ones are not expected to.
+    asked: u8,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Missing,
+    Writing,
+    Written,
+}
+
+/// A started piece.
+#[derive(Debug)]
+struct Partial {
+    slots: Vec<Slot>,
+    /// No free block stands before this one.
+    first_free: usize,
+    free: u32,
+    missing: u32,
+    unwritten: u32,
+    /// Addresses that sent blocks of it, each once.
+    givers: Vec<IpAddr>,
+    /// Fetched from one peer alone, once one has begun.
+    alone: bool,
+    owner: Option<PeerKey>,
+}
+
+/// What an arrived block was worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// It was missing; `others` were asked for it too.
+    Needed { others: bool },
+    /// It is here already.
+    Duplicate,
+}
+
+/// All started pieces.
+#[derive(Debug)]
+pub(super) struct Partials {
+    geometry: Geometry,
+    pieces: BTreeMap<PieceIndex, Partial>,
+    /// The pieces with a free block, oldest first.
+    open: Vec<PieceIndex>,
+    /// Pieces that failed their check with several givers.
+    suspect: BTreeSet<PieceIndex>,
+}
+
+impl Partials {
+    /// None yet.
+    pub(super) fn new(geometry: Geometry) -> Self {
+        Self { geometry, pieces: BTreeMap::new(), open: Vec::new(), suspect: BTreeSet::new() }
+    }
+
+    /// Started pieces.
+    pub(super) fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Is `piece` started?
+    #[cfg(test)]
+    pub(super) fn holds(&self, piece: PieceIndex) -> bool {
+        self.pieces.contains_key(&piece)
+    }
+
+    /// Requests under way.
+    #[cfg(test)]
+    pub(super) fn on_order(&self) -> usize {
+        self.pieces.values().flat_map(|partial| &partial.slots).map(|slot| usize::from(slot.asked)).sum()
+    }
+
+    /// Every block of every started piece is here or on order.
+    pub(super) fn all_on_order(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Starts `piece`.
+    pub(super) fn start(&mut self, piece: PieceIndex) {
+        let count = self.geometry.blocks_of(piece);
+        let slots = vec![Slot::default(); count as usize];
+        let alone = self.suspect.contains(&piece);
+        let partial = Partial {
+            slots,
+            first_free: 0,
+            free: count,
+            missing: count,
+            unwritten: count,
+            givers: Vec::new(),
+            alone,
+            owner: None,
+        };
+        self.pieces.insert(piece, partial);
+        self.open.push(piece);
+    }
+
+    /// A free block that `peer` has: of the piece it works on if possible, else of the one nearest completion.
+    pub(super) fn free_block(
+        &self,
+        peer: PeerKey,
+        has: &Bitfield,
+        works_on: Option<PieceIndex>,
+    ) -> Option<Block> {
+        let usable = |piece: &PieceIndex| {
+            let partial = self.pieces.get(piece)?;
+            let refused = partial.alone && partial.owner.is_some_and(|owner| owner != peer);
+            (has.has(*piece) && partial.free > 0 && !refused).then_some(partial)
+        };
+        let nearest = || {
+            let open = self.open.iter().filter_map(|piece| Some((usable(piece)?.missing, *piece)));
+            open.min_by_key(|&(missing, _)| missing).map(|(_, piece)| piece)
+        };
+        let piece = works_on.filter(|piece| usable(piece).is_some()).or_else(nearest)?;
+        let partial = self.pieces.get(&piece)?;
+        let after = partial.slots.iter().skip(partial.first_free);
+        let number = after.take_while(|slot| !slot.is_free()).count() + partial.first_free;
+        self.geometry.block(piece, number as u32)
+    }
+
+    /// `peer` was asked for `block`.
+    pub(super) fn ask(&mut self, block: Block, peer: PeerKey) {
+        self.change(block, |slot| {
+            slot.active = slot.active.saturating_add(1);
+            slot.asked = slot.asked.saturating_add(1);
+        });
+        if let Some(partial) = self.pieces.get_mut(&block.piece()) {
+            partial.owner.get_or_insert(peer);
+        }
+    }
+
+    /// One requester is not expected to deliver `block` any more, though it may.
+    pub(super) fn release(&mut self, block: Block) {
+        self.change(block, |slot| slot.active = slot.active.saturating_sub(1));
+    }
+
+    /// One requester will not deliver `block`; `released` if that was said before.
+    pub(super) fn forget(&mut self, block: Block, released: bool) {
+        self.change(block, |slot| {
+            slot.asked = slot.asked.saturating_sub(1);
+            slot.active = slot.active.saturating_sub(u8::from(!released));
+        });
+    }
+
+    /// `peer` loses its sole right to pieces it began.
+    pub(super) fn disown(&mut self, peer: PeerKey) {
+        for partial in self.pieces.values_mut().filter(|partial| partial.owner == Some(peer)) {
+            partial.owner = None;
+        }
+    }
+
+    /// Requesters that `block` is expected from; nothing if it is here.
+    pub(super) fn requesters(&self, block: Block) -> Option<u8> {
+        let partial = self.pieces.get(&block.piece()).filter(|partial| !partial.alone)?;
+        let slot = partial.slots.get(block.number() as usize)?;
+        (slot.state == State::Missing).then_some(slot.active)
+    }
+
+    /// `block` arrived from `giver`, whose request is thereby closed.
+    pub(super) fn arrived(&mut self, block: Block, giver: IpAddr) -> Arrival {
+        let mut arrival = Arrival::Duplicate;
+        self.change(block, |slot| {
+            if slot.state == State::Missing {
+                slot.state = State::Writing;
+                arrival = Arrival::Needed { others: slot.asked > 0 };
+            }
+        });
+        if let (Arrival::Needed { .. }, Some(partial)) = (arrival, self.pieces.get_mut(&block.piece())) {
+            partial.missing -= 1;
+            if !partial.givers.contains(&giver) {
+                partial.givers.push(giver);
+            }
+        }
+        arrival
+    }
+
+    /// `block` reached the storage; true if its piece is thereby complete there.
+    pub(super) fn written(&mut self, block: Block) -> bool {
+        let Some(partial) = self.pieces.get_mut(&block.piece()) else { return false };
+        match partial.slots.get_mut(block.number() as usize) {
+            Some(slot) if slot.state == State::Writing => slot.state = State::Written,
+            Some(_) | None => return false,
+        }
+        partial.unwritten -= 1;
+        partial.unwritten == 0
+    }
+
+    /// Drops `piece` if nothing of it is here or on order; true if so.
+    pub(super) fn drop_untouched(&mut self, piece: PieceIndex) -> bool {
+        let untouched = self.pieces.get(&piece).is_some_and(|partial| {
+            partial.missing as usize == partial.slots.len()
+                && partial.slots.iter().all(|slot| slot.asked == 0)
+        });
+        if untouched {
+            self.pieces.remove(&piece);
+            self.open.retain(|&open| open != piece);
+        }
+        untouched
+    }
+
+    /// Takes a checked piece out and says who sent it.
+    pub(super) fn finish(&mut self, piece: PieceIndex, good: bool) -> Vec<IpAddr> {
+        let givers = self.pieces.remove(&piece).map(|partial| partial.givers).unwrap_or_default();
+        if good {
+            self.suspect.remove(&piece);
+        } else {
+            self.suspect.insert(piece);
+        }
+        givers
+    }
+
+    /// Changes one slot and keeps the count of free blocks and the list of open pieces true.
+    fn change(&mut self, block: Block, change: impl FnOnce(&mut Slot)) {
+        let (piece, number) = (block.piece(), block.number() as usize);
+        let Some(partial) = self.pieces.get_mut(&piece) else { return };
+        let Some(slot) = partial.slots.get_mut(number) else { return };
+        let before = slot.is_free();
+        change(slot);
+        match (before, slot.is_free()) {
+            (true, false) => {
+                partial.free -= 1;
+                if number == partial.first_free {
+                    partial.first_free += 1;
+                }
+                if partial.free == 0 {
+                    self.open.retain(|&open| open != piece);
+                }
+            }
+            (false, true) => {
+                partial.first_free = partial.first_free.min(number);
+                partial.free += 1;
+                if partial.free == 1 {
+                    self.open.push(piece);
+                }
+            }
+            (true, true) | (false, false) => {}
+        }
+    }
+}
+
+impl Slot {
+    fn is_free(self) -> bool {
+        self.state == State::Missing && self.active == 0
+    }
+}

@@ -1,0 +1,177 @@
+//! One connection's state, and who may stay connected (BEP 3: drop self and duplicate peer ids).
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use crate::bitfield::Bitfield;
+use crate::id::PeerId;
+use crate::time::Instant;
+use crate::torrent::machine::Torrent;
+use crate::torrent::pipeline::Pipeline;
+use crate::torrent::upload::Uplink;
+use crate::torrent::{Direction, DisconnectReason, Output, PeerKey};
+use crate::wire::Message;
+
+/// All connections, in the order in which they came.
+pub(super) type Peers = BTreeMap<PeerKey, Peer>;
+
+/// What one side of a connection said last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Side {
+    /// It does not serve the other side's requests.
+    pub(super) choking: bool,
+    /// It wants something that the other side has.
+    pub(super) interested: bool,
+}
+
+impl Side {
+    /// Connections start choked and not interested (BEP 3).
+    const START: Self = Self { choking: true, interested: false };
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) id: PeerId,
+    pub(super) addr: SocketAddr,
+    pub(super) direction: Direction,
+    /// Where it can be dialled, if we know.
+    pub(super) listens_at: Option<SocketAddr>,
+    pub(super) connected: Instant,
+    pub(super) us: Side,
+    pub(super) them: Side,
+    pub(super) has: Bitfield,
+    /// The picker counts it among the complete peers.
+    pub(super) counted_complete: bool,
+    /// A bitfield may still come.
+    pub(super) may_send_bitfield: bool,
+    /// Pieces it has and we lack.
+    pub(super) wanted: u32,
+    /// Those of them that are not started.
+    pub(super) startable: u32,
+    /// How many of our announced pieces it has been told, or has itself.
+    pub(super) told: usize,
+    pub(super) pipeline: Pipeline,
+    pub(super) uplink: Uplink,
+    pub(super) unchoked_at: Option<Instant>,
+    pub(super) last_sent: Instant,
+    pub(super) last_received: Instant,
+}
+
+/// A connection whose handshake is done.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrived {
+    pub(super) peer: PeerKey,
+    pub(super) addr: SocketAddr,
+    pub(super) id: PeerId,
+    pub(super) direction: Direction,
+}
+
+impl Torrent {
+    /// A handshake is done: the connection stays or goes.
+    pub(super) fn connected(&mut self, now: Instant, arrived: Arrived) {
+        let Arrived { peer: key, addr, id, direction } = arrived;
+        if direction == Direction::Outgoing {
+            self.candidates.connected(addr);
+        }
+        if let Err(reason) = self.admit(now, arrived) {
+            if reason == DisconnectReason::SelfConnection && direction == Direction::Outgoing {
+                self.candidates.never(addr);
+            } else if direction == Direction::Outgoing && reason != DisconnectReason::DuplicatePeer {
+                self.candidates.ended(now, addr);
+            }
+            self.outputs.push_back(Output::Disconnect { peer: key, reason });
+            return;
+        }
+        let peer = Peer {
+            id,
+            addr,
+            direction,
+            listens_at: (direction == Direction::Outgoing).then_some(addr),
+            connected: now,
+            us: Side::START,
+            them: Side::START,
+            has: Bitfield::empty(self.geometry.pieces()),
+            counted_complete: false,
+            may_send_bitfield: true,
+            wanted: 0,
+            startable: 0,
+            told: self.announced.len(),
+            pipeline: Pipeline::new(now),
+            uplink: Uplink::new(now),
+            unchoked_at: None,
+            last_sent: now,
+            last_received: now,
+        };
+        self.peers.insert(key, peer);
+        self.wake_for_peers(now + super::limits::KEEP_ALIVE);
+        if !self.have.is_empty() {
+            self.send(now, key, Message::Bitfield(self.have.to_wire()));
+        }
+    }
+
+    /// Checks whether a new connection may stay; may close another one in its favour.
+    fn admit(&mut self, now: Instant, arrived: Arrived) -> Result<(), DisconnectReason> {
+        if arrived.id == self.id {
+            return Err(DisconnectReason::SelfConnection);
+        }
+        if self.candidates.is_banned(arrived.addr.ip()) {
+            return Err(DisconnectReason::Poisoner);
+        }
+        let twin = self
+            .peers
+            .iter()
+            .find(|(_, peer)| peer.id == arrived.id)
+            .map(|(&key, peer)| (key, peer.direction));
+        if let Some((key, direction)) = twin {
+            return self.settle_duplicate(now, key, direction, arrived);
+        }
+        if self.peers.len() >= self.config.max_peers {
+            return Err(DisconnectReason::TooManyPeers);
+        }
+        Ok(())
+    }
+
+    /// Of two connections to one peer, the one that the larger peer id dialled stays: both ends decide alike.
+    fn settle_duplicate(
+        &mut self,
+        now: Instant,
+        old: PeerKey,
+        direction: Direction,
+        new: Arrived,
+    ) -> Result<(), DisconnectReason> {
+        let ours_stays = self.id > new.id;
+        let new_stays = direction != new.direction && (new.direction == Direction::Outgoing) == ours_stays;
+        if new_stays {
+            self.disconnect(now, old, DisconnectReason::DuplicatePeer);
+            return Ok(());
+        }
+        if new.direction == Direction::Outgoing
+            && let Some(peer) = self.peers.get_mut(&old)
+        {
+            peer.listens_at = Some(new.addr);
+        }
+        Err(DisconnectReason::DuplicatePeer)
+    }
+
+    /// Closes a connection of ours.
+    pub(super) fn disconnect(&mut self, now: Instant, key: PeerKey, reason: DisconnectReason) {
+        if self.peers.contains_key(&key) {
+            self.outputs.push_back(Output::Disconnect { peer: key, reason });
+            self.remove_peer(now, key);
+        }
+    }
+
+    /// A connection is gone: everything on order there is free again.
+    pub(super) fn remove_peer(&mut self, now: Instant, key: PeerKey) {
+        self.drop_requests(key);
+        self.partials.disown(key);
+        let Some(peer) = self.peers.remove(&key) else { return };
+        self.picker.remove_peer(&peer.has, peer.counted_complete);
+        self.choker.forget(key);
+        self.slots_changed = true;
+        if let Some(addr) = peer.listens_at {
+            self.candidates.ended(now, addr);
+        }
+    }
+}

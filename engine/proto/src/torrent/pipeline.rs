@@ -1,0 +1,295 @@
+//! Requests under way: how many to keep at a peer, which block is next, when to give up, endgame.
+//!
+//! A pipeline holds bandwidth × delay: the measured rate times the fastest answer seen plus [`PIPELINE_SPAN`].
+//! Since a fuller pipe measures faster, it grows by itself until the peer's rate is reached.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::limits::{
+    CHOKER_SPAN, ENDGAME_GAIN, MAX_PIPELINE, MAX_REQUESTERS, MAX_UNSOLICITED, MAX_WRITING, MIN_PIPELINE,
+    PIPELINE_METER, PIPELINE_SPAN, SNUB_AFTER,
+};
+use super::partials::Arrival;
+use crate::piece::{BLOCK_LEN, Block};
+use crate::time::{Duration, Instant};
+use crate::torrent::machine::Torrent;
+use crate::torrent::meter::Meter;
+use crate::torrent::{DisconnectReason, PeerKey};
+use crate::wire::{Message, RawBlock};
+
+/// A request that a peer has not answered.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    block: Block,
+    at: Instant,
+    /// Others may fetch it as well, because this peer snubs us.
+    released: bool,
+}
+
+/// One peer as a source of blocks.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    asked: VecDeque<Asked>,
+    /// Sizes the pipeline.
+    meter: Meter,
+    /// Ranks the peer.
+    pub(super) ranking: Meter,
+    /// The fastest answer so far.
+    latency: Duration,
+    /// When the last block came, or when it began to owe us blocks.
+    progress: Instant,
+    pub(super) snubbed: bool,
+    /// Bytes that may arrive although we took the request back.
+    credit: u64,
+    unsolicited: u64,
+    /// Payload bytes received.
+    pub(super) received: u64,
+}
+
+impl Pipeline {
+    /// An empty pipeline.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            asked: VecDeque::new(),
+            meter: Meter::new(PIPELINE_METER, now),
+            ranking: Meter::new(CHOKER_SPAN, now),
+            latency: Duration::MAX,
+            progress: now,
+            snubbed: false,
+            credit: 0,
+            unsolicited: 0,
+            received: 0,
+        }
+    }
+
+    /// Requests under way.
+    pub(super) fn len(&self) -> usize {
+        self.asked.len()
+    }
+
+    /// Bytes a second that it sends us.
+    pub(super) fn rate(&self, now: Instant) -> u64 {
+        self.meter.rate(now)
+    }
+
+    /// When it will have snubbed us, unless a block comes first.
+    pub(super) fn snubs_at(&self) -> Option<Instant> {
+        (!self.asked.is_empty() && !self.snubbed).then(|| self.progress + SNUB_AFTER)
+    }
+
+    /// Requests to keep under way.
+    fn target(&self, now: Instant) -> usize {
+        if self.snubbed {
+            return 1;
+        }
+        let span = self.latency.min(PIPELINE_SPAN * 4) + PIPELINE_SPAN;
+        let bytes = u128::from(self.rate(now)) * span.as_micros() / 1_000_000;
+        ((bytes / u128::from(BLOCK_LEN)) as usize).clamp(MIN_PIPELINE, MAX_PIPELINE)
+    }
+
+    /// How long until its `position`th answer, at its present rate.
+    fn wait(&self, now: Instant, position: usize) -> Duration {
+        let bytes = (position as u64 + 1) * u64::from(BLOCK_LEN);
+        let span = bytes.saturating_mul(1_000_000) / self.rate(now).max(1);
+        let spent = if position == 0 { now.since(self.progress) } else { Duration::ZERO };
+        Duration::from_micros(span).saturating_sub(spent)
+    }
+
+    fn take(&mut self, block: Block) -> Option<Asked> {
+        let position = self.asked.iter().position(|asked| asked.block == block)?;
+        self.asked.remove(position)
+    }
+}
+
+/// A block as the wire names it.
+pub(super) fn raw(block: Block) -> RawBlock {
+    RawBlock { piece: block.piece().get(), offset: block.offset(), len: block.len() }
+}
+
+impl Torrent {
+    /// Tops a peer's pipeline up.
+    pub(super) fn fill(&mut self, now: Instant, key: PeerKey) {
+        while self.may_request(now, key) {
+            let Some(block) = self.next_block(now, key) else { break };
+            self.request(now, key, block);
+        }
+    }
+
+    /// Tops everybody's pipeline up: blocks became free.
+    pub(super) fn fill_all(&mut self, now: Instant) {
+        let ready = |(&key, peer): (&PeerKey, &super::peers::Peer)| {
+            (!peer.them.choking && peer.us.interested).then_some(key)
+        };
+        let keys: Vec<_> = self.peers.iter().filter_map(ready).collect();
+        for key in keys {
+            self.fill(now, key);
+        }
+    }
+
+    fn may_request(&self, now: Instant, key: PeerKey) -> bool {
+        self.peers.get(&key).is_some_and(|peer| {
+            !peer.them.choking && peer.us.interested && peer.pipeline.len() < peer.pipeline.target(now)
+        }) && !self.storage.paused()
+            && self.storage.writing() < MAX_WRITING
+    }
+
+    /// Finish started pieces first, then start the rarest, then endgame.
+    fn next_block(&mut self, now: Instant, key: PeerKey) -> Option<Block> {
+        let peer = self.peers.get(&key)?;
+        let works_on = peer.pipeline.asked.back().map(|asked| asked.block.piece());
+        if let Some(block) = self.partials.free_block(key, &peer.has, works_on) {
+            return Some(block);
+        }
+        if peer.startable > 0 {
+            let piece = self.picker.rarest(&peer.has, &mut self.random)?;
+            self.picker.take(piece);
+            self.partials.start(piece);
+            self.startable_changed(piece);
+            return self.geometry.block(piece, 0);
+        }
+        self.endgame_block(now, key)
+    }
+
+    /// Once everything is on order: the block that would come last, if this peer can clearly beat that.
+    fn endgame_block(&self, now: Instant, key: PeerKey) -> Option<Block> {
+        if !self.partials.all_on_order() || !self.picker.is_empty() {
+            return None;
+        }
+        let helper = self.peers.get(&key)?;
+        let useful = |block: Block| {
+            helper.has.has(block.piece())
+                && self.partials.requesters(block).is_some_and(|count| count < MAX_REQUESTERS)
+                && helper.pipeline.asked.iter().all(|asked| asked.block != block)
+        };
+        let others = self.peers.iter().filter(|&(&other, _)| other != key);
+        let slowest = others.filter_map(|(_, peer)| {
+            let mut late = peer.pipeline.asked.iter().enumerate().rev();
+            let (position, asked) = late.find(|(_, asked)| useful(asked.block))?;
+            Some((peer.pipeline.wait(now, position), asked.block))
+        });
+        let (wait, block) = slowest.max_by_key(|&(wait, _)| wait)?;
+        let ours = helper.pipeline.wait(now, helper.pipeline.len());
+        (wait > ours + ENDGAME_GAIN).then_some(block)
+    }
+
+    fn request(&mut self, now: Instant, key: PeerKey, block: Block) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if peer.pipeline.asked.is_empty() {
+            peer.pipeline.progress = now;
+        }
+        peer.pipeline.asked.push_back(Asked { block, at: now, released: false });
+        self.partials.ask(block, key);
+        self.wake_for_peers(now + SNUB_AFTER);
+        self.send(now, key, Message::Request(raw(block)));
+    }
+
+    //= BEP 3: a choke drops queued requests (without the fast extension).
+    pub(super) fn choked(&mut self, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        peer.them.choking = true;
+        self.drop_requests(key);
+    }
+
+    /// The peer serves us now.
+    pub(super) fn unchoked(&mut self, now: Instant, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        peer.them.choking = false;
+        self.fill(now, key);
+    }
+
+    /// Everything on order at this peer is free again.
+    pub(super) fn drop_requests(&mut self, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let dropped = std::mem::take(&mut peer.pipeline.asked);
+        peer.pipeline.credit += dropped.iter().map(|asked| u64::from(asked.block.len())).sum::<u64>();
+        self.refill |= !dropped.is_empty();
+        for asked in dropped {
+            self.partials.forget(asked.block, asked.released);
+            let piece = asked.block.piece();
+            if self.partials.drop_untouched(piece) {
+                self.picker.put_back(piece);
+                self.startable_changed(piece);
+            }
+        }
+    }
+
+    /// The peer owes us blocks and sends none: others may fetch them, and it gets one request at a time.
+    pub(super) fn snubbed(&mut self, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        peer.pipeline.snubbed = true;
+        for asked in peer.pipeline.asked.iter_mut().filter(|asked| !asked.released) {
+            asked.released = true;
+            self.partials.release(asked.block);
+        }
+        self.partials.disown(key);
+        self.refill = true;
+    }
+
+    /// A block arrived.
+    pub(super) fn block_arrived(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        (piece, offset): (u32, u32),
+        data: Bytes,
+    ) -> Result<(), DisconnectReason> {
+        let len = u32::try_from(data.len()).map_err(|_| DisconnectReason::BadBlock)?;
+        let block = self.geometry.locate(piece, offset, len).map_err(|_| DisconnectReason::BadBlock)?;
+        let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
+        let pipeline = &mut peer.pipeline;
+        self.totals.downloaded += u64::from(len);
+        pipeline.received += u64::from(len);
+        pipeline.meter.add(now, u64::from(len));
+        pipeline.ranking.add(now, u64::from(len));
+        let Some(asked) = pipeline.take(block) else {
+            self.totals.wasted += u64::from(len);
+            return pipeline.unrequested(len.into());
+        };
+        pipeline.latency = pipeline.latency.min(now.since(asked.at));
+        pipeline.progress = now;
+        pipeline.snubbed = false;
+        let giver = peer.addr.ip();
+        self.partials.forget(block, asked.released);
+        match self.partials.arrived(block, giver) {
+            Arrival::Duplicate => self.totals.duplicate += u64::from(len),
+            Arrival::Needed { others } => {
+                self.write(block, data);
+                if others {
+                    self.cancel_elsewhere(now, block);
+                }
+            }
+        }
+        self.fill(now, key);
+        Ok(())
+    }
+
+    /// Takes back the other requests for a block that has come.
+    fn cancel_elsewhere(&mut self, now: Instant, block: Block) {
+        let mut askers = Vec::new();
+        for (&key, peer) in &mut self.peers {
+            if let Some(asked) = peer.pipeline.take(block) {
+                self.partials.forget(block, asked.released);
+                peer.pipeline.credit += u64::from(block.len());
+                askers.push(key);
+            }
+        }
+        for key in askers {
+            self.send(now, key, Message::Cancel(raw(block)));
+            self.fill(now, key);
+        }
+    }
+}
+
+impl Pipeline {
+    /// A block came that is not on order: a race with our cancel or its choke, or a crime if it goes on.
+    fn unrequested(&mut self, len: u64) -> Result<(), DisconnectReason> {
+        if self.credit >= len {
+            self.credit -= len;
+            return Ok(());
+        }
+        self.unsolicited += len;
+        if self.unsolicited > MAX_UNSOLICITED { Err(DisconnectReason::Unsolicited) } else { Ok(()) }
+    }
+}

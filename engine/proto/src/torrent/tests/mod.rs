@@ -1,0 +1,1 @@
+//! Tests of the whole machine; those of single parts stand beside them.

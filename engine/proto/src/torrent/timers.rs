@@ -1,0 +1,121 @@
+//! When to wake up, and why: every deadline of the machine is one of these.
+
+use super::limits::{ASK_AGAIN, IDLE_TIMEOUT, KEEP_ALIVE};
+use crate::time::Instant;
+use crate::torrent::machine::Torrent;
+use crate::torrent::{DisconnectReason, Output, PeerKey};
+use crate::wire::Message;
+
+/// Why the machine wants to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    /// The next choke round.
+    ChokeRound,
+    /// Some peer may need a keep-alive, or be idle or snubbing.
+    Peers,
+    /// Held-back `have` messages go out.
+    Haves,
+    /// A candidate may be dialled again.
+    Dial,
+    /// The tracker may be asked for more peers again.
+    AskForPeers,
+    /// The storage is tried again.
+    RetryStorage,
+}
+
+impl Torrent {
+    /// The next deadline and its reason; nothing once stopped, or while there is nothing to wait for.
+    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+        let connected = !self.peers.is_empty();
+        let wants_peers = self.wants_peers();
+        let deadlines = [
+            (connected.then_some(self.choker.next_round), Timer::ChokeRound),
+            (self.peers_due.filter(|_| connected), Timer::Peers),
+            (self.haves_due, Timer::Haves),
+            (self.candidates.due().filter(|_| self.may_dial()), Timer::Dial),
+            ((wants_peers && !self.have.is_full()).then_some(self.ask_at), Timer::AskForPeers),
+            (self.storage.retry_at(), Timer::RetryStorage),
+        ];
+        let due = deadlines.into_iter().filter_map(|(at, timer)| Some((at?, timer)));
+        due.min().filter(|_| !self.stopped)
+    }
+
+    /// Does whatever is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.stopped {
+            return;
+        }
+        if !self.peers.is_empty() && self.choker.next_round <= now {
+            self.choke_round(now);
+        }
+        if self.peers_due.is_some_and(|at| at <= now) {
+            self.look_after_peers(now);
+        }
+        if self.haves_due.is_some_and(|at| at <= now) {
+            self.haves_due = None;
+            let keys: Vec<_> = self.peers.keys().copied().collect();
+            for key in keys {
+                self.tell_haves(now, key);
+            }
+        }
+        if self.storage.retry_at().is_some_and(|at| at <= now) {
+            self.retry_storage(now);
+        }
+        self.settle(now);
+    }
+
+    /// More connections are welcome.
+    fn wants_peers(&self) -> bool {
+        !self.stopped && self.peers.len() + self.candidates.dialling() < self.config.dial_below
+    }
+
+    fn may_dial(&self) -> bool {
+        self.wants_peers() && self.candidates.dialling() < self.config.max_dialling
+    }
+
+    /// Dials while connections are wanted, and asks the tracker once the address book is used up.
+    pub(super) fn dial(&mut self, now: Instant) {
+        while self.may_dial() {
+            let Some(addr) = self.candidates.next(now, &mut self.random) else { break };
+            self.outputs.push_back(Output::Connect { addr });
+        }
+        let short = self.wants_peers() && !self.have.is_full() && self.candidates.is_exhausted(now);
+        if self.ask_at <= now {
+            self.ask_at = now + ASK_AGAIN;
+            if short {
+                self.outputs.push_back(Output::Announce(None));
+            }
+        }
+    }
+
+    /// Some peer has a deadline at `at`: wake up no later.
+    pub(super) fn wake_for_peers(&mut self, at: Instant) {
+        self.peers_due = Some(self.peers_due.map_or(at, |due| due.min(at)));
+    }
+
+    /// Keep-alives, idle connections, snubbing peers. Deadlines only ever move away between two calls, so the
+    /// earliest one found here is a safe next wake-up.
+    fn look_after_peers(&mut self, now: Instant) {
+        self.peers_due = None;
+        let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
+        for key in keys {
+            let Some(peer) = self.peers.get(&key) else { continue };
+            if peer.last_received + IDLE_TIMEOUT <= now {
+                self.disconnect(now, key, DisconnectReason::Idle);
+                continue;
+            }
+            let (quiet, snubs) = (peer.last_sent + KEEP_ALIVE <= now, peer.pipeline.snubs_at());
+            if snubs.is_some_and(|at| at <= now) {
+                self.snubbed(key);
+            }
+            //= BEP 3: "keepalives are generally sent once every two minutes."
+            if quiet {
+                self.send(now, key, Message::KeepAlive);
+            }
+            let Some(peer) = self.peers.get(&key) else { continue };
+            let due = (peer.last_received + IDLE_TIMEOUT).min(peer.last_sent + KEEP_ALIVE);
+            let due = peer.pipeline.snubs_at().map_or(due, |snubs| snubs.min(due));
+            self.wake_for_peers(due);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Serving requests: a bounded queue for each peer, and no reading further ahead than its socket needs.
+//!
+//! ```text
+//! request ──▶ queued ──Read──▶ reading ──BlockRead──▶ Send(piece) ──▶ unsent ──Sent──▶ gone
+//!             cancel and choke drop it here or there
+//! ```
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::limits::{CHOKER_SPAN, MAX_QUEUED_REQUESTS, MAX_SEND_WATERMARK, MIN_SEND_WATERMARK, SEND_SPAN};
+use crate::piece::Block;
+use crate::time::Instant;
+use crate::torrent::machine::Torrent;
+use crate::torrent::meter::Meter;
+use crate::torrent::{DisconnectReason, Output, PeerKey};
+use crate::wire::{Message, RawBlock};
+
+/// One peer as a taker of blocks.
+#[derive(Debug)]
+pub(super) struct Uplink {
+    queue: VecDeque<Block>,
+    reading: Vec<Block>,
+    /// Wire bytes handed over and not yet sent.
+    pub(super) unsent: u64,
+    /// Payload bytes sent, ranked by the choker.
+    pub(super) meter: Meter,
+    /// Payload bytes sent.
+    pub(super) sent: u64,
+    /// Payload bytes sent since it was last unchoked.
+    pub(super) since_unchoked: u64,
+}
+
+impl Uplink {
+    /// Nothing asked for yet.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            reading: Vec::new(),
+            unsent: 0,
+            meter: Meter::new(CHOKER_SPAN, now),
+            sent: 0,
+            since_unchoked: 0,
+        }
+    }
+
+    /// Requests not yet served.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len() + self.reading.len()
+    }
+
+    /// Forgets every request that is not served yet.
+    pub(super) fn clear(&mut self) {
+        self.queue.clear();
+        self.reading.clear();
+    }
+
+    fn next(&mut self, now: Instant) -> Option<Block> {
+        let span = SEND_SPAN.as_millis() as u64;
+        let watermark = (self.meter.rate(now) * span / 1000).clamp(MIN_SEND_WATERMARK, MAX_SEND_WATERMARK);
+        let reading: u64 = self.reading.iter().map(|block| u64::from(block.len())).sum();
+        if self.unsent + reading >= watermark {
+            return None;
+        }
+        let block = self.queue.pop_front()?;
+        self.reading.push(block);
+        Some(block)
+    }
+
+    fn take(&mut self, block: Block) -> bool {
+        let position = self.reading.iter().position(|&reading| reading == block);
+        position.map(|position| self.reading.swap_remove(position)).is_some()
+    }
+}
+
+impl Torrent {
+    /// A peer asks for a block.
+    pub(super) fn requested(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        raw: RawBlock,
+    ) -> Result<(), DisconnectReason> {
+        let located = self.geometry.locate(raw.piece, raw.offset, raw.len);
+        let block = located.map_err(|_| DisconnectReason::BadRequest)?;
+        if !self.have.has(block.piece()) {
+            return Err(DisconnectReason::RequestedMissing);
+        }
+        let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
+        if peer.us.choking {
+            // It crossed our choke on the way.
+            return Ok(());
+        }
+        if peer.uplink.queue.len() >= MAX_QUEUED_REQUESTS {
+            return Err(DisconnectReason::RequestFlood);
+        }
+        peer.uplink.queue.push_back(block);
+        self.serve(now, key);
+        Ok(())
+    }
+
+    /// A peer takes a request back.
+    pub(super) fn cancelled(&mut self, key: PeerKey, raw: RawBlock) {
+        let (Ok(block), Some(peer)) =
+            (self.geometry.locate(raw.piece, raw.offset, raw.len), self.peers.get_mut(&key))
+        else {
+            return;
+        };
+        match peer.uplink.queue.iter().position(|&queued| queued == block) {
+            Some(position) => drop(peer.uplink.queue.remove(position)),
+            None => drop(peer.uplink.take(block)),
+        }
+    }
+
+    /// A block was read; it goes out unless the peer lost its right to it meanwhile.
+    pub(super) fn block_read(&mut self, now: Instant, key: PeerKey, block: Block, data: Option<Bytes>) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if peer.uplink.take(block)
+            && let Some(data) = data
+        {
+            let len = u64::from(block.len());
+            peer.uplink.sent += len;
+            peer.uplink.since_unchoked += len;
+            peer.uplink.meter.add(now, len);
+            self.totals.uploaded += len;
+            self.tell_haves(now, key);
+            self.send(now, key, Message::Piece { piece: block.piece().get(), offset: block.offset(), data });
+        }
+        self.serve(now, key);
+    }
+
+    /// The socket took bytes.
+    pub(super) fn sent(&mut self, now: Instant, key: PeerKey, bytes: usize) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        peer.uplink.unsent = peer.uplink.unsent.saturating_sub(bytes as u64);
+        self.serve(now, key);
+    }
+
+    fn serve(&mut self, now: Instant, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        while let Some(block) = peer.uplink.next(now) {
+            self.outputs.push_back(Output::Read { peer: key, block });
+        }
+    }
+
+    /// Announces what we gained since the peer was last told, save what it has itself.
+    pub(super) fn tell_haves(&mut self, now: Instant, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let news = self.announced.get(peer.told..).unwrap_or_default();
+        peer.told = self.announced.len();
+        let lacking: Vec<_> = news.iter().copied().filter(|&piece| !peer.has.has(piece)).collect();
+        for piece in lacking {
+            self.send(now, key, Message::Have { piece: piece.get() });
+        }
+    }
+}
