@@ -1,1 +1,3 @@
 //! `OurTorrent`'s test bench.
+
+pub mod bound;
