@@ -1,3 +1,4 @@
 //! `OurTorrent`'s test bench.
 
 pub mod bound;
+pub mod storage;

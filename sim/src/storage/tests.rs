@@ -1,0 +1,97 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// Content of two and a half pieces whose length is no multiple of a block's.
+fn content() -> Arc<Content> {
+    Content::generate(Geometry::new(100_001, 40_000).expect("valid"), Seed::from_u64(1))
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
+}
+
+fn piece(content: &Content, index: u32) -> PieceIndex {
+    content.geometry().piece(index).expect("in range")
+}
+
+#[test]
+fn a_full_disk_serves_the_canonical_bytes_without_a_copy() {
+    let content = content();
+    let storage = SharedStorage::full(content.clone());
+    let block = content.geometry().block(piece(&content, 1), 1).expect("in range");
+    let read = run(storage.read(block)).expect("reads");
+    let at = 40_000 + BLOCK_LEN as usize;
+    assert_eq!(read.as_ptr(), content.bytes()[at..].as_ptr());
+    assert!(storage.canonical_pieces().is_full());
+    assert_eq!(storage.own_bytes(), 0);
+}
+
+#[test]
+fn what_equals_the_canonical_bytes_costs_a_bit() {
+    let content = content();
+    let (from, to) = (SharedStorage::full(content.clone()), SharedStorage::empty(content.clone()));
+    for block in content.geometry().all_pieces().flat_map(|piece| content.geometry().blocks(piece)) {
+        let data = run(from.read(block)).expect("reads");
+        run(to.write(block, Bytes::copy_from_slice(&data))).expect("writes");
+    }
+    assert!(to.canonical_pieces().is_full());
+    assert_eq!(to.own_bytes(), 0);
+}
+
+#[test]
+fn a_corrupt_block_is_kept_and_spoils_the_hash() {
+    let content = content();
+    let storage = SharedStorage::full(content.clone());
+    let spoilt = piece(&content, 0);
+    let block = content.geometry().block(spoilt, 0).expect("in range");
+    let mut data = run(storage.read(block)).expect("reads").to_vec();
+    data[5] ^= 1;
+    run(storage.write(block, data.clone().into())).expect("writes");
+    assert_eq!(run(storage.read(block)).expect("reads"), data);
+    assert_ne!(run(storage.hash(spoilt)).expect("hashes"), content.hashes()[0]);
+    assert!(!storage.canonical_pieces().has(spoilt));
+    assert_eq!(storage.own_bytes(), BLOCK_LEN as usize);
+    data[5] ^= 1;
+    run(storage.write(block, data.into())).expect("writes");
+    assert_eq!(run(storage.hash(spoilt)).expect("hashes"), content.hashes()[0]);
+    assert_eq!(storage.own_bytes(), 0);
+}
+
+#[test]
+fn data_of_another_length_is_refused() {
+    let content = content();
+    let block = content.geometry().block(piece(&content, 0), 0).expect("in range");
+    let error =
+        run(SharedStorage::empty(content).write(block, Bytes::from_static(b"short"))).expect_err("refused");
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+}
+
+proptest! {
+    /// The disk is a plain array of bytes, whatever is written where.
+    #[test]
+    fn it_behaves_like_a_file(
+        writes in prop::collection::vec((0..3_u32, 0..40_000_u32, 1..=BLOCK_LEN, prop::option::of(any::<u8>())), 1..20),
+    ) {
+        let content = content();
+        let geometry = content.geometry();
+        let storage = SharedStorage::empty(content.clone());
+        let mut file = vec![0; geometry.len() as usize];
+        for (index, offset, len, fill) in writes {
+            let Ok(block) = geometry.locate(index, offset, len) else { continue };
+            let at = (geometry.start_of(block.piece()) + u64::from(offset)) as usize;
+            let range = at..at + len as usize;
+            let canonical = content.bytes().slice(range.clone());
+            let data = fill.map_or(canonical, |byte| vec![byte; len as usize].into());
+            file[range.clone()].copy_from_slice(&data);
+            run(storage.write(block, data)).expect("writes");
+            prop_assert_eq!(&run(storage.read(block)).expect("reads")[..], &file[range]);
+        }
+        let pieces = file.chunks(40_000).zip(content.bytes().chunks(40_000));
+        for ((stored, canonical), index) in pieces.zip(0..) {
+            let piece = piece(&content, index);
+            prop_assert_eq!(run(storage.hash(piece)).expect("hashes"), PieceHash::of(stored));
+            prop_assert_eq!(storage.canonical_pieces().has(piece), stored == canonical);
+        }
+    }
+}
