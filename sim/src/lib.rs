@@ -1,4 +1,5 @@
 //! `OurTorrent`'s test bench.
 
 pub mod bound;
+pub mod scenario;
 pub mod storage;

@@ -83,9 +83,10 @@ fn refusal(name: &str) -> MetainfoError {
 }
 
 fn malformed(name: &str) -> Malformed {
-    let error = refusal(name);
-    let MetainfoError::Bencode(BencodeError::Scan(scan)) = error else { panic!("{name}: {error}") };
-    scan.kind
+    match refusal(name) {
+        MetainfoError::Bencode(BencodeError::Scan(error)) => error.kind,
+        other => panic!("{name}: {other}"),
+    }
 }
 
 #[test]

@@ -1,0 +1,96 @@
+//! Expectations: what a scenario's author demands of the outcome.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::fields::{Fields, Value, duration, share, text, wrong};
+use super::quantity;
+use super::source::Refusal;
+
+/// What must come out of a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Expect {
+    /// How many of the leechers that stay must complete.
+    pub completed: Completed,
+    /// The least efficiency: lower bound / time of the last completion.
+    pub efficiency: Option<f64>,
+    /// The latest time of the last completion.
+    pub time: Option<Duration>,
+    /// The most payload that came more than once, as a share of all payload due.
+    pub duplicates: Option<f64>,
+    /// The most that the wire may carry beyond the payload due, as a share of it.
+    pub overhead: Option<f64>,
+}
+
+/// How many leechers must complete.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Completed {
+    /// Every one that does not leave for good before.
+    All,
+    /// At least this share of them.
+    AtLeast(f64),
+}
+
+impl Default for Expect {
+    fn default() -> Self {
+        Self { completed: Completed::All, efficiency: None, time: None, duplicates: None, overhead: None }
+    }
+}
+
+const KEYS: &[&str] = &["completed", "efficiency", "time", "duplicates", "overhead"];
+
+pub(super) fn decode(value: Option<&Value<'_>>) -> Result<Expect, Refusal> {
+    let Some(value) = value else { return Ok(Expect::default()) };
+    let fields = Fields::of(value, "[expect]", KEYS)?;
+    Ok(Expect {
+        completed: fields.optional("completed", completed)?.unwrap_or(Completed::All),
+        efficiency: fields.optional("efficiency", |value| share(&operand(value, ">=", "0.65")?))?,
+        time: fields.optional("time", |value| duration(&operand(value, "<=", "90 s")?))?,
+        duplicates: fields.optional("duplicates", |value| share(&operand(value, "<=", "5 %")?))?,
+        overhead: fields.optional("overhead", |value| share(&operand(value, "<=", "20 %")?))?,
+    })
+}
+
+fn completed(value: &Value<'_>) -> Result<Completed, Refusal> {
+    match text(value)?.as_str() {
+        "all" => Ok(Completed::All),
+        _ => match operand(value, ">=", "90 %") {
+            Ok(operand) => share(&operand).map(Completed::AtLeast),
+            Err(refusal) => Err(refusal.hint("it can be \"all\" or for example \">= 90 %\"")),
+        },
+    }
+}
+
+/// The right-hand side of a comparison with `operator`, which is the only one that makes sense there.
+fn operand<'a>(value: &Value<'a>, operator: &str, example: &str) -> Result<Value<'a>, Refusal> {
+    let due = format!("a text such as \"{operator} {example}\"");
+    let text = value.get_ref().as_str().ok_or_else(|| wrong(value, &due))?;
+    let rest = text.trim().strip_prefix(operator).ok_or_else(|| {
+        let message = format!("`{text}` must begin with `{operator}`");
+        Refusal::new(value.span(), message).hint(format!("write for example \"{operator} {example}\""))
+    })?;
+    Ok(Spanned::new(value.span(), DeValue::String(rest.trim().to_owned().into())))
+}
+
+/// The `[expect]` table that says `expect`.
+pub(super) fn write(expect: &Expect) -> String {
+    let mut out = "[expect]\n".to_owned();
+    let mut line = |key: &str, value: String| {
+        let _ = writeln!(out, "{key} = \"{value}\"");
+    };
+    line(
+        "completed",
+        match expect.completed {
+            Completed::All => "all".to_owned(),
+            Completed::AtLeast(share) => format!(">= {share}"),
+        },
+    );
+    expect.efficiency.inspect(|least| line("efficiency", format!(">= {least}")));
+    expect.time.inspect(|most| line("time", format!("<= {}", quantity::duration_text(*most))));
+    expect.duplicates.inspect(|most| line("duplicates", format!("<= {most}")));
+    expect.overhead.inspect(|most| line("overhead", format!("<= {most}")));
+    out
+}

@@ -1,0 +1,99 @@
+//! A plan: one concrete run, with each peer and each fault at its time. The same plan, the same bytes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Departure, Expect, FaultKind, Link, Role, Run, Torrent};
+
+/// A scenario, drawn for one seed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The scenario's name.
+    pub name: String,
+    /// What the scenario claims.
+    pub claim: String,
+    /// The seed that everything was drawn from and that the world and the engines get.
+    pub seed: u64,
+    /// What is shared.
+    pub torrent: Torrent,
+    /// The tracker.
+    pub tracker: TrackerPlan,
+    /// The links in use, by name.
+    pub links: BTreeMap<String, Link>,
+    /// Every peer, in the order of the file.
+    pub peers: Vec<PeerPlan>,
+    /// Every fault, in the order of their times.
+    pub faults: Vec<FaultPlan>,
+    /// How it is run.
+    pub run: Run,
+    /// What must come out.
+    pub expect: Expect,
+}
+
+/// The tracker of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackerPlan {
+    /// The announce interval that it asks for; its own default if absent.
+    pub interval: Option<Duration>,
+    /// Its link's name.
+    pub link: String,
+}
+
+/// One peer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PeerPlan {
+    /// Its name, which also keys its random draws.
+    pub name: String,
+    /// What it starts with.
+    pub role: Role,
+    /// Its link's name.
+    pub link: String,
+    /// When it comes.
+    pub arrival: Duration,
+    /// When it goes; never [`Departure::Exponential`].
+    pub departure: Departure,
+}
+
+/// One fault of one host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultPlan {
+    /// When.
+    pub at: Duration,
+    /// What.
+    pub kind: FaultKind,
+    /// To whom.
+    pub target: Target,
+}
+
+/// Who a fault befalls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// The tracker.
+    Tracker,
+    /// The peer at this index of [`Plan::peers`].
+    Peer(usize),
+}
+
+impl Plan {
+    /// The access link of `peer`.
+    pub fn link_of(&self, peer: &PeerPlan) -> Link {
+        self.link(&peer.link)
+    }
+
+    /// The link called `name`.
+    pub fn link(&self, name: &str) -> Link {
+        // Every name of a plan has been looked up when its scenario was read.
+        self.links.get(name).copied().unwrap_or(Link {
+            up: 1,
+            down: 1,
+            latency: Duration::ZERO,
+            queue: 1,
+            loss: 0.0,
+        })
+    }
+
+    /// The peers that start with nothing.
+    pub fn leechers(&self) -> impl Iterator<Item = (usize, &PeerPlan)> {
+        self.peers.iter().enumerate().filter(|(_, peer)| peer.role == Role::Leecher)
+    }
+}
