@@ -1,0 +1,138 @@
+//! A TCP connection as the network carries it: two flows, and the acknowledgements that tie them together.
+//!
+//! ```text
+//!  stack A ──segments──▶ sender ──link, path, link──▶ receiver ──in order──▶ stack B
+//!          ◀─────────── acknowledgements ride on B's packets, or alone ───────────
+//! ```
+//!
+//! The stacks see delay, never loss. Side 0 opened the connection; flow `n` carries what side `n` sends.
+
+use std::net::SocketAddr;
+
+use proto::time::Instant;
+use turmoil_net::Packet;
+
+use super::packet::{self, Kind, Latest};
+use super::receiver::{Arrival, Receiver};
+use super::sender::{DELAYED_ACK, Sender};
+
+/// Segments that may arrive before one acknowledgement must go (RFC 1122, 4.2.3.2).
+const SEGMENTS_PER_ACK: u32 = 2;
+
+/// One of the two ends: 0 opened the connection.
+pub type Side = usize;
+
+/// One direction.
+#[derive(Debug)]
+pub struct Flow {
+    /// At the near end.
+    pub sender: Sender<Packet>,
+    /// At the far end.
+    pub receiver: Receiver<Packet>,
+    /// What the near stack acknowledged last, of the other flow.
+    pub latest: Latest,
+    /// The newest of that which reached the far end.
+    pub seen: Latest,
+    /// The newest of that which the far stack was given.
+    pub given: u64,
+    plain: bool,
+    unacknowledged: u32,
+    ack_due: Option<Instant>,
+    finished: bool,
+}
+
+/// Both directions.
+#[derive(Debug)]
+pub struct Connection {
+    /// Addresses of the two ends.
+    pub ends: [SocketAddr; 2],
+    /// Hosts of the two ends.
+    pub hosts: [u32; 2],
+    /// What each end sends.
+    pub flows: [Flow; 2],
+    /// This end's host crashed and remembers nothing.
+    pub dead: [bool; 2],
+    /// When the pending timer event of this connection fires, if there is one.
+    pub timer: Option<Instant>,
+}
+
+impl Flow {
+    fn new(segment_len: u32) -> Self {
+        Self {
+            sender: Sender::new(segment_len),
+            receiver: Receiver::new(),
+            latest: Latest::default(),
+            seen: Latest::default(),
+            given: 0,
+            plain: false,
+            unacknowledged: 0,
+            ack_due: None,
+            finished: false,
+        }
+    }
+
+    /// The stack closed this direction.
+    pub fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    /// Takes an arriving segment; true if it must be acknowledged at once, without the stack.
+    pub fn arrive(&mut self, slot: u64, packet: Packet) -> bool {
+        self.plain = matches!(packet::kind(&packet), Kind::Segment { plain: true, .. });
+        match self.receiver.handle(slot, packet) {
+            Arrival::InOrder => {
+                self.unacknowledged += 1;
+                false
+            }
+            Arrival::Early | Arrival::Duplicate => true,
+        }
+    }
+
+    /// The far stack acknowledges: must a packet go now? If not, one is due a little later. Only plain data
+    /// can wait: a handshake or a close is confirmed at once.
+    pub fn must_acknowledge(&mut self, now: Instant) -> bool {
+        let wait = self.plain && self.unacknowledged > 0 && self.unacknowledged < SEGMENTS_PER_ACK;
+        if wait && self.ack_due.is_none() {
+            self.ack_due = Some(now + DELAYED_ACK);
+        }
+        !wait
+    }
+
+    /// An acknowledgement of this flow is on its way.
+    pub fn acknowledged(&mut self) {
+        self.unacknowledged = 0;
+        self.ack_due = None;
+    }
+
+    /// Takes the delayed acknowledgement if it is due.
+    pub fn take_due_ack(&mut self, now: Instant) -> bool {
+        let due = self.ack_due.is_some_and(|due| due <= now);
+        if due {
+            self.ack_due = None;
+        }
+        due
+    }
+}
+
+impl Connection {
+    /// A connection that side 0 opens; full segments carry `segment_len` bytes.
+    pub fn new(ends: [SocketAddr; 2], hosts: [u32; 2], segment_len: u32) -> Self {
+        let flows = [Flow::new(segment_len), Flow::new(segment_len)];
+        Self { ends, hosts, flows, dead: [false; 2], timer: None }
+    }
+
+    /// The end at `addr`.
+    pub fn side_of(&self, addr: SocketAddr) -> Side {
+        usize::from(self.ends[0] != addr)
+    }
+
+    /// The earliest of the four timers.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.flows.iter().flat_map(|flow| [flow.sender.deadline(), flow.ack_due]).flatten().min()
+    }
+
+    /// Both directions are closed and acknowledged.
+    pub fn is_over(&self) -> bool {
+        self.flows.iter().all(|flow| flow.finished && flow.sender.is_idle())
+    }
+}

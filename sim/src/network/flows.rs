@@ -1,0 +1,216 @@
+//! The network's handling of TCP: which packets become segments of a flow, and what happens when they and
+//! their acknowledgements arrive.
+
+use std::net::SocketAddr;
+
+use proto::time::Instant;
+use turmoil_net::{Packet, Transport};
+
+use super::connection::Connection;
+use super::packet::{self, Latest};
+use super::receiver::Acknowledged;
+use super::slab::Key;
+use super::{Cargo, Event, HEADERS, Network, SACK_BYTES};
+
+impl Network {
+    /// A SYN: a new connection, whatever these two addresses said before.
+    pub(super) fn open(&mut self, now: Instant, packet: Packet, from: SocketAddr, to: SocketAddr) {
+        self.forget(from, to);
+        let hosts = (self.addresses.get(&from.ip()), self.addresses.get(&to.ip()));
+        let (Some(&source), Some(&target)) = hosts else { return self.send_raw(now, packet, true) };
+        let connection = Connection::new([from, to], [source, target], self.segment_len);
+        let key = self.connections.insert(connection);
+        self.index.insert(pair(from, to), key);
+        self.push(now, key, 0, packet, 1);
+    }
+
+    /// A segment that takes sequence space.
+    pub(super) fn send_segment(&mut self, now: Instant, packet: Packet, bytes: u32, plain: bool) {
+        let (from, to) = packet::endpoints(&packet);
+        let Some((key, side)) = self.find(from, to) else { return self.send_raw(now, packet, true) };
+        if let Some(connection) = self.connections.get_mut(key)
+            && !plain
+            && matches!(&packet.payload, Transport::Tcp(segment) if segment.flags.fin)
+        {
+            connection.flows[side].finish();
+        }
+        self.push(now, key, side, packet, bytes);
+    }
+
+    /// A pure acknowledgement: goes at once, or waits a little for the next one.
+    pub(super) fn send_ack(&mut self, now: Instant, packet: Packet) {
+        let (from, to) = packet::endpoints(&packet);
+        let Some((key, side)) = self.find(from, to) else { return self.send_raw(now, packet, true) };
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.flows[side].latest.note(&packet);
+        if connection.flows[1 - side].must_acknowledge(now) {
+            self.acknowledge(now, key, side, HEADERS);
+        }
+        self.rearm(key);
+    }
+
+    /// Ends a connection in both directions.
+    pub(super) fn forget(&mut self, from: SocketAddr, to: SocketAddr) {
+        if let Some(key) = self.index.remove(&pair(from, to)) {
+            self.connections.remove(key);
+        }
+    }
+
+    /// A packet of a flow came out at the far end.
+    pub(super) fn deliver_to_flow(
+        &mut self,
+        now: Instant,
+        key: Key,
+        side: usize,
+        segment: Option<(u64, Packet)>,
+        latest: Latest,
+        ack: Acknowledged,
+    ) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.dead[1 - side] {
+            // The far end forgot the connection: its stack answers with a reset.
+            let raw = segment.map_or_else(
+                || latest.packet(connection.ends[side], connection.ends[1 - side]),
+                |(_, packet)| packet,
+            );
+            return self.deliveries.push_back(raw);
+        }
+        connection.flows[1 - side].sender.handle_ack(now, ack);
+        let ends = [connection.ends[side], connection.ends[1 - side]];
+        let flow = &mut connection.flows[side];
+        flow.seen.merge(latest);
+        let urgent = segment.is_some_and(|(slot, packet)| flow.arrive(slot, packet));
+        while let Some(mut packet) = flow.receiver.poll_ready() {
+            flow.seen.refresh(&mut packet);
+            flow.given = flow.seen.stamp;
+            self.deliveries.push_back(packet);
+        }
+        if flow.seen.stamp > flow.given {
+            flow.given = flow.seen.stamp;
+            self.deliveries.push_back(flow.seen.packet(ends[0], ends[1]));
+        }
+        if urgent {
+            self.acknowledge(now, key, 1 - side, SACK_BYTES);
+        }
+        self.pump(now, key, 1 - side);
+        self.close_or_rearm(key);
+    }
+
+    /// A connection's timer fired.
+    pub(super) fn timer(&mut self, now: Instant, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.timer != Some(now) {
+            return;
+        }
+        connection.timer = None;
+        for side in 0..2 {
+            let Some(connection) = self.connections.get_mut(key) else { return };
+            if connection.flows[1 - side].take_due_ack(now) {
+                self.acknowledge(now, key, side, HEADERS);
+            }
+            let Some(connection) = self.connections.get_mut(key) else { return };
+            let sender = &mut connection.flows[side].sender;
+            if sender.deadline().is_some_and(|deadline| deadline <= now) {
+                if sender.handle_timeout(now).is_err() {
+                    return self.give_up(key, side);
+                }
+                self.pump(now, key, side);
+            }
+        }
+        self.rearm(key);
+    }
+
+    fn find(&self, from: SocketAddr, to: SocketAddr) -> Option<(Key, usize)> {
+        let key = *self.index.get(&pair(from, to))?;
+        let connection = self.connections.get(key)?;
+        let side = connection.side_of(from);
+        // A host that came back may speak from an address of its former life.
+        (!connection.dead[side]).then_some((key, side))
+    }
+
+    fn push(&mut self, now: Instant, key: Key, side: usize, packet: Packet, bytes: u32) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            let flow = &mut connection.flows[side];
+            flow.latest.note(&packet);
+            flow.sender.push(now, packet, bytes);
+        }
+        self.pump(now, key, side);
+        self.rearm(key);
+    }
+
+    /// Sends what the window allows; every segment carries the acknowledgement of the other flow.
+    fn pump(&mut self, now: Instant, key: Key, side: usize) {
+        while let Some(connection) = self.connections.get_mut(key)
+            && !connection.dead[side]
+            && let Some(transmit) = connection.flows[side].sender.poll_transmit(now)
+        {
+            connection.flows[1 - side].acknowledged();
+            let bytes = transmit.cargo.size();
+            self.launch_flow(now, key, side, Some((transmit.slot, transmit.cargo)), bytes);
+        }
+    }
+
+    /// Sends a pure acknowledgement from `side`.
+    fn acknowledge(&mut self, now: Instant, key: Key, side: usize, bytes: u32) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.flows[1 - side].acknowledged();
+        }
+        self.launch_flow(now, key, side, None, bytes);
+    }
+
+    fn launch_flow(
+        &mut self,
+        now: Instant,
+        key: Key,
+        side: usize,
+        segment: Option<(u64, Packet)>,
+        bytes: u32,
+    ) {
+        let Some(connection) = self.connections.get(key) else { return };
+        let (from, to) = (connection.ends[side], connection.ends[1 - side]);
+        let latest = connection.flows[side].latest;
+        let ack = connection.flows[1 - side].receiver.acknowledged();
+        let control = segment.is_none();
+        self.launch(
+            now,
+            from,
+            to,
+            bytes,
+            control,
+            Cargo::Flow { connection: key, side, segment, latest, ack },
+        );
+    }
+
+    /// The peer did not answer for too long: the sending stack's connection is reset, as an OS does.
+    fn give_up(&mut self, key: Key, side: usize) {
+        let Some(connection) = self.connections.remove(key) else { return };
+        let [a, b] = connection.ends;
+        self.index.remove(&pair(a, b));
+        self.deliveries.push_back(packet::reset(connection.ends[1 - side], connection.ends[side]));
+    }
+
+    fn close_or_rearm(&mut self, key: Key) {
+        match self.connections.get(key) {
+            Some(connection) if connection.is_over() => {
+                let [a, b] = connection.ends;
+                self.forget(a, b);
+            }
+            Some(_) | None => self.rearm(key),
+        }
+    }
+
+    /// Makes sure that an event stands at the connection's earliest deadline.
+    fn rearm(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(deadline) = connection.deadline() else { return };
+        if connection.timer.is_none_or(|timer| deadline < timer) {
+            connection.timer = Some(deadline);
+            self.schedule(deadline, Event::Timer(key));
+        }
+    }
+}
+
+/// Both ends in an order that does not depend on who sends.
+fn pair(a: SocketAddr, b: SocketAddr) -> [SocketAddr; 2] {
+    if a < b { [a, b] } else { [b, a] }
+}

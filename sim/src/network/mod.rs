@@ -1,0 +1,315 @@
+//! The emulated network: every packet of every simulated host crosses it.
+//!
+//! sender's uplink queue → path → receiver's downlink queue. UDP datagrams may be lost on the way; TCP
+//! segments belong to a *flow* that re-sends what was lost under congestion control ([`sender`]), because
+//! the socket stack above has neither. Pure: time is an argument, and what comes out is taken with
+//! [`Network::poll_delivery`].
+//!
+//! Departures from reality, on purpose: pure acknowledgements and resets are never lost at random or to a
+//! full queue (they still take their time on the line), and the window of a connection is 64 KiB.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+
+use proto::time::Instant;
+use turmoil_net::Packet;
+
+mod connection;
+mod flows;
+mod keyed;
+mod link;
+mod packet;
+mod receiver;
+mod rtt;
+mod sender;
+mod slab;
+mod trace;
+
+#[cfg(test)]
+mod tests;
+
+use connection::Connection;
+use keyed::{Chance, Keyed, Stream};
+use link::Line;
+pub use link::{LinkCounts, LinkProfile};
+pub(crate) use packet::reset;
+use packet::{Kind, Latest};
+use receiver::Acknowledged;
+use slab::{Key, Slab};
+use trace::Trace;
+pub use trace::{Drop, Totals};
+
+/// What one packet on the wire carries.
+#[derive(Debug)]
+enum Cargo {
+    /// Handed to the stack as it is.
+    Raw(Packet),
+    /// Belongs to a flow. `slot` is nothing for a pure acknowledgement.
+    Flow { connection: Key, side: usize, segment: Option<(u64, Packet)>, latest: Latest, ack: Acknowledged },
+}
+
+/// A packet under way.
+#[derive(Debug)]
+struct Wire {
+    from: SocketAddr,
+    to: SocketAddr,
+    hosts: [u32; 2],
+    bytes: u32,
+    control: bool,
+    cargo: Cargo,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    /// A packet reaches the receiver's downlink.
+    Arrive(Key),
+    /// A packet has left the downlink.
+    Deliver(Key),
+    /// A connection's timer.
+    Timer(Key),
+}
+
+#[derive(Debug)]
+struct Host {
+    up: Line,
+    down: Line,
+    profile: LinkProfile,
+    loss: Chance,
+    is_down: bool,
+    packets: [u64; 2],
+}
+
+/// All links, flows and packets under way.
+pub struct Network {
+    keyed: Keyed,
+    segment_len: u32,
+    hosts: Vec<Host>,
+    addresses: BTreeMap<IpAddr, u32>,
+    connections: Slab<Connection>,
+    index: BTreeMap<[SocketAddr; 2], Key>,
+    wires: Slab<Wire>,
+    events: BinaryHeap<Reverse<(Instant, u64, Event)>>,
+    sequence: u64,
+    deliveries: VecDeque<Packet>,
+    trace: Trace,
+}
+
+/// IP and TCP header bytes of an IPv4 segment without options.
+const HEADERS: u32 = 40;
+
+/// Bytes on the wire of an acknowledgement with a SACK option.
+const SACK_BYTES: u32 = HEADERS + 12;
+
+impl Network {
+    /// A network without hosts, whose draws follow from `seed` and whose packets are `mtu` bytes at most.
+    pub fn new(seed: u64, mtu: u32) -> Self {
+        Self {
+            keyed: Keyed::new(seed),
+            segment_len: mtu.saturating_sub(HEADERS).max(1),
+            hosts: Vec::new(),
+            addresses: BTreeMap::new(),
+            connections: Slab::new(),
+            index: BTreeMap::new(),
+            wires: Slab::new(),
+            events: BinaryHeap::new(),
+            sequence: 0,
+            deliveries: VecDeque::new(),
+            trace: Trace::new(),
+        }
+    }
+
+    /// Connects a host; returns its number.
+    pub fn add_host(&mut self, addr: IpAddr, profile: LinkProfile) -> u32 {
+        let number = self.hosts.len() as u32;
+        self.addresses.insert(addr, number);
+        self.hosts.push(Host {
+            up: Line::new(profile.up, profile.queue),
+            down: Line::new(profile.down, profile.queue),
+            profile,
+            loss: Chance::new(profile.loss),
+            is_down: false,
+            packets: [0; 2],
+        });
+        number
+    }
+
+    /// Takes a packet from a host's stack.
+    pub fn send(&mut self, now: Instant, packet: Packet) {
+        let (from, to) = packet::endpoints(&packet);
+        match packet::kind(&packet) {
+            Kind::Datagram => self.send_raw(now, packet, false),
+            Kind::Reset => {
+                self.forget(from, to);
+                self.send_raw(now, packet, true);
+            }
+            Kind::Open => self.open(now, packet, from, to),
+            Kind::Segment { bytes, plain } => self.send_segment(now, packet, bytes, plain),
+            Kind::Ack => self.send_ack(now, packet),
+        }
+    }
+
+    /// When [`Self::advance`] has something to do.
+    pub fn next_event(&self) -> Option<Instant> {
+        self.events.peek().map(|Reverse((at, _, _))| *at)
+    }
+
+    /// Does all that is due at `now` or before, each thing at its own time.
+    pub fn advance(&mut self, now: Instant) {
+        while let Some(Reverse((at, _, event))) = self.events.peek().copied()
+            && at <= now
+        {
+            self.events.pop();
+            match event {
+                Event::Arrive(wire) => self.arrive(at, wire),
+                Event::Deliver(wire) => self.deliver(at, wire),
+                Event::Timer(connection) => self.timer(at, connection),
+            }
+        }
+    }
+
+    /// The next packet for a stack, in the order of arrival.
+    pub fn poll_delivery(&mut self) -> Option<Packet> {
+        self.deliveries.pop_front()
+    }
+
+    /// A host crashes or comes back. While it is down nothing reaches it or leaves it, and it remembers
+    /// no connection.
+    pub fn set_down(&mut self, host: u32, is_down: bool) {
+        if let Some(host) = self.hosts.get_mut(host as usize) {
+            host.is_down = is_down;
+        }
+        if !is_down {
+            return;
+        }
+        for connection in self.connections.values_mut() {
+            for side in 0..2 {
+                connection.dead[side] |= connection.hosts[side] == host;
+            }
+        }
+    }
+
+    /// Counts of all packets.
+    pub const fn totals(&self) -> Totals {
+        self.trace.totals()
+    }
+
+    /// Bytes through a host's uplink and downlink.
+    pub fn link_counts(&self, host: u32) -> Option<(LinkCounts, LinkCounts)> {
+        self.hosts.get(host as usize).map(|host| (host.up.counts(), host.down.counts()))
+    }
+
+    /// Writes something that happened outside the network into the digest.
+    pub fn note(&mut self, now: Instant, what: &str) {
+        self.trace.note(now, what);
+    }
+
+    /// The digest of all that has happened.
+    pub fn digest(&self) -> String {
+        self.trace.digest()
+    }
+
+    fn send_raw(&mut self, now: Instant, packet: Packet, control: bool) {
+        let (from, to) = packet::endpoints(&packet);
+        let bytes = packet.size();
+        self.launch(now, from, to, bytes, control, Cargo::Raw(packet));
+    }
+
+    /// Puts a packet on the sender's uplink.
+    fn launch(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: u32,
+        control: bool,
+        cargo: Cargo,
+    ) {
+        self.trace.sent(bytes);
+        let source = self.addresses.get(&from.ip()).copied();
+        let target = self.addresses.get(&to.ip()).copied();
+        let (Some(source), Some(target)) = (source, target) else {
+            return self.trace.dropped(now, from, to, bytes, Drop::NoRoute);
+        };
+        let latency = self.latency(source, target);
+        match self.cross(now, source, Stream::UplinkLoss, bytes, control) {
+            Err(why) => self.trace.dropped(now, from, to, bytes, why),
+            Ok(left) => {
+                let hosts = [source, target];
+                let wire = self.wires.insert(Wire { from, to, hosts, bytes, control, cargo });
+                self.schedule(left + latency, Event::Arrive(wire));
+            }
+        }
+    }
+
+    /// Takes a packet over one direction of one link.
+    fn cross(
+        &mut self,
+        now: Instant,
+        number: u32,
+        stream: Stream,
+        bytes: u32,
+        control: bool,
+    ) -> Result<Instant, Drop> {
+        let keyed = self.keyed;
+        let Some(host) = self.hosts.get_mut(number as usize) else { return Err(Drop::NoRoute) };
+        if host.is_down {
+            return Err(Drop::HostDown);
+        }
+        let (line, full) = match stream {
+            Stream::UplinkLoss => (&mut host.up, Drop::UplinkFull),
+            Stream::DownlinkLoss => (&mut host.down, Drop::DownlinkFull),
+        };
+        let left = line.enqueue(now, bytes, control).ok_or(full)?;
+        let count = &mut host.packets[stream as usize];
+        *count += 1;
+        if !control && keyed.happens(host.loss, stream, number, *count) {
+            return Err(Drop::Loss);
+        }
+        Ok(left)
+    }
+
+    fn latency(&self, source: u32, target: u32) -> std::time::Duration {
+        [source, target]
+            .iter()
+            .filter_map(|&host| self.hosts.get(host as usize))
+            .map(|host| host.profile.latency)
+            .sum()
+    }
+
+    fn arrive(&mut self, now: Instant, key: Key) {
+        let Some(wire) = self.wires.get(key) else { return };
+        let (from, to, bytes, control, target) =
+            (wire.from, wire.to, wire.bytes, wire.control, wire.hosts[1]);
+        match self.cross(now, target, Stream::DownlinkLoss, bytes, control) {
+            Ok(left) => self.schedule(left, Event::Deliver(key)),
+            Err(why) => {
+                self.wires.remove(key);
+                self.trace.dropped(now, from, to, bytes, why);
+            }
+        }
+    }
+
+    fn deliver(&mut self, now: Instant, key: Key) {
+        let Some(wire) = self.wires.remove(key) else { return };
+        if self.hosts.get(wire.hosts[1] as usize).is_none_or(|host| host.is_down) {
+            return self.trace.dropped(now, wire.from, wire.to, wire.bytes, Drop::HostDown);
+        }
+        let content: &[u8] = match &wire.cargo {
+            Cargo::Raw(packet) | Cargo::Flow { segment: Some((_, packet)), .. } => packet::payload(packet),
+            Cargo::Flow { segment: None, .. } => &[],
+        };
+        self.trace.delivered(now, wire.from, wire.to, wire.bytes, content);
+        match wire.cargo {
+            Cargo::Raw(packet) => self.deliveries.push_back(packet),
+            Cargo::Flow { connection, side, segment, latest, ack } => {
+                self.deliver_to_flow(now, connection, side, segment, latest, ack);
+            }
+        }
+    }
+
+    fn schedule(&mut self, at: Instant, event: Event) {
+        self.sequence += 1;
+        self.events.push(Reverse((at, self.sequence, event)));
+    }
+}

@@ -1,0 +1,152 @@
+//! What the network model needs to know of a packet of the simulated stack.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use turmoil_net::{Packet, TcpFlags, TcpSegment, Transport};
+
+/// How the model treats a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A UDP datagram: may be lost.
+    Datagram,
+    /// The first segment of a connection.
+    Open,
+    /// A segment that takes sequence space (SYN-ACK, data, FIN): delivered reliably by its flow.
+    Segment {
+        /// Sequence numbers it takes.
+        bytes: u32,
+        /// Plain data, whose acknowledgement may wait for the next segment's.
+        plain: bool,
+    },
+    /// An acknowledgement and nothing else.
+    Ack,
+    /// Ends a connection at once.
+    Reset,
+}
+
+/// The last acknowledgement and window that one side's stack gave out; `stamp` orders them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latest {
+    /// Counts the packets of this direction; zero: none yet.
+    pub stamp: u64,
+    ack: u32,
+    window: u16,
+}
+
+/// Sorts a packet.
+pub fn kind(packet: &Packet) -> Kind {
+    match &packet.payload {
+        Transport::Udp(_) => Kind::Datagram,
+        Transport::Tcp(segment) => {
+            let flags = segment.flags;
+            let control = u32::from(flags.syn) + u32::from(flags.fin);
+            let bytes = segment.payload.len() as u32 + control;
+            match (flags.rst, flags.syn && !flags.ack, bytes) {
+                (true, _, _) => Kind::Reset,
+                (_, true, _) => Kind::Open,
+                (_, _, 0) => Kind::Ack,
+                _ => Kind::Segment { bytes, plain: control == 0 },
+            }
+        }
+    }
+}
+
+/// Source and destination.
+pub fn endpoints(packet: &Packet) -> (SocketAddr, SocketAddr) {
+    let (from, to) = match &packet.payload {
+        Transport::Udp(datagram) => (datagram.src_port, datagram.dst_port),
+        Transport::Tcp(segment) => (segment.src_port, segment.dst_port),
+    };
+    (SocketAddr::new(packet.src, from), SocketAddr::new(packet.dst, to))
+}
+
+/// The payload above TCP or UDP.
+pub fn payload(packet: &Packet) -> &Bytes {
+    match &packet.payload {
+        Transport::Udp(datagram) => &datagram.payload,
+        Transport::Tcp(segment) => &segment.payload,
+    }
+}
+
+impl Latest {
+    /// Notes what a newly emitted TCP packet acknowledges.
+    pub fn note(&mut self, packet: &Packet) {
+        if let Transport::Tcp(segment) = &packet.payload
+            && segment.flags.ack
+        {
+            *self = Self { stamp: self.stamp + 1, ack: segment.ack, window: segment.window };
+        }
+    }
+
+    /// Keeps the later of two.
+    pub fn merge(&mut self, other: Self) {
+        if other.stamp > self.stamp {
+            *self = other;
+        }
+    }
+
+    /// Brings a packet that was held up or sent again up to date, as TCP does with a repeated segment.
+    pub fn refresh(self, packet: &mut Packet) {
+        if let Transport::Tcp(segment) = &mut packet.payload
+            && segment.flags.ack
+            && self.stamp > 0
+        {
+            segment.ack = self.ack;
+            segment.window = self.window;
+        }
+    }
+
+    /// A pure acknowledgement that says this.
+    pub fn packet(self, from: SocketAddr, to: SocketAddr) -> Packet {
+        let flags = TcpFlags { ack: true, ..TcpFlags::default() };
+        tcp(from, to, flags, self.ack, self.window)
+    }
+}
+
+/// A reset as `from` would send it.
+pub fn reset(from: SocketAddr, to: SocketAddr) -> Packet {
+    tcp(from, to, TcpFlags { rst: true, ..TcpFlags::default() }, 0, 0)
+}
+
+fn tcp(from: SocketAddr, to: SocketAddr, flags: TcpFlags, ack: u32, window: u16) -> Packet {
+    let segment = TcpSegment {
+        src_port: from.port(),
+        dst_port: to.port(),
+        seq: 0,
+        ack,
+        flags,
+        window,
+        payload: Bytes::new(),
+    };
+    Packet { src: from.ip(), dst: to.ip(), ttl: 64, payload: Transport::Tcp(segment) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_are_sorted_by_what_they_ask_of_the_network() {
+        let (a, b) = (SocketAddr::from(([10, 0, 0, 1], 1)), SocketAddr::from(([10, 0, 0, 2], 2)));
+        let of = |flags| kind(&tcp(a, b, flags, 0, 0));
+        let none = TcpFlags::default();
+        assert_eq!(of(TcpFlags { syn: true, ..none }), Kind::Open);
+        assert_eq!(of(TcpFlags { syn: true, ack: true, ..none }), Kind::Segment { bytes: 1, plain: false });
+        assert_eq!(of(TcpFlags { fin: true, ack: true, ..none }), Kind::Segment { bytes: 1, plain: false });
+        assert_eq!(of(TcpFlags { ack: true, ..none }), Kind::Ack);
+        assert_eq!(kind(&reset(a, b)), Kind::Reset);
+    }
+
+    #[test]
+    fn an_old_packet_carries_the_newest_window() {
+        let (a, b) = (SocketAddr::from(([10, 0, 0, 1], 1)), SocketAddr::from(([10, 0, 0, 2], 2)));
+        let mut latest = Latest::default();
+        let mut old = Latest { stamp: 1, ack: 5, window: 9 }.packet(a, b);
+        latest.note(&old);
+        latest.merge(Latest { stamp: 2, ack: 7, window: 1 });
+        latest.merge(Latest { stamp: 1, ack: 6, window: 3 });
+        latest.refresh(&mut old);
+        assert_eq!(old, latest.packet(a, b));
+    }
+}

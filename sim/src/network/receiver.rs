@@ -1,0 +1,108 @@
+//! The receiving side of one direction of a TCP connection: puts segments back into order before the
+//! simulated stack sees them, and says what has arrived.
+
+use std::collections::VecDeque;
+
+/// Segments of one flow that may be out at once; the stack's window of 64 KiB is 46 full ones.
+pub const WINDOW_SLOTS: usize = 128;
+
+/// What has arrived: everything below `next`, and of what is beyond it the slots whose bits are set
+/// (bit 0 is `next + 1`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// The first slot that is missing.
+    pub next: u64,
+    /// Slots beyond it that are here.
+    pub beyond: u128,
+}
+
+/// What an arriving segment meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// The one that was missing; it and what waited behind it can be taken.
+    InOrder,
+    /// A later one: something before it is missing.
+    Early,
+    /// Had it already.
+    Duplicate,
+}
+
+/// The receiving side; `P` is what a segment carries.
+#[derive(Clone, Debug)]
+pub struct Receiver<P> {
+    next: u64,
+    held: VecDeque<Option<P>>,
+    ready: VecDeque<P>,
+}
+
+impl<P> Receiver<P> {
+    /// Nothing has arrived.
+    pub const fn new() -> Self {
+        Self { next: 0, held: VecDeque::new(), ready: VecDeque::new() }
+    }
+
+    /// Takes a segment from the network.
+    pub fn handle(&mut self, slot: u64, cargo: P) -> Arrival {
+        let Some(ahead) = slot.checked_sub(self.next) else { return Arrival::Duplicate };
+        if ahead == 0 {
+            self.ready.push_back(cargo);
+            self.advance();
+            return Arrival::InOrder;
+        }
+        let index = ahead as usize - 1;
+        debug_assert!(index < WINDOW_SLOTS, "the sender keeps to its window");
+        if self.held.len() <= index {
+            self.held.resize_with(index + 1, || None);
+        }
+        match self.held.get_mut(index) {
+            Some(place @ None) => {
+                *place = Some(cargo);
+                Arrival::Early
+            }
+            Some(Some(_)) | None => Arrival::Duplicate,
+        }
+    }
+
+    /// The next segment in order.
+    pub fn poll_ready(&mut self) -> Option<P> {
+        self.ready.pop_front()
+    }
+
+    /// What to tell the sender.
+    pub fn acknowledged(&self) -> Acknowledged {
+        let held = self.held.iter().enumerate().filter(|(_, cargo)| cargo.is_some());
+        let beyond = held.fold(0, |bits, (index, _)| bits | 1 << index);
+        Acknowledged { next: self.next, beyond }
+    }
+
+    fn advance(&mut self) {
+        self.next += 1;
+        while let Some(front) = self.held.pop_front() {
+            match front {
+                Some(cargo) => self.ready.push_back(cargo),
+                None => return,
+            }
+            self.next += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_come_out_in_order() {
+        let mut receiver = Receiver::new();
+        assert_eq!(receiver.handle(2, 'c'), Arrival::Early);
+        assert_eq!(receiver.acknowledged(), Acknowledged { next: 0, beyond: 0b10 });
+        assert_eq!(receiver.handle(2, 'c'), Arrival::Duplicate);
+        assert_eq!(receiver.handle(0, 'a'), Arrival::InOrder);
+        assert_eq!(receiver.acknowledged(), Acknowledged { next: 1, beyond: 0b1 });
+        assert_eq!(receiver.handle(1, 'b'), Arrival::InOrder);
+        assert_eq!(receiver.acknowledged(), Acknowledged { next: 3, beyond: 0 });
+        let out: String = std::iter::from_fn(|| receiver.poll_ready()).collect();
+        assert_eq!(out, "abc");
+        assert_eq!(receiver.handle(1, 'b'), Arrival::Duplicate);
+    }
+}

@@ -1,0 +1,341 @@
+//! The sending side of one direction of a TCP connection, as the emulated network runs it: congestion
+//! control and loss recovery that the simulated socket stack does not have.
+//!
+//! * Slow start and additive increase by bytes (RFC 5681, 3465), one halving per window of losses.
+//! * A segment is lost once a later *transmission* is known to have arrived (RACK, RFC 8985). The network
+//!   keeps each flow first-in-first-out, so the reordering window is zero and the inference is exact.
+//! * A tail-loss probe before the timeout (RFC 8985), and a timeout with back-off (RFC 6298).
+//!
+//! A segment is a *slot*: slots are numbered from zero in the order in which the stack emitted them.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use proto::time::Instant;
+
+use super::receiver::{Acknowledged, WINDOW_SLOTS};
+use super::rtt::RoundTrip;
+
+/// Segments in the first window (RFC 6928).
+const INITIAL_WINDOW: u64 = 10;
+
+/// The window never grows past this many bytes: twice what the stack can have outstanding.
+const MAX_WINDOW: u64 = 128 * 1024;
+
+/// Timeouts in a row after which the connection is given up; with back-off this takes some minutes, as it
+/// does with an operating system's usual settings.
+const MAX_BACKOFF: u32 = 10;
+
+/// How long a lone segment's acknowledgement may be held back by the receiver (RFC 1122 allows 500 ms).
+pub const DELAYED_ACK: Duration = Duration::from_millis(40);
+
+/// Where a segment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Never sent.
+    Waiting,
+    /// Sent, fate unknown.
+    InFlight,
+    /// Taken for lost, to be sent again.
+    Lost,
+    /// Arrived, out of order.
+    Arrived,
+}
+
+#[derive(Clone, Debug)]
+struct Segment<P> {
+    cargo: P,
+    bytes: u32,
+    state: State,
+    sent_at: Instant,
+    transmission: u64,
+    again: bool,
+}
+
+/// A segment to put on the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit<P> {
+    /// Its number.
+    pub slot: u64,
+    /// What it carries.
+    pub cargo: P,
+}
+
+/// The flow's timer ran out too often: the connection is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GaveUp;
+
+/// The sending side; `P` is what a segment carries.
+#[derive(Clone, Debug)]
+pub struct Sender<P> {
+    segment_len: u64,
+    segments: VecDeque<Segment<P>>,
+    base: u64,
+    unsent: u64,
+    window: u64,
+    threshold: u64,
+    grown: u64,
+    in_flight: u64,
+    lost: usize,
+    transmissions: u64,
+    newest_arrived: u64,
+    cutoff: u64,
+    recovering: bool,
+    limited: bool,
+    forced: bool,
+    probed: bool,
+    round_trip: RoundTrip,
+    backoff: u32,
+    deadline: Option<Instant>,
+    last_sent: Instant,
+}
+
+impl<P: Clone> Sender<P> {
+    /// A flow whose full segments carry `segment_len` bytes.
+    pub fn new(segment_len: u32) -> Self {
+        let segment_len = u64::from(segment_len.max(1));
+        Self {
+            segment_len,
+            segments: VecDeque::new(),
+            base: 0,
+            unsent: 0,
+            window: INITIAL_WINDOW * segment_len,
+            threshold: u64::MAX,
+            grown: 0,
+            in_flight: 0,
+            lost: 0,
+            transmissions: 0,
+            newest_arrived: 0,
+            cutoff: 0,
+            recovering: false,
+            limited: false,
+            forced: false,
+            probed: false,
+            round_trip: RoundTrip::new(),
+            backoff: 0,
+            deadline: None,
+            last_sent: Instant::ZERO,
+        }
+    }
+
+    /// Takes the next segment from the stack; `bytes` of sequence space (one for SYN and FIN).
+    pub fn push(&mut self, now: Instant, cargo: P, bytes: u32) {
+        // RFC 5681, 4.1: after an idle time the old window says nothing about the path.
+        if self.segments.is_empty() && now.since(self.last_sent) > self.round_trip.timeout() {
+            self.window = self.window.min(INITIAL_WINDOW * self.segment_len);
+        }
+        self.segments.push_back(Segment {
+            cargo,
+            bytes: bytes.max(1),
+            state: State::Waiting,
+            sent_at: now,
+            transmission: 0,
+            again: false,
+        });
+    }
+
+    /// Everything pushed has been acknowledged.
+    pub fn is_idle(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// When [`Self::handle_timeout`] is due.
+    pub const fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The next segment that may go now; call until there is none.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<P>> {
+        let index = self.next_index()?;
+        let allowed = self.forced || self.in_flight == 0 || {
+            let bytes = self.segments.get(index).map_or(0, |segment| u64::from(segment.bytes));
+            self.in_flight + bytes <= self.window
+        };
+        if !allowed {
+            self.limited = true;
+            return None;
+        }
+        self.forced = false;
+        self.transmissions += 1;
+        let segment = self.segments.get_mut(index)?;
+        if segment.state == State::Lost {
+            self.lost -= 1;
+            segment.again = true;
+        } else {
+            self.unsent += 1;
+        }
+        segment.state = State::InFlight;
+        segment.sent_at = now;
+        segment.transmission = self.transmissions;
+        self.in_flight += u64::from(segment.bytes);
+        self.last_sent = now;
+        let transmit = Transmit { slot: self.base + index as u64, cargo: segment.cargo.clone() };
+        if self.deadline.is_none() {
+            self.arm(now);
+        }
+        Some(transmit)
+    }
+
+    /// Learns what has arrived at the far end.
+    pub fn handle_ack(&mut self, now: Instant, ack: Acknowledged) {
+        let before = self.newest_arrived;
+        let mut delivered = 0;
+        while self.base < ack.next {
+            let Some(segment) = self.segments.pop_front() else { break };
+            self.base += 1;
+            self.unsent -= u64::from(segment.state != State::Waiting);
+            delivered += self.arrived(now, &segment);
+        }
+        let span = if ack.beyond == 0 { 0 } else { self.segments.len().min(WINDOW_SLOTS) };
+        for index in 0..span {
+            let Some(offset) = (self.base + index as u64).checked_sub(ack.next + 1) else { continue };
+            if offset >= WINDOW_SLOTS as u64 || ack.beyond >> offset & 1 == 0 {
+                continue;
+            }
+            let Some(segment) = self.segments.get(index).cloned() else { break };
+            delivered += self.arrived(now, &segment);
+            if let Some(segment) = self.segments.get_mut(index) {
+                segment.state = State::Arrived;
+            }
+        }
+        if self.newest_arrived > before {
+            self.infer_losses();
+        }
+        if delivered > 0 {
+            self.progress(now, delivered);
+        }
+    }
+
+    /// The timer ran out: probe the tail, or take all that is out for lost.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), GaveUp> {
+        self.deadline = None;
+        if self.in_flight == 0 && self.lost == 0 {
+            return Ok(());
+        }
+        if !self.probed && !self.recovering && self.backoff == 0 && self.round_trip.is_known() {
+            self.probed = true;
+            self.probe_tail();
+        } else {
+            self.backoff += 1;
+            if self.backoff > MAX_BACKOFF {
+                return Err(GaveUp);
+            }
+            if self.backoff == 1 {
+                self.threshold = (self.in_flight / 2).max(2 * self.segment_len);
+            }
+            self.window = self.segment_len;
+            self.recovering = false;
+            self.cutoff = self.base + self.unsent;
+            self.lose_all();
+        }
+        self.forced = true;
+        self.arm(now);
+        Ok(())
+    }
+
+    /// The slot to send next: the first lost one, else the first that waits.
+    fn next_index(&self) -> Option<usize> {
+        if self.lost > 0 {
+            return self.segments.iter().position(|segment| segment.state == State::Lost);
+        }
+        let index = self.unsent as usize;
+        (index < self.segments.len().min(WINDOW_SLOTS)).then_some(index)
+    }
+
+    /// Accounts for a segment that arrived; returns its bytes if that is news.
+    fn arrived(&mut self, now: Instant, segment: &Segment<P>) -> u64 {
+        match segment.state {
+            State::Arrived | State::Waiting => return 0,
+            State::Lost => self.lost -= 1,
+            State::InFlight => self.in_flight -= u64::from(segment.bytes),
+        }
+        let sample = now.since(segment.sent_at);
+        // Karn: an answer to a repeated segment may be to its first copy, and says nothing of its time.
+        if !segment.again {
+            self.round_trip.sample(sample);
+        }
+        if !segment.again || sample >= self.round_trip.shortest() {
+            self.newest_arrived = self.newest_arrived.max(segment.transmission);
+        }
+        u64::from(segment.bytes)
+    }
+
+    /// RACK: whatever was sent before something that arrived, and has not arrived, is lost.
+    fn infer_losses(&mut self) {
+        let mut news = false;
+        let sent = self.unsent as usize;
+        for (index, segment) in self.segments.iter_mut().enumerate().take(sent) {
+            if segment.state == State::InFlight && segment.transmission < self.newest_arrived {
+                segment.state = State::Lost;
+                self.in_flight -= u64::from(segment.bytes);
+                self.lost += 1;
+                news |= self.base + index as u64 >= self.cutoff;
+            }
+        }
+        if news {
+            let flight = self.window.min(self.in_flight + self.segment_len * self.lost as u64);
+            self.threshold = (flight / 2).max(2 * self.segment_len);
+            self.window = self.threshold;
+            self.grown = 0;
+            self.cutoff = self.base + self.unsent;
+            self.recovering = true;
+        }
+    }
+
+    /// Bytes arrived: grow the window, and start the timer anew.
+    fn progress(&mut self, now: Instant, delivered: u64) {
+        self.backoff = 0;
+        self.probed = false;
+        if self.recovering && self.base >= self.cutoff {
+            self.recovering = false;
+        }
+        if self.limited && !self.recovering {
+            self.grow(delivered);
+        }
+        self.limited = false;
+        self.deadline = None;
+        if self.in_flight > 0 || self.lost > 0 {
+            self.arm(now);
+        }
+    }
+
+    fn grow(&mut self, delivered: u64) {
+        if self.window < self.threshold {
+            self.window += delivered.min(2 * self.segment_len);
+        } else {
+            self.grown += delivered;
+            if self.grown >= self.window {
+                self.grown -= self.window;
+                self.window += self.segment_len;
+            }
+        }
+        self.window = self.window.min(MAX_WINDOW);
+    }
+
+    fn probe_tail(&mut self) {
+        let sent = self.unsent as usize;
+        let tail = self.segments.iter_mut().take(sent).rfind(|segment| segment.state == State::InFlight);
+        if let Some(segment) = tail {
+            segment.state = State::Lost;
+            self.in_flight -= u64::from(segment.bytes);
+            self.lost += 1;
+        }
+    }
+
+    fn lose_all(&mut self) {
+        for segment in self.segments.iter_mut().filter(|segment| segment.state == State::InFlight) {
+            segment.state = State::Lost;
+            self.lost += 1;
+        }
+        self.in_flight = 0;
+    }
+
+    fn arm(&mut self, now: Instant) {
+        let wait = if self.probed || self.recovering || self.backoff > 0 || !self.round_trip.is_known() {
+            self.round_trip.timeout() * (1 << self.backoff.min(8))
+        } else {
+            self.round_trip.probe_timeout(DELAYED_ACK)
+        };
+        self.deadline = Some(now + wait.min(RoundTrip::MAX_TIMEOUT));
+    }
+}

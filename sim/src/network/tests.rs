@@ -1,0 +1,192 @@
+//! The flow machine against the figures that the bare stack fails on: links stay full, random loss costs
+//! what the Mathis formula says, competing flows share.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use proto::time::Instant;
+use turmoil_net::{Packet, TcpFlags, TcpSegment, Transport};
+
+use super::{LinkProfile, Network};
+
+const MTU: u32 = 1_500;
+const SEGMENT: u32 = MTU - 40;
+const WINDOW: u32 = 65_535;
+
+/// A bulk transfer as the simulated stack would run it: a window of 64 KiB, one acknowledgement a segment.
+struct Bulk {
+    from: SocketAddr,
+    to: SocketAddr,
+    sent: u32,
+    acknowledged: u32,
+    received: u32,
+    reset: bool,
+}
+
+struct Bench {
+    network: Network,
+    flows: Vec<Bulk>,
+    by_end: BTreeMap<(SocketAddr, SocketAddr), usize>,
+    now: Instant,
+}
+
+fn host(number: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, number))
+}
+
+fn segment(from: SocketAddr, to: SocketAddr, seq: u32, ack: u32, syn: bool, payload: Bytes) -> Packet {
+    let flags = TcpFlags { syn, ack: !syn || ack > 0, ..TcpFlags::default() };
+    let segment = TcpSegment {
+        src_port: from.port(),
+        dst_port: to.port(),
+        seq,
+        ack,
+        flags,
+        window: WINDOW as u16,
+        payload,
+    };
+    Packet { src: from.ip(), dst: to.ip(), ttl: 64, payload: Transport::Tcp(segment) }
+}
+
+impl Bench {
+    /// `flows` transfers from one host behind `uplink` to as many hosts with unlimited links.
+    fn new(uplink: LinkProfile, far: LinkProfile, flows: usize, seed: u64) -> Self {
+        let mut network = Network::new(seed, MTU);
+        network.add_host(host(1), uplink);
+        let mut bench = Self { network, flows: Vec::new(), by_end: BTreeMap::new(), now: Instant::ZERO };
+        for number in 0..flows {
+            let to = host(number as u8 + 2);
+            bench.network.add_host(to, far);
+            let from = SocketAddr::new(host(1), 50_000 + number as u16);
+            let to = SocketAddr::new(to, 1);
+            bench.by_end.insert((from, to), number);
+            bench.flows.push(Bulk { from, to, sent: 0, acknowledged: 0, received: 0, reset: false });
+            bench.network.send(Instant::ZERO, segment(from, to, 0, 0, true, Bytes::new()));
+            bench.network.send(Instant::ZERO, segment(to, from, 0, 1, true, Bytes::new()));
+        }
+        bench
+    }
+
+    fn run(&mut self, time: Duration) {
+        let payload = Bytes::from(vec![7; SEGMENT as usize]);
+        let end = self.now + time;
+        while self.now < end {
+            self.now += Duration::from_millis(1);
+            self.network.advance(self.now);
+            while let Some(packet) = self.network.poll_delivery() {
+                self.take(&packet);
+            }
+            for flow in self.flows.iter_mut().filter(|flow| !flow.reset) {
+                while flow.sent + SEGMENT - flow.acknowledged <= WINDOW {
+                    let packet = segment(flow.from, flow.to, flow.sent, 1, false, payload.clone());
+                    self.network.send(self.now, packet);
+                    flow.sent += SEGMENT;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, packet: &Packet) {
+        let Transport::Tcp(tcp) = &packet.payload else { return };
+        let (from, to) = super::packet::endpoints(packet);
+        if let Some(&flow) = self.by_end.get(&(to, from)) {
+            let flow = &mut self.flows[flow];
+            flow.reset |= tcp.flags.rst;
+            if tcp.flags.ack && !tcp.flags.syn {
+                flow.acknowledged = flow.acknowledged.max(tcp.ack);
+            }
+        } else if let Some(&flow) = self.by_end.get(&(from, to))
+            && !tcp.payload.is_empty()
+        {
+            let flow = &mut self.flows[flow];
+            assert_eq!(tcp.seq, flow.received, "the stack sees every segment once and in order");
+            flow.received += tcp.payload.len() as u32;
+            let ack = segment(flow.to, flow.from, 1, flow.received, false, Bytes::new());
+            self.network.send(self.now, ack);
+        }
+    }
+
+    fn received(&self) -> u64 {
+        self.flows.iter().map(|flow| u64::from(flow.received)).sum()
+    }
+
+    fn jain(&self) -> f64 {
+        let shares: Vec<f64> = self.flows.iter().map(|flow| f64::from(flow.received)).collect();
+        let sum: f64 = shares.iter().sum();
+        sum * sum / (shares.len() as f64 * shares.iter().map(|share| share * share).sum::<f64>())
+    }
+}
+
+fn link(rate: u64, latency_ms: u64, queue: u64, loss: f64) -> LinkProfile {
+    LinkProfile { up: rate, down: rate, latency: Duration::from_millis(latency_ms), queue, loss }
+}
+
+#[test]
+fn a_congested_link_stays_full() {
+    // The rows of the bare stack's collapse: 1 Mbit/s, 25 ms each way, 60 s; it reached 0.12 to 0.75.
+    for (flows, queue) in [(1, 50_000), (8, 50_000), (8, 200_000), (16, 200_000), (16, 50_000)] {
+        let far = LinkProfile { latency: Duration::ZERO, ..LinkProfile::UNLIMITED };
+        let mut bench = Bench::new(link(125_000, 25, queue, 0.0), far, flows, 1);
+        bench.run(Duration::from_secs(60));
+        let goodput = bench.received() as f64 / 60.0 / 125_000.0;
+        println!("{flows} flows, {queue} B queue: goodput {goodput:.3}, Jain {:.3}", bench.jain());
+        assert!(goodput >= 0.90, "{flows} flows in a queue of {queue} bytes reach {goodput:.3}");
+        assert!(bench.flows.iter().all(|flow| !flow.reset), "no connection dies");
+        assert!(bench.jain() >= 0.9, "{flows} flows in {queue} bytes share with {:.3}", bench.jain());
+    }
+}
+
+#[test]
+fn random_loss_costs_what_mathis_says() {
+    for loss in [0.001, 0.01, 0.05] {
+        for rtt_ms in [20_u64, 50, 100, 200, 300] {
+            let far = LinkProfile { latency: Duration::ZERO, ..LinkProfile::UNLIMITED };
+            let near = LinkProfile { loss, ..link(100_000_000, rtt_ms / 2, u64::MAX, loss) };
+            let mut bench = Bench::new(near, far, 1, 3);
+            let seconds = 120;
+            bench.run(Duration::from_secs(seconds));
+            let rate = bench.received() as f64 / seconds as f64;
+            let rtt = rtt_ms as f64 / 1e3;
+            let mathis = (f64::from(SEGMENT) / rtt * 1.22 / loss.sqrt()).min(f64::from(WINDOW) / rtt);
+            println!("loss {loss} rtt {rtt_ms} ms: {:.2} of Mathis", rate / mathis);
+            assert!((0.66..1.5).contains(&(rate / mathis)), "{rate} B/s where the formula says {mathis}");
+            assert!(!bench.flows[0].reset, "no connection dies at {loss}");
+        }
+    }
+}
+
+#[test]
+fn a_host_that_is_gone_resets_its_peer_in_the_end() {
+    let mut bench = Bench::new(link(125_000, 25, 50_000, 0.0), LinkProfile::UNLIMITED, 1, 1);
+    bench.run(Duration::from_secs(5));
+    bench.network.set_down(1, true);
+    bench.run(Duration::from_secs(900));
+    assert!(bench.flows[0].reset);
+}
+
+#[test]
+fn bytes_on_every_link_are_conserved() {
+    let far = LinkProfile { up: 200_000, down: 60_000, ..LinkProfile::UNLIMITED };
+    let mut bench = Bench::new(link(125_000, 25, 20_000, 0.01), far, 4, 9);
+    bench.run(Duration::from_secs(20));
+    for number in 0..5 {
+        let (up, down) = bench.network.link_counts(number).expect("a host");
+        assert_eq!(up.offered, up.carried + up.dropped);
+        assert_eq!(down.offered, down.carried + down.dropped);
+    }
+    let totals = bench.network.totals();
+    assert!(totals.dropped > 0 && totals.delivered + totals.dropped <= totals.sent);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_digest_and_another_does_not() {
+    let digest = |seed| {
+        let mut bench = Bench::new(link(125_000, 25, 50_000, 0.01), LinkProfile::UNLIMITED, 4, seed);
+        bench.run(Duration::from_secs(10));
+        bench.network.digest()
+    };
+    assert_eq!(digest(1), digest(1));
+    assert_ne!(digest(1), digest(2));
+}

@@ -1,0 +1,139 @@
+//! What the network has carried, as counts and as one digest.
+//!
+//! The digest covers every delivered packet (time, endpoints, length, payload), every drop, and every note
+//! of the world (faults, completions). Two runs with equal digests did the same things at the same times.
+
+use std::net::{IpAddr, SocketAddr};
+
+use proto::time::Instant;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+/// Why a packet did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drop {
+    /// The sender's uplink queue was full.
+    UplinkFull,
+    /// The receiver's downlink queue was full.
+    DownlinkFull,
+    /// Lost at random.
+    Loss,
+    /// The host at either end is down.
+    HostDown,
+    /// Nobody has the address.
+    NoRoute,
+}
+
+/// Packets since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Packets put on a line, repeats included.
+    pub sent: u64,
+    /// Packets that came out at the far end.
+    pub delivered: u64,
+    /// Packets that did not.
+    pub dropped: u64,
+    /// IP bytes put on a line.
+    pub sent_bytes: u64,
+    /// IP bytes that came out.
+    pub delivered_bytes: u64,
+}
+
+/// Counts and digest.
+pub struct Trace {
+    totals: Totals,
+    hasher: Xxh3,
+}
+
+impl Trace {
+    /// Nothing has happened.
+    pub fn new() -> Self {
+        Self { totals: Totals::default(), hasher: Xxh3::new() }
+    }
+
+    /// A packet was put on a line.
+    pub fn sent(&mut self, bytes: u32) {
+        self.totals.sent += 1;
+        self.totals.sent_bytes += u64::from(bytes);
+    }
+
+    /// A packet came out.
+    pub fn delivered(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, bytes: u32, payload: &[u8]) {
+        self.totals.delivered += 1;
+        self.totals.delivered_bytes += u64::from(bytes);
+        self.record(b'+', now, &[key(from), key(to)], [u64::from(bytes), xxh3_64(payload)]);
+    }
+
+    /// A packet was dropped.
+    pub fn dropped(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, bytes: u32, why: Drop) {
+        self.totals.dropped += 1;
+        self.record(b'-', now, &[key(from), key(to)], [u64::from(bytes), why as u64]);
+    }
+
+    /// The world says that something happened.
+    pub fn note(&mut self, now: Instant, what: &str) {
+        self.record(b'!', now, &[], [what.len() as u64, xxh3_64(what.as_bytes())]);
+    }
+
+    /// Counts so far.
+    pub const fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// The digest of all that has happened so far, as 32 hexadecimal digits.
+    pub fn digest(&self) -> String {
+        format!("{:032x}", self.hasher.digest128())
+    }
+
+    fn record(&mut self, tag: u8, now: Instant, ends: &[[u8; 18]], numbers: [u64; 2]) {
+        let mut line = [0; 61];
+        line[0] = tag;
+        line[1..9].copy_from_slice(&now.as_micros().to_le_bytes());
+        line[9..17].copy_from_slice(&numbers[0].to_le_bytes());
+        line[17..25].copy_from_slice(&numbers[1].to_le_bytes());
+        for (place, end) in line[25..].chunks_exact_mut(18).zip(ends) {
+            place.copy_from_slice(end);
+        }
+        self.hasher.update(&line);
+    }
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Address and port in a fixed number of bytes.
+fn key(addr: SocketAddr) -> [u8; 18] {
+    let mut bytes = [0; 18];
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
+    };
+    bytes[..16].copy_from_slice(&ip.octets());
+    bytes[16..].copy_from_slice(&addr.port().to_le_bytes());
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_detail_changes_the_digest() {
+        let (a, b) = (SocketAddr::from(([10, 0, 0, 1], 1)), SocketAddr::from(([10, 0, 0, 2], 2)));
+        let digest = |micros, from, to, bytes, payload: &[u8]| {
+            let mut trace = Trace::new();
+            trace.delivered(Instant::from_micros(micros), from, to, bytes, payload);
+            trace.digest()
+        };
+        let plain = digest(1, a, b, 50, b"x");
+        assert_eq!(plain, digest(1, a, b, 50, b"x"));
+        for other in [digest(2, a, b, 50, b"x"), digest(1, b, a, 50, b"x"), digest(1, a, b, 50, b"y")] {
+            assert_ne!(plain, other);
+        }
+        let mut trace = Trace::new();
+        trace.dropped(Instant::from_micros(1), a, b, 50, Drop::Loss);
+        assert_ne!(plain, trace.digest());
+    }
+}
