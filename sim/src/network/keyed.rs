@@ -45,6 +45,7 @@ pub struct Chance(u64);
 
 impl Chance {
     /// From a probability; below 0 is never, 1 and above is (all but) always.
+    #[expect(clippy::cast_sign_loss, reason = "clamped to 0 and above")]
     pub fn new(probability: f64) -> Self {
         // A float is scaled once, when a scenario is read; decisions compare integers.
         Self((probability.clamp(0.0, 1.0) * u64::MAX as f64) as u64)

@@ -33,6 +33,7 @@ use connection::Connection;
 use keyed::{Chance, Keyed, Stream};
 use link::Line;
 pub use link::{LinkCounts, LinkProfile};
+
 pub(crate) use packet::reset;
 use packet::{Kind, Latest};
 use receiver::Acknowledged;

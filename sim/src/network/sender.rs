@@ -67,6 +67,7 @@ pub struct GaveUp;
 
 /// The sending side; `P` is what a segment carries.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts that RFC 5681 and 8985 keep")]
 pub struct Sender<P> {
     segment_len: u64,
     segments: VecDeque<Segment<P>>,

@@ -1,0 +1,130 @@
+//! One simulated host: which stack its calls go to, and how the world learns that there is work.
+//!
+//! The socket stack keeps a *current host* per thread. Every call, poll and `Drop` of a socket must make
+//! its own host current first: a connect future dropped under another host once closed that host's
+//! listener, because descriptors are plain numbers.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::sync::Notify;
+
+/// A host of a world, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostId(pub(super) u32);
+
+impl HostId {
+    /// The host's place in the list that the world was made from.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Tells the world that some stack may have packets to send.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    raised: AtomicBool,
+    notify: Notify,
+}
+
+impl Pulse {
+    /// Something was written, opened or closed.
+    pub(super) fn raise(&self) {
+        if !self.raised.swap(true, Ordering::Relaxed) {
+            self.notify.notify_one();
+        }
+    }
+
+    pub(super) fn is_raised(&self) -> bool {
+        self.raised.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn lower(&self) {
+        self.raised.store(false, Ordering::Relaxed);
+    }
+
+    /// Ends at the next [`Self::raise`]; may end once too often.
+    pub(super) async fn raised(&self) {
+        self.notify.notified().await;
+    }
+}
+
+/// What all sockets of a host share.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) addr: IpAddr,
+    pub(super) stack: turmoil_net::HostId,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) names: Arc<BTreeMap<String, IpAddr>>,
+    pub(super) sockets: AtomicUsize,
+}
+
+impl Host {
+    /// Makes this host the one that the stack's calls go to.
+    pub(super) fn enter(&self) {
+        turmoil_net::set_current(self.stack);
+    }
+}
+
+/// Something that belongs to a host's stack: made, used and dropped with that host current.
+#[derive(Debug)]
+pub(super) struct Owned<T> {
+    host: Arc<Host>,
+    inner: Option<T>,
+}
+
+impl<T> Owned<T> {
+    /// Takes ownership of `inner`, which lives in `host`'s stack.
+    pub(super) fn new(host: &Arc<Host>, inner: T) -> Self {
+        host.sockets.fetch_add(1, Ordering::Relaxed);
+        Self { host: Arc::clone(host), inner: Some(inner) }
+    }
+
+    pub(super) const fn host(&self) -> &Arc<Host> {
+        &self.host
+    }
+
+    /// Uses it with its host current. `None` only if `self` is being dropped.
+    pub(super) fn with<R>(&mut self, act: impl FnOnce(&mut T) -> R) -> Option<R> {
+        self.host.enter();
+        self.inner.as_mut().map(act)
+    }
+
+    /// Uses it with its host current.
+    pub(super) fn with_ref<'a, R>(&'a self, act: impl FnOnce(&'a T) -> R) -> Option<R> {
+        self.host.enter();
+        self.inner.as_ref().map(act)
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        self.host.enter();
+        self.inner = None;
+        self.host.sockets.fetch_sub(1, Ordering::Relaxed);
+        self.host.pulse.raise();
+    }
+}
+
+/// A future that is polled and dropped with its host current.
+pub(super) struct OnHost<F>(Owned<Pin<Box<F>>>);
+
+impl<F: Future> OnHost<F> {
+    pub(super) fn new(host: &Arc<Host>, future: F) -> Self {
+        Self(Owned::new(host, Box::pin(future)))
+    }
+}
+
+impl<F: Future> Future for OnHost<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        self.0.host.pulse.raise();
+        self.0.with(|future| future.as_mut().poll(context)).unwrap_or(Poll::Pending)
+    }
+}

@@ -1,0 +1,279 @@
+//! The simulated world: hosts with a socket stack each, one emulated network, one virtual clock.
+//!
+//! One current-thread runtime with a paused clock runs everything. At each *tick* the world lets the
+//! network act, hands arrived packets to the stacks, and gives what the stacks send to the network. Ticks
+//! in which nothing can happen are skipped: the clock jumps to the next packet or timer.
+//!
+//! *Invariant:* the order of everything follows from the scenario and the seed alone.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use engine::environment::Environment;
+use proto::seed::Seed;
+use proto::time::Instant;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+use turmoil_net::{EnterGuard, KernelConfig, Net, Packet};
+
+use crate::network::{LinkCounts, LinkProfile, Network, Totals, reset};
+
+mod clock;
+mod host;
+mod transport;
+
+pub use clock::SimClock;
+pub use host::HostId;
+use host::{Host, OnHost, Pulse};
+pub use transport::{SimListener, SimReader, SimSocket, SimTransport, SimWriter};
+
+/// A host's socket buffers in each direction, in bytes: the stack has no window scaling.
+const SOCKET_BUFFER: usize = 64 * 1024;
+
+/// How often the runtime is turned at most until an aborted host's tasks are gone: one turn for each level
+/// of task nesting would do.
+const DRAIN_TURNS: usize = 64;
+
+/// What does not differ from host to host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorldSettings {
+    /// All randomness of the network follows from it.
+    pub seed: Seed,
+    /// How often packets move between stacks and network: whole milliseconds, at least one.
+    pub tick: Duration,
+    /// Bytes of the largest IP packet.
+    pub mtu: u32,
+}
+
+/// A host to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostSpec {
+    /// What other hosts may resolve.
+    pub name: String,
+    /// Its only address; not one that ends in .0 or .255.
+    pub addr: IpAddr,
+    /// Its access link.
+    pub link: LinkProfile,
+}
+
+/// The world. Only one can exist in a thread at a time.
+pub struct World {
+    // Dropped in this order: tasks hold sockets, sockets need the stack.
+    tasks: Vec<Option<JoinHandle<()>>>,
+    runtime: Runtime,
+    core: Core,
+    guard: EnterGuard,
+}
+
+struct Core {
+    start: tokio::time::Instant,
+    tick: u64,
+    network: Network,
+    pulse: Arc<Pulse>,
+    hosts: Vec<Arc<Host>>,
+    packets: Vec<Packet>,
+}
+
+impl World {
+    /// A world of these hosts; [`HostId`]s follow their order.
+    ///
+    /// # Errors
+    /// If the runtime cannot be made.
+    pub fn new(settings: WorldSettings, specs: &[HostSpec]) -> std::io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
+        let start = runtime.block_on(async { clock::virtual_now() });
+        // The stack's own retransmission would fight the network's flows: out of reach.
+        let config = KernelConfig::default()
+            .mtu(settings.mtu)
+            .send_buf_cap(SOCKET_BUFFER)
+            .recv_buf_cap(SOCKET_BUFFER)
+            .retx_threshold(u32::MAX);
+        let mut net = Net::with_config(config);
+        let mut network = Network::new(settings.seed.rng().next_u64(), settings.mtu);
+        let names: BTreeMap<_, _> = specs.iter().map(|spec| (spec.name.clone(), spec.addr)).collect();
+        let (names, pulse) = (Arc::new(names), Arc::new(Pulse::default()));
+        let hosts = specs.iter().map(|spec| {
+            network.add_host(spec.addr, spec.link);
+            Arc::new(Host {
+                addr: spec.addr,
+                stack: net.add_host(spec.addr),
+                pulse: Arc::clone(&pulse),
+                names: Arc::clone(&names),
+                sockets: 0.into(),
+            })
+        });
+        let hosts = hosts.collect();
+        let tick = (settings.tick.as_millis() as u64).max(1) * 1_000;
+        let core = Core { start, tick, network, pulse, hosts, packets: Vec::new() };
+        let tasks = specs.iter().map(|_| None).collect();
+        Ok(Self { tasks, runtime, core, guard: net.enter() })
+    }
+
+    /// The host at `index` of the list that the world was made from.
+    pub fn host(&self, index: usize) -> Option<HostId> {
+        (index < self.core.hosts.len()).then_some(HostId(index as u32))
+    }
+
+    /// What programs on a host get: its network and its clock.
+    pub fn environment(&self, host: HostId) -> Environment<SimTransport, SimClock> {
+        let transport = SimTransport(Arc::clone(self.core.host(host)));
+        Environment { transport, clock: SimClock { start: self.core.start } }
+    }
+
+    /// Runs a host's root future; a host that crashed is up again. A root that still runs is replaced.
+    pub fn start(&mut self, host: HostId, root: impl Future<Output = ()> + Send + 'static) {
+        self.core.network.set_down(host.0, false);
+        let root = OnHost::new(self.core.host(host), root);
+        let task = self.runtime.spawn(root);
+        if let Some(old) = self.tasks.get_mut(host.index()).and_then(|place| place.replace(task)) {
+            old.abort();
+        }
+    }
+
+    /// Does the host's root future still run?
+    pub fn is_running(&self, host: HostId) -> bool {
+        let task = self.tasks.get(host.index()).and_then(Option::as_ref);
+        task.is_some_and(|task| !task.is_finished())
+    }
+
+    /// The host loses power: its tasks end, nothing they say on the way out leaves the host, and its stack
+    /// is empty when it starts again. Peers hear nothing until they get a reset for an old connection.
+    pub fn crash(&mut self, host: HostId) {
+        if let Some(task) = self.tasks.get_mut(host.index()).and_then(Option::take) {
+            task.abort();
+        }
+        self.drain(host);
+        self.core.network.set_down(host.0, true);
+        let now = self.now();
+        self.core.empty_stack(&self.guard, now, host);
+    }
+
+    /// Lets virtual time pass.
+    pub fn run_until(&mut self, until: Instant) {
+        let Self { runtime, core, guard, .. } = self;
+        runtime.block_on(core.run(guard, until));
+    }
+
+    /// Virtual time.
+    pub fn now(&self) -> Instant {
+        let _context = self.runtime.enter();
+        self.core.now()
+    }
+
+    /// Counts of all packets.
+    pub const fn totals(&self) -> Totals {
+        self.core.network.totals()
+    }
+
+    /// Bytes through a host's uplink and downlink.
+    pub fn link_counts(&self, host: HostId) -> (LinkCounts, LinkCounts) {
+        self.core.network.link_counts(host.0).unwrap_or_default()
+    }
+
+    /// Writes a fault or a completion into the digest.
+    pub fn note(&mut self, what: &str) {
+        let now = self.now();
+        self.core.network.note(now, what);
+    }
+
+    /// The digest of all that has happened.
+    pub fn digest(&self) -> String {
+        self.core.network.digest()
+    }
+
+    /// Turns the runtime, without time passing, until an aborted host holds no socket.
+    fn drain(&self, host: HostId) {
+        let host = self.core.host(host);
+        self.runtime.block_on(async {
+            for _ in 0..DRAIN_TURNS {
+                if host.sockets.load(Ordering::Relaxed) == 0 {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+        debug_assert_eq!(host.sockets.load(Ordering::Relaxed), 0, "a crashed host's tasks are all gone");
+    }
+}
+
+impl Core {
+    fn host(&self, id: HostId) -> &Arc<Host> {
+        // A `HostId` is only made by the world for a host that it has.
+        #[expect(clippy::indexing_slicing, reason = "see above")]
+        &self.hosts[id.index()]
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_micros(clock::virtual_now().duration_since(self.start).as_micros() as u64)
+    }
+
+    async fn run(&mut self, guard: &EnterGuard, until: Instant) {
+        while self.now() < until {
+            let wake = self.next_tick().min(until);
+            let sleep = tokio::time::sleep_until(self.start + wake.since(Instant::ZERO));
+            if self.pulse.is_raised() {
+                sleep.await;
+            } else {
+                tokio::select! { biased;
+                    () = self.pulse.raised() => continue,
+                    () = sleep => {}
+                }
+            }
+            let now = self.now();
+            if now.as_micros().is_multiple_of(self.tick) {
+                self.turn(guard, now);
+            }
+        }
+    }
+
+    /// The next tick at which something can happen.
+    fn next_tick(&self) -> Instant {
+        let next = self.now().as_micros() + 1;
+        let busy = self.pulse.is_raised().then_some(next);
+        let event = self.network.next_event().map(|at| at.as_micros().max(next));
+        let due = [busy, event].into_iter().flatten().min();
+        due.map_or(Instant::from_micros(u64::MAX / 2), |at| {
+            Instant::from_micros(at.next_multiple_of(self.tick))
+        })
+    }
+
+    /// One tick: the network acts, arrived packets reach their stacks, the stacks send.
+    fn turn(&mut self, guard: &EnterGuard, now: Instant) {
+        self.network.advance(now);
+        let mut delivered = false;
+        while let Some(packet) = self.network.poll_delivery() {
+            guard.deliver(packet);
+            delivered = true;
+        }
+        if delivered || self.pulse.is_raised() {
+            self.pulse.lower();
+            self.collect(guard, now, None);
+        }
+    }
+
+    /// Takes what the stacks send; packets of `silent` are discarded.
+    fn collect(&mut self, guard: &EnterGuard, now: Instant, silent: Option<IpAddr>) {
+        let mut packets = std::mem::take(&mut self.packets);
+        guard.egress_all(&mut packets);
+        for packet in packets.drain(..).filter(|packet| Some(packet.src) != silent) {
+            self.network.send(now, packet);
+        }
+        self.packets = packets;
+    }
+
+    /// Removes every trace of a crashed host's connections from its stack, in silence.
+    fn empty_stack(&mut self, guard: &EnterGuard, now: Instant, host: HostId) {
+        let addr = self.host(host).addr;
+        self.collect(guard, now, Some(addr));
+        for entry in turmoil_net::netstat(addr).entries {
+            if let Some(peer) = entry.peer {
+                guard.deliver(reset(peer, entry.local));
+            }
+        }
+        self.collect(guard, now, Some(addr));
+    }
+}

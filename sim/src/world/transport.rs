@@ -1,0 +1,234 @@
+//! The engine's transport over the simulated socket stack.
+
+use std::io::{self, Error, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use engine::transport::{Listener, MAX_DATAGRAM, Stream, Transport, UdpSocket};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use turmoil_net::NetstatState;
+use turmoil_net::shim::tokio::net::{TcpListener, TcpStream, UdpSocket as StackSocket, tcp};
+
+use super::host::{Host, OnHost, Owned};
+
+/// The stack announces a reopened window only after a read of at least half its receive buffer.
+const WINDOW: usize = 64 * 1024;
+
+/// How long closing connections of a former listener may hold its port. Operating systems let a new
+/// listener pass them (`SO_REUSEADDR`); the stack cannot, so the newtype waits until they are gone.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// How often it looks.
+const LINGER_POLL: Duration = Duration::from_millis(10);
+
+/// One host's network stack.
+#[derive(Clone, Debug)]
+pub struct SimTransport(pub(super) Arc<Host>);
+
+/// The receiving half of a stream.
+#[derive(Debug)]
+pub struct SimReader {
+    half: Owned<tcp::OwnedReadHalf>,
+    /// What a small read left behind: the stack is read in whole windows, or it would stall for ever.
+    rest: Vec<u8>,
+    taken: usize,
+}
+
+/// The sending half of a stream.
+#[derive(Debug)]
+pub struct SimWriter(Owned<tcp::OwnedWriteHalf>);
+
+/// Accepts streams.
+#[derive(Debug)]
+pub struct SimListener(Owned<TcpListener>);
+
+/// Sends and receives datagrams.
+#[derive(Debug)]
+pub struct SimSocket(Owned<StackSocket>);
+
+impl Transport for SimTransport {
+    type Reader = SimReader;
+    type Writer = SimWriter;
+    type Listener = SimListener;
+    type Socket = SimSocket;
+
+    async fn connect(&self, addr: SocketAddr) -> io::Result<Stream<SimReader, SimWriter>> {
+        let stream = OnHost::new(&self.0, TcpStream::connect(addr)).await?;
+        Ok(self.split(stream, addr))
+    }
+
+    async fn listen(&self, addr: SocketAddr) -> io::Result<SimListener> {
+        let mut patience = LINGER;
+        loop {
+            match OnHost::new(&self.0, TcpListener::bind(addr)).await {
+                Ok(listener) => return Ok(SimListener(Owned::new(&self.0, listener))),
+                Err(error) if error.kind() != ErrorKind::AddrInUse => return Err(error),
+                Err(error) if patience.is_zero() || self.has_listener(addr.port()) => return Err(error),
+                Err(_) => tokio::time::sleep(LINGER_POLL).await,
+            }
+            patience = patience.saturating_sub(LINGER_POLL);
+        }
+    }
+
+    async fn bind(&self, addr: SocketAddr) -> io::Result<SimSocket> {
+        let socket = OnHost::new(&self.0, StackSocket::bind(addr)).await?;
+        Ok(SimSocket(Owned::new(&self.0, socket)))
+    }
+
+    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
+        let known = literal.or_else(|| self.0.names.get(host).copied());
+        let ip = known.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no host is named {host}")))?;
+        Ok(vec![SocketAddr::new(ip, port)])
+    }
+}
+
+impl SimTransport {
+    fn has_listener(&self, port: u16) -> bool {
+        let entries = turmoil_net::netstat(self.0.addr).entries;
+        entries.iter().any(|entry| entry.state == Some(NetstatState::Listen) && entry.local.port() == port)
+    }
+
+    fn split(&self, stream: TcpStream, peer_addr: SocketAddr) -> Stream<SimReader, SimWriter> {
+        self.0.enter();
+        let (reader, writer) = stream.into_split();
+        let half = Owned::new(&self.0, reader);
+        let reader = SimReader { half, rest: Vec::new(), taken: 0 };
+        Stream { reader, writer: SimWriter(Owned::new(&self.0, writer)), peer_addr }
+    }
+}
+
+impl SimReader {
+    /// Reads from the stack straight into `buf`.
+    fn poll_stack(&mut self, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = self.half.with(|half| Pin::new(half).poll_read(context, buf));
+        if buf.filled().len() - before >= WINDOW / 2 {
+            self.half.host().pulse.raise();
+        }
+        polled.unwrap_or(Poll::Pending)
+    }
+}
+
+impl AsyncRead for SimReader {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.taken == self.rest.len() {
+            if buf.remaining() >= WINDOW {
+                return self.poll_stack(context, buf);
+            }
+            let mut rest = vec![0; WINDOW];
+            let mut window = ReadBuf::new(&mut rest);
+            std::task::ready!(self.poll_stack(context, &mut window))?;
+            let filled = window.filled().len();
+            rest.truncate(filled);
+            self.rest = rest;
+            self.taken = 0;
+        }
+        let rest = self.rest.get(self.taken..).unwrap_or_default();
+        let taken = rest.len().min(buf.remaining());
+        buf.put_slice(rest.get(..taken).unwrap_or_default());
+        self.taken += taken;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for SimWriter {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = self.0.with(|half| Pin::new(half).poll_write(context, buf));
+        if matches!(polled, Some(Poll::Ready(_))) {
+            self.0.host().pulse.raise();
+        }
+        polled.unwrap_or(Poll::Pending)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.host().pulse.raise();
+        self.0.with(|half| Pin::new(half).poll_shutdown(context)).unwrap_or(Poll::Pending)
+    }
+}
+
+impl Listener for SimListener {
+    type Reader = SimReader;
+    type Writer = SimWriter;
+
+    async fn accept(&self) -> io::Result<Stream<SimReader, SimWriter>> {
+        let host = self.0.host();
+        let accepted = std::future::poll_fn(|context| {
+            self.0.with_ref(|listener| listener.poll_accept(context)).unwrap_or(Poll::Pending)
+        });
+        let (stream, peer_addr) = accepted.await?;
+        Ok(SimTransport(Arc::clone(host)).split(stream, peer_addr))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.with_ref(TcpListener::local_addr).unwrap_or_else(|| Err(closed()))
+    }
+}
+
+impl UdpSocket for SimSocket {
+    async fn recv_batch(&self, max: usize, mut each: impl FnMut(SocketAddr, &[u8]) + Send) -> io::Result<()> {
+        let mut buffer = [0; MAX_DATAGRAM];
+        let mut waiting = self.wait(&mut buffer).await?;
+        for _ in 1..max.max(1) {
+            let (len, from) = waiting;
+            each(from, buffer.get(..len).unwrap_or_default());
+            match self.0.with_ref(|socket| socket.try_recv_from(&mut buffer)) {
+                Some(Ok(next)) => waiting = next,
+                Some(Err(_)) | None => return Ok(()),
+            }
+        }
+        let (len, from) = waiting;
+        each(from, buffer.get(..len).unwrap_or_default());
+        Ok(())
+    }
+
+    async fn send_to(&self, payload: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.0.host().pulse.raise();
+        match self.0.with_ref(|socket| socket.try_send_to(payload, to)) {
+            Some(Ok(_)) | None => Ok(()),
+            Some(Err(error)) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            Some(Err(error)) => Err(error),
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.with_ref(StackSocket::local_addr).unwrap_or_else(|| Err(closed()))
+    }
+}
+
+impl SimSocket {
+    /// The next datagram.
+    async fn wait(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let mut future = Box::pin(async {
+            match self.0.with_ref(|socket| socket.recv_from(buffer)) {
+                Some(received) => received.await,
+                None => Err(closed()),
+            }
+        });
+        // The host must be current at every poll, not only when the future is made.
+        std::future::poll_fn(|context| {
+            self.0.host().enter();
+            future.as_mut().poll(context)
+        })
+        .await
+    }
+}
+
+fn closed() -> Error {
+    Error::from(ErrorKind::NotConnected)
+}
