@@ -1,10 +1,7 @@
-//! `OurTorrent`'s test bench.
-
-pub mod bound;
-pub mod scenario;
-pub mod storage;
 //! `OurTorrent`'s test bench: the real tracker and the real peers in a deterministic, emulated network.
 
+pub mod bound;
 pub mod network;
-
+pub mod scenario;
+pub mod storage;
 pub mod world;
