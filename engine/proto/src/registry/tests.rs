@@ -1,0 +1,319 @@
+//! Tests of the registry as a whole: conversations, floods, hostile packets.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::id::PeerId;
+use crate::torrent::Progress;
+use crate::tracker::{ConnectionId, Reply};
+
+const WALL: Duration = Duration::from_secs(1_800_000_000);
+const HASH: InfoHash = InfoHash([7; 20]);
+
+fn peer(last: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, last], 6881))
+}
+
+fn peer_v6(last: u16) -> SocketAddr {
+    SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, last], 6881))
+}
+
+struct Tracker {
+    registry: Registry,
+    now: Instant,
+    wall: Duration,
+}
+
+impl Tracker {
+    fn new(config: RegistryConfig) -> Self {
+        let now = Instant::from_micros(5_000_000);
+        Self { registry: Registry::new(config, Secret([1; 16]), Seed::from_u64(1), now), now, wall: WALL }
+    }
+
+    fn send(&mut self, from: SocketAddr, payload: &[u8]) -> Option<Vec<u8>> {
+        let mut out = Replies::default();
+        self.registry.handle(self.now, self.wall, [Datagram { from, payload }], &mut out);
+        assert!(out.len() <= 1 && out.iter().all(|(to, _)| to == from));
+        out.iter().next().map(|(_, payload)| payload.to_vec())
+    }
+
+    fn request(&mut self, from: SocketAddr, request: &Request<'_>) -> Option<Reply> {
+        let mut payload = Vec::new();
+        request.encode(&mut payload);
+        let reply = self.send(from, &payload)?;
+        Some(Reply::decode(&reply, Family::of(from)).expect("a reply of ours"))
+    }
+
+    fn connect(&mut self, from: SocketAddr) -> ConnectionId {
+        match self.request(from, &Request::Connect { transaction: TransactionId(1) }) {
+            Some(Reply::Connect { transaction: TransactionId(1), connection }) => connection,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn announce_with(&mut self, from: SocketAddr, change: impl FnOnce(&mut AnnounceRequest<'_>)) -> Reply {
+        let mut request = AnnounceRequest {
+            connection: self.connect(from),
+            transaction: TransactionId(2),
+            info_hash: HASH,
+            peer_id: PeerId([2; 20]),
+            progress: Progress { uploaded: 0, downloaded: 0, left: 1 },
+            event: None,
+            key: 0,
+            num_want: None,
+            port: from.port(),
+            options: &[],
+        };
+        change(&mut request);
+        self.request(from, &Request::Announce(request)).expect("an answer")
+    }
+
+    /// Seeders, leechers and peers of the reply to an announce.
+    fn announce(
+        &mut self,
+        from: SocketAddr,
+        event: Option<AnnounceEvent>,
+        left: u64,
+    ) -> (u32, u32, Vec<SocketAddr>) {
+        let reply = self.announce_with(from, |request| {
+            request.event = event;
+            request.progress.left = left;
+        });
+        let Reply::Announce { head, peers } = reply else { panic!("{reply:?}") };
+        (head.seeders, head.leechers, peers)
+    }
+
+    fn scrape(&mut self, hashes: &[[u8; 20]]) -> Vec<ScrapeEntry> {
+        let connection = self.connect(peer(99));
+        let request = ScrapeRequest { connection, transaction: TransactionId(3), hashes };
+        match self.request(peer(99), &Request::Scrape(request)) {
+            Some(Reply::Scrape { swarms, .. }) => swarms,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(at) = self.registry.poll_timeout().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.registry.handle_timeout(self.now);
+        }
+        self.now = end;
+        self.wall += time;
+    }
+}
+
+const STARTED: Option<AnnounceEvent> = Some(AnnounceEvent::Started);
+const COMPLETED: Option<AnnounceEvent> = Some(AnnounceEvent::Completed);
+const STOPPED: Option<AnnounceEvent> = Some(AnnounceEvent::Stopped);
+
+#[test]
+fn members_come_meet_complete_and_go() {
+    let mut tracker = Tracker::new(RegistryConfig::default());
+    assert_eq!(tracker.announce(peer(1), STARTED, 0), (1, 0, vec![]));
+    assert_eq!(tracker.announce(peer(2), STARTED, 9), (1, 1, vec![peer(1)]));
+    assert_eq!(tracker.announce(peer(1), None, 0), (1, 1, vec![peer(2)]));
+    assert_eq!(tracker.announce(peer(2), COMPLETED, 0), (2, 0, vec![]), "seeders see leechers only");
+    assert_eq!(tracker.scrape(&[HASH.0]), [ScrapeEntry { seeders: 2, completed: 1, leechers: 0 }]);
+    assert_eq!(tracker.announce(peer(1), STOPPED, 0), (1, 0, vec![]));
+    assert_eq!(tracker.announce(peer(3), STARTED, 9), (1, 1, vec![peer(2)]));
+}
+
+#[test]
+fn each_family_sees_its_own_and_counts_are_for_both() {
+    let mut tracker = Tracker::new(RegistryConfig::default());
+    tracker.announce(peer(1), STARTED, 9);
+    assert_eq!(tracker.announce(peer_v6(1), STARTED, 9), (0, 2, vec![]));
+    assert_eq!(tracker.announce(peer_v6(2), STARTED, 9), (0, 3, vec![peer_v6(1)]));
+    // What a dual-stack socket shows for an IPv4 client.
+    let mapped: SocketAddr = "[::ffff:10.0.0.9]:6881".parse().expect("valid");
+    let mut request = Vec::new();
+    Request::Connect { transaction: TransactionId(0) }.encode(&mut request);
+    assert!(tracker.send(mapped, &request).is_some());
+    let connection = tracker.connect(mapped);
+    assert_eq!(connection, tracker.connect(peer(9)), "one client, whatever the socket");
+}
+
+#[test]
+fn completed_counts_only_for_who_was_seen_downloading() {
+    let mut tracker = Tracker::new(RegistryConfig::default());
+    tracker.announce(peer(1), COMPLETED, 0);
+    tracker.announce(peer(2), STARTED, 0);
+    tracker.announce(peer(2), COMPLETED, 0);
+    assert_eq!(tracker.registry.take_completed(10), []);
+    tracker.announce(peer(3), STARTED, 9);
+    tracker.announce(peer(3), COMPLETED, 0);
+    tracker.announce(peer(3), COMPLETED, 0);
+    let taken = tracker.registry.take_completed(10);
+    assert_eq!(taken, [(HASH, 1)]);
+    assert_eq!(tracker.registry.take_completed(10), []);
+    tracker.registry.keep_completed(&taken);
+    assert_eq!(tracker.registry.take_completed(10), taken);
+}
+
+#[test]
+fn counts_outlive_the_swarm_and_come_back_from_the_store() {
+    let mut tracker = Tracker::new(RegistryConfig::default());
+    assert!(tracker.registry.restore(tracker.now, HASH, 41));
+    tracker.announce(peer(3), STARTED, 9);
+    tracker.announce(peer(3), COMPLETED, 0);
+    tracker.run_for(Duration::from_secs(3 * 3600));
+    let entry = ScrapeEntry { seeders: 0, completed: 42, leechers: 0 };
+    assert_eq!(tracker.scrape(&[[0; 20], HASH.0]), [ScrapeEntry::default(), entry]);
+    assert_eq!(tracker.registry.take_completed(10), [(HASH, 42)]);
+}
+
+#[test]
+fn who_falls_silent_is_forgotten_after_two_intervals() {
+    let mut tracker = Tracker::new(RegistryConfig::default());
+    tracker.announce(peer(1), STARTED, 9);
+    tracker.run_for(Duration::from_secs(1800));
+    tracker.announce(peer(2), STARTED, 9);
+    tracker.run_for(Duration::from_secs(1800));
+    assert_eq!(tracker.scrape(&[HASH.0])[0].leechers, 2);
+    tracker.run_for(Duration::from_secs(120));
+    assert_eq!(tracker.scrape(&[HASH.0])[0].leechers, 1);
+    tracker.run_for(Duration::from_secs(3600));
+    let stats = tracker.registry.stats();
+    assert_eq!((stats.torrents, stats.members, stats.expired), (0, 0, 2));
+    assert_eq!(tracker.registry.poll_timeout(), None, "an empty registry sleeps");
+}
+
+#[test]
+fn an_announce_never_names_the_stale() {
+    let mut tracker = Tracker::new(RegistryConfig::default());
+    tracker.announce(peer(1), STARTED, 9);
+    tracker.now += Duration::from_secs(2 * 3600);
+    assert_eq!(tracker.announce(peer(2), STARTED, 9), (0, 1, vec![]));
+}
+
+#[test]
+fn intervals_differ_by_ten_percent() {
+    let mut tracker = Tracker::new(RegistryConfig::default());
+    let intervals = (0..100).map(|_| {
+        let reply = tracker.announce_with(peer(1), |_| ());
+        let Reply::Announce { head, .. } = reply else { panic!("{reply:?}") };
+        head.interval
+    });
+    let intervals: Vec<u32> = intervals.collect();
+    assert!(intervals.iter().all(|interval| (1620..=1980).contains(interval)));
+    assert!(intervals.iter().any(|&i| i < 1700) && intervals.iter().any(|&i| i > 1900));
+}
+
+#[test]
+fn a_foreign_or_old_connection_id_is_refused_in_few_bytes() {
+    let mut tracker = Tracker::new(RegistryConfig::default());
+    let connection = tracker.connect(peer(1));
+    let request = ScrapeRequest { connection, transaction: TransactionId(3), hashes: &[HASH.0] };
+    let refused =
+        Some(Reply::Error { transaction: TransactionId(3), message: CONNECTION_REFUSED.to_owned() });
+    assert_eq!(tracker.request(peer(2), &Request::Scrape(request)), refused);
+    assert_ne!(tracker.request(peer(1), &Request::Scrape(request)), refused);
+    tracker.run_for(Duration::from_secs(320));
+    assert_eq!(tracker.request(peer(1), &Request::Scrape(request)), refused);
+    let empty = ScrapeRequest { hashes: &[], ..request };
+    assert_eq!(tracker.request(peer(1), &Request::Scrape(empty)), None, "an error would be longer");
+}
+
+#[test]
+fn port_zero_is_refused() {
+    let mut tracker = Tracker::new(RegistryConfig::default());
+    let reply = tracker.announce_with(peer(1), |request| request.port = 0);
+    assert_eq!(reply, Reply::Error { transaction: TransactionId(2), message: "port 0".into() });
+    assert_eq!(tracker.registry.stats().members, 0);
+}
+
+#[test]
+fn replies_stay_within_one_mtu() {
+    let mut tracker = Tracker::new(RegistryConfig::default());
+    for last in 0..250 {
+        tracker.announce(peer(last), STARTED, 9);
+        tracker.announce(peer_v6(last.into()), STARTED, 9);
+    }
+    for (from, due) in [(peer(0), 196), (peer_v6(0), 65)] {
+        let reply = tracker.announce_with(from, |request| request.num_want = Some(10_000));
+        let Reply::Announce { peers, .. } = reply else { panic!("{reply:?}") };
+        assert_eq!(peers.len(), due);
+    }
+}
+
+#[test]
+fn floods_stay_within_the_caps() {
+    let config = RegistryConfig {
+        max_torrents: 40,
+        max_members: 20,
+        max_members_in_total: 100,
+        ..RegistryConfig::default()
+    };
+    let mut tracker = Tracker::new(config);
+    for n in 0..2000u16 {
+        tracker.announce_with(peer((n % 200) as u8), |request| {
+            request.port = 1 + n;
+            request.info_hash = InfoHash([(n % 60) as u8; 20]);
+        });
+    }
+    let stats = tracker.registry.stats();
+    assert_eq!((stats.torrents, stats.members), (40, 100));
+    assert!(stats.refused > 1800);
+    for port in 1..100 {
+        tracker.announce_with(peer(1), |request| request.port = port);
+    }
+    assert!(tracker.scrape(&[HASH.0])[0].leechers <= 20);
+    // Made-up counts of dead torrents do not keep new torrents out for ever.
+    let mut tracker = Tracker::new(RegistryConfig { max_torrents: 10, ..RegistryConfig::default() });
+    for n in 0..10 {
+        assert!(tracker.registry.restore(tracker.now, InfoHash([n; 20]), 5));
+    }
+    assert!(!tracker.registry.restore(tracker.now, InfoHash([10; 20]), 5));
+    tracker.run_for(Duration::from_secs(7200));
+    assert_eq!(tracker.registry.stats().torrents, 5);
+}
+
+proptest! {
+    /// Any bytes, also in the shape of requests: no panic, and no reply longer than the request.
+    #[test]
+    fn strangers_get_no_more_than_they_send(
+        packets in vec((0u8..4, vec(any::<u8>(), 0..200), 0u8..4), 1..40)
+    ) {
+        let mut tracker = Tracker::new(RegistryConfig::default());
+        for (last, mut payload, action) in packets {
+            if let Some(head) = payload.get_mut(8..12) {
+                head.copy_from_slice(&[0, 0, 0, action]);
+            }
+            if let Some(head) = payload.get_mut(..8).filter(|_| action == 0) {
+                head.copy_from_slice(&crate::tracker::PROTOCOL_ID.to_be_bytes());
+            }
+            let sent = payload.len();
+            let got = tracker.send(peer(last), &payload).map_or(0, |reply| reply.len());
+            prop_assert!(got <= sent);
+        }
+        let stats = tracker.registry.stats();
+        prop_assert!(stats.bytes_out <= stats.bytes_in);
+        prop_assert_eq!(stats.members, 0);
+    }
+
+    /// Verified clients may say anything; every reply decodes and the members are at most the clients.
+    #[test]
+    fn verified_clients_may_say_anything(
+        announces in vec((0u8..9, 0u8..5, any::<[u8; 82]>()), 1..60), hours in 0u64..5
+    ) {
+        let mut tracker = Tracker::new(RegistryConfig::default());
+        for (last, event, body) in announces {
+            let connection = tracker.connect(peer(last));
+            let mut payload = connection.0.to_be_bytes().to_vec();
+            payload.extend([0, 0, 0, 1, 0, 0, 0, 2]);
+            payload.extend(body);
+            payload[16..36].fill(last % 3);
+            payload[80..84].copy_from_slice(&[0, 0, 0, event]);
+            payload[96] = 0;
+            let reply = tracker.send(peer(last), &payload).expect("an answer");
+            prop_assert!(reply.len() <= MAX_REPLY_LEN && Reply::decode(&reply, Family::V4).is_ok());
+        }
+        let members = tracker.scrape(&[[0; 20], [1; 20], [2; 20]]);
+        let members: u32 = members.iter().map(|entry| entry.seeders + entry.leechers).sum();
+        prop_assert_eq!(u64::from(members), tracker.registry.stats().members);
+        tracker.run_for(Duration::from_secs(3600 * hours));
+        prop_assert!(hours < 2 || tracker.registry.stats().members == 0);
+    }
+}

@@ -1,0 +1,207 @@
+//! Announcers and a registry in one process on a virtual clock, over a network that loses packets.
+//!
+//! Both machines are driven as a driver drives them; nothing waits, so hours pass in milliseconds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use proto::announce::{AnnounceConfig, AnnounceError, Announcer, Input, Output};
+use proto::id::{InfoHash, PeerId};
+use proto::registry::{Datagram, Registry, RegistryConfig, Replies, Secret};
+use proto::seed::{Random, Seed};
+use proto::time::Instant;
+use proto::torrent::{AnnounceEvent, Progress};
+
+const TRACKER: &str = "udp://tracker:6969/announce";
+const LATENCY: Duration = Duration::from_millis(40);
+const WALL: Duration = Duration::from_secs(1_800_000_000);
+
+fn tracker_addr() -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, 1], 6969))
+}
+
+struct Client {
+    announcer: Announcer,
+    progress: Progress,
+    peers: BTreeSet<SocketAddr>,
+    answers: usize,
+    failures: Vec<AnnounceError>,
+    is_done: bool,
+}
+
+/// The clients by address, the tracker, and the packets in flight by arrival.
+struct Network {
+    clients: BTreeMap<SocketAddr, Client>,
+    registry: Registry,
+    flying: BTreeMap<(Instant, u64), (SocketAddr, SocketAddr, Bytes)>,
+    sent: u64,
+    random: Random,
+    /// Packets lost out of a hundred.
+    loss: u64,
+    now: Instant,
+}
+
+impl Network {
+    fn new(clients: u8, loss: u64, seed: u64) -> Self {
+        let seed = Seed::from_u64(seed);
+        let client = |last: u8| {
+            let addr = SocketAddr::from(([10, 0, 1, last], 6881));
+            let id = PeerId::with_tail([last; 12]);
+            let tiers = vec![vec![TRACKER.to_owned()]];
+            let config = AnnounceConfig::new(InfoHash([9; 20]), id, addr.port(), tiers);
+            let announcer = Announcer::new(config, seed.child(u64::from(last)));
+            let progress = Progress { uploaded: 0, downloaded: 0, left: u64::from(last > 0) * 1000 };
+            let client = Client {
+                announcer,
+                progress,
+                peers: BTreeSet::new(),
+                answers: 0,
+                failures: Vec::new(),
+                is_done: false,
+            };
+            (addr, client)
+        };
+        Self {
+            clients: (0..clients).map(client).collect(),
+            registry: Registry::new(
+                RegistryConfig::default(),
+                Secret([4; 16]),
+                seed.child(1000),
+                Instant::ZERO,
+            ),
+            flying: BTreeMap::new(),
+            sent: 0,
+            random: seed.child(1001).rng(),
+            loss,
+            now: Instant::ZERO,
+        }
+    }
+
+    fn say(&mut self, addr: SocketAddr, event: AnnounceEvent) {
+        self.tell(addr, Input::Announce(Some(event)));
+    }
+
+    fn say_all(&mut self, event: AnnounceEvent) {
+        for addr in self.clients.keys().copied().collect::<Vec<_>>() {
+            self.say(addr, event);
+        }
+    }
+
+    fn tell(&mut self, addr: SocketAddr, input: Input) {
+        let Some(client) = self.clients.get_mut(&addr) else { return };
+        client.announcer.handle_input(self.now, &client.progress, input);
+        self.drain(addr);
+    }
+
+    fn drain(&mut self, addr: SocketAddr) {
+        while let Some(client) = self.clients.get_mut(&addr) {
+            match client.announcer.poll_output() {
+                None => return,
+                Some(Output::Resolve { host, port }) => {
+                    self.tell(addr, Input::Resolved { host, port, addrs: vec![tracker_addr()] });
+                }
+                Some(Output::SendTo { addr: to, payload }) => self.send(addr, to, payload),
+                Some(Output::Peers(peers)) => client.peers.extend(peers),
+                Some(Output::Announced { .. }) => client.answers += 1,
+                Some(Output::Failed { error, .. }) => client.failures.push(error),
+                Some(Output::Done) => client.is_done = true,
+            }
+        }
+    }
+
+    fn send(&mut self, from: SocketAddr, to: SocketAddr, payload: Bytes) {
+        if self.random.below(100) >= self.loss {
+            self.sent += 1;
+            self.flying.insert((self.now + LATENCY, self.sent), (from, to, payload));
+        }
+    }
+
+    fn deliver(&mut self, from: SocketAddr, to: SocketAddr, payload: Bytes) {
+        if to != tracker_addr() {
+            return self.tell(to, Input::Datagram { from, payload });
+        }
+        let mut replies = Replies::default();
+        let wall = WALL + self.now.since(Instant::ZERO);
+        self.registry.handle(self.now, wall, [Datagram { from, payload: &payload }], &mut replies);
+        for (to, reply) in replies.iter() {
+            self.send(tracker_addr(), to, Bytes::copy_from_slice(reply));
+        }
+    }
+
+    fn run_until(&mut self, end: Duration) {
+        let end = Instant::ZERO + end;
+        loop {
+            let timers = self.clients.values().filter_map(|client| client.announcer.poll_timeout());
+            let timers = timers.map(|(at, _)| at).chain(self.registry.poll_timeout());
+            let arrivals = self.flying.keys().next().map(|(at, _)| *at);
+            let Some(next) = timers.chain(arrivals).min().filter(|at| *at <= end) else { break };
+            self.now = self.now.max(next);
+            while let Some(entry) = self.flying.first_entry().filter(|entry| entry.key().0 <= self.now) {
+                let (from, to, payload) = entry.remove();
+                self.deliver(from, to, payload);
+            }
+            self.registry.handle_timeout(self.now);
+            for addr in self.clients.keys().copied().collect::<Vec<_>>() {
+                if let Some(client) = self.clients.get_mut(&addr) {
+                    client.announcer.handle_timeout(self.now, &client.progress);
+                }
+                self.drain(addr);
+            }
+        }
+        self.now = end;
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn thirty_peers_meet_over_a_network_that_loses_a_tenth() {
+    for seed in 0..20 {
+        let mut network = Network::new(30, 10, seed);
+        network.say_all(AnnounceEvent::Started);
+        network.run_until(HOUR);
+        let leechers: Vec<SocketAddr> = network.clients.keys().copied().skip(1).collect();
+        assert_eq!(network.registry.stats().members, 30, "seed {seed}");
+        for (addr, client) in &network.clients {
+            assert!(client.answers > 0 && !client.peers.contains(addr), "seed {seed} {addr}");
+        }
+        for addr in leechers {
+            let client = network.clients.get_mut(&addr).expect("a client");
+            client.progress = Progress { uploaded: 0, downloaded: 1000, left: 0 };
+            network.say(addr, AnnounceEvent::Completed);
+        }
+        network.run_until(3 * HOUR);
+        assert_eq!(network.registry.take_completed(9), [(InfoHash([9; 20]), 29)], "seed {seed}");
+        network.say_all(AnnounceEvent::Stopped);
+        network.run_until(3 * HOUR + Duration::from_secs(5));
+        assert!(network.clients.values().all(|client| client.is_done), "seed {seed}");
+        network.run_until(6 * HOUR);
+        assert_eq!(network.registry.stats().members, 0, "seed {seed}: expired, if not stopped");
+    }
+}
+
+#[test]
+fn without_loss_everybody_is_known_at_once_and_gone_at_once() {
+    let mut network = Network::new(20, 0, 1);
+    network.say_all(AnnounceEvent::Started);
+    network.run_until(Duration::from_secs(1));
+    assert_eq!(network.registry.stats().members, 20);
+    network.run_until(24 * HOUR);
+    assert_eq!(network.registry.stats().expired, 0, "regular announces keep members alive");
+    let everybody = network.clients.values().all(|client| client.peers.len() >= 19);
+    assert!(everybody, "a day of announces shows every peer to every leecher");
+    network.say_all(AnnounceEvent::Stopped);
+    network.run_until(24 * HOUR + Duration::from_secs(1));
+    assert_eq!(network.registry.stats().members, 0);
+}
+
+#[test]
+fn a_tracker_behind_a_dead_line_is_one_clear_error() {
+    let mut network = Network::new(1, 100, 1);
+    network.say_all(AnnounceEvent::Started);
+    network.run_until(6 * HOUR);
+    let client = network.clients.values().next().expect("one client");
+    assert_eq!(client.failures, [AnnounceError::NoAnswer]);
+}
