@@ -39,6 +39,7 @@ impl Torrent {
         let move_on = self.choker.rounds.is_multiple_of(OPTIMISTIC_ROUNDS);
         self.choker.rounds = self.choker.rounds.wrapping_add(1);
 
+        self.part_with_the_sated(now);
         let ranked = self.ranked(now);
         let interested = |key: &PeerKey| self.peers.get(key).is_some_and(|peer| peer.them.interested);
         let mut taken = 0;
@@ -54,6 +55,19 @@ impl Torrent {
         self.choose_optimistic(now, move_on, &chosen);
         chosen.extend(self.choker.optimistic.iter().copied());
         self.apply(now, &chosen);
+    }
+
+    /// A complete peer closes connections that nothing will ever flow over. Peers are not told of pieces that
+    /// they have themselves, so a lack of interest is how another complete one shows.
+    fn part_with_the_sated(&mut self, now: Instant) {
+        if !self.have.is_full() {
+            return;
+        }
+        let sated = |peer: &Peer| !peer.them.interested && peer.interest_changed + CHOKE_ROUND <= now;
+        let keys: Vec<_> = self.peers.iter().filter(|(_, peer)| sated(peer)).map(|(&key, _)| key).collect();
+        for key in keys {
+            self.part(now, key);
+        }
     }
 
     /// Gives free slots away between rounds.
@@ -75,8 +89,9 @@ impl Torrent {
     /// Peers that may have a regular slot, best first; ties in random order.
     fn ranked(&mut self, now: Instant) -> Vec<PeerKey> {
         let seeding = self.have.is_full();
-        let worth =
-            |peer: &Peer| if seeding { peer.uplink.meter.rate(now) } else { peer.pipeline.ranking.rate(now) };
+        let worth = |peer: &Peer| {
+            if seeding { u64::MAX - u64::from(peer.has.count()) } else { peer.pipeline.ranking.rate(now) }
+        };
         let eligible = |peer: &Peer| {
             !peer.pipeline.snubbed && (peer.them.interested || worth(peer) > 0) && !peer.has.is_full()
         };

@@ -79,8 +79,14 @@ impl Torrent {
     /// Two complete peers have nothing to say to each other.
     fn part_if_both_complete(&mut self, now: Instant, key: PeerKey) {
         let complete = self.peers.get(&key).filter(|peer| peer.has.is_full());
-        let Some(peer) = complete.filter(|_| self.have.is_full()) else { return };
-        let addr = peer.listens_at;
+        if complete.is_some() && self.have.is_full() {
+            self.part(now, key);
+        }
+    }
+
+    /// Closes a connection that is of no use to either side, for good.
+    pub(super) fn part(&mut self, now: Instant, key: PeerKey) {
+        let Some(addr) = self.peers.get(&key).map(|peer| peer.listens_at) else { return };
         self.disconnect(now, key, DisconnectReason::BothComplete);
         if let Some(addr) = addr {
             self.candidates.never(addr);

@@ -21,7 +21,7 @@ pub struct TorrentConfig {
 
 impl Default for TorrentConfig {
     fn default() -> Self {
-        Self { max_peers: 50, dial_below: 35, max_dialling: 16, upload_slots: 4, optimistic_slots: 1 }
+        Self { max_peers: 50, dial_below: 22, max_dialling: 16, upload_slots: 4, optimistic_slots: 1 }
     }
 }
 

@@ -86,6 +86,7 @@ impl Torrent {
             return;
         }
         peer.them.interested = interested;
+        peer.interest_changed = now;
         self.slots_changed = true;
         if interested {
             self.tell_haves(now, key);

@@ -38,6 +38,8 @@ pub(super) struct Peer {
     /// Where it can be dialled, if we know.
     pub(super) listens_at: Option<SocketAddr>,
     pub(super) connected: Instant,
+    /// When it last said whether it is interested.
+    pub(super) interest_changed: Instant,
     pub(super) us: Side,
     pub(super) them: Side,
     pub(super) has: Bitfield,
@@ -89,6 +91,7 @@ impl Torrent {
             direction,
             listens_at: (direction == Direction::Outgoing).then_some(addr),
             connected: now,
+            interest_changed: now,
             us: Side::START,
             them: Side::START,
             has: Bitfield::empty(self.geometry.pieces()),
