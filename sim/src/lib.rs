@@ -2,6 +2,9 @@
 
 pub mod bound;
 pub mod network;
+pub mod oracle;
+pub mod record;
+pub mod report;
 pub mod scenario;
 pub mod storage;
 pub mod world;

@@ -1,0 +1,77 @@
+//! Oracles: what must hold in every run, whatever its scenario expects. One checker a file.
+
+use std::fmt;
+
+use crate::record::Record;
+
+mod bounds;
+mod integrity;
+mod liveness;
+
+/// Something that must never be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Who says so.
+    pub oracle: Oracle,
+    /// What was seen, for a person.
+    pub message: String,
+}
+
+/// The oracles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oracle {
+    /// What a peer calls complete is byte-identical to the source.
+    Integrity,
+    /// Nothing is faster than it can be.
+    Bounds,
+    /// Whoever can complete, does.
+    Liveness,
+}
+
+/// How bad a violation is: it decides the exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Something wrong was done.
+    Safety,
+    /// Something due was not done.
+    Liveness,
+}
+
+impl Oracle {
+    /// How bad its violations are.
+    pub const fn severity(self) -> Severity {
+        match self {
+            Self::Integrity | Self::Bounds => Severity::Safety,
+            Self::Liveness => Severity::Liveness,
+        }
+    }
+}
+
+impl fmt::Display for Oracle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Integrity => "integrity",
+            Self::Bounds => "bounds",
+            Self::Liveness => "liveness",
+        })
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.oracle, self.message)
+    }
+}
+
+/// Asks every oracle.
+pub fn judge(record: &Record) -> Vec<Violation> {
+    let mut violations = integrity::check(record);
+    violations.extend(bounds::check(record));
+    violations.extend(liveness::check(record));
+    violations
+}
+
+/// Pieces that nobody will ever hold again, for those who ask why somebody is not complete.
+pub fn extinct_pieces(record: &Record) -> Vec<String> {
+    liveness::extinct(record).iter().map(ToString::to_string).collect()
+}

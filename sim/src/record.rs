@@ -1,0 +1,178 @@
+//! What was seen in one run: plain data, from which the oracles judge and the report is written.
+
+use std::time::Duration;
+
+use crate::bound::{Leecher, Swarm};
+use crate::scenario::{PeerPlan, Plan, Role};
+
+/// One run. Everything in it follows from the plan, so equal plans have equal records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// What was run.
+    pub plan: Plan,
+    /// Over every packet, drop, fault and completion.
+    pub digest: String,
+    /// Simulated time at the end.
+    pub end: Duration,
+    /// One for each peer of the plan, in its order.
+    pub peers: Vec<PeerRecord>,
+    /// Packets of the whole network.
+    pub packets: Packets,
+    /// IP bytes that the hosts sent.
+    pub wire_bytes: u64,
+}
+
+/// Packets of the whole network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Packets {
+    /// Handed to an uplink.
+    pub sent: u64,
+    /// Arrived.
+    pub delivered: u64,
+    /// Lost on the way.
+    pub dropped: u64,
+}
+
+/// One peer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PeerRecord {
+    /// When the engine said that every piece is in; at its start for a seeder.
+    pub completed: Option<Duration>,
+    /// When it left or crashed, and did not come back.
+    pub gone: Option<Departed>,
+    /// For each piece, when the peer first held it, hash checked.
+    pub pieces: Vec<Option<Duration>>,
+    /// Pieces that are byte-identical to the source in the end.
+    pub identical: u32,
+    /// IP bytes through its uplink.
+    pub up_bytes: u64,
+    /// IP bytes through its downlink.
+    pub down_bytes: u64,
+    /// Payload that it sent, in bytes.
+    pub uploaded: u64,
+    /// Payload that it received, in bytes.
+    pub downloaded: u64,
+    /// Payload that it had no more use for, in bytes.
+    pub duplicate: u64,
+    /// The engine's complaint, if it ended with one.
+    pub failure: Option<String>,
+}
+
+/// How a peer went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Departed {
+    /// When.
+    pub at: Duration,
+    /// Why, as the end of "peer-4 …".
+    pub how: String,
+}
+
+impl Record {
+    /// The leechers: what was planned and what was seen.
+    pub fn leechers(&self) -> impl Iterator<Item = (&PeerPlan, &PeerRecord)> {
+        let peers = self.plan.peers.iter().zip(&self.peers);
+        peers.filter(|(plan, _)| plan.role == Role::Leecher)
+    }
+
+    /// Leechers that went for good before they were complete.
+    pub fn left_early(&self) -> usize {
+        self.leechers().filter(|(_, peer)| peer.completed.is_none() && peer.gone.is_some()).count()
+    }
+
+    /// Completion times of the leechers, in order.
+    pub fn completions(&self) -> Vec<Duration> {
+        let mut times: Vec<_> = self.leechers().filter_map(|(_, peer)| peer.completed).collect();
+        times.sort_unstable();
+        times
+    }
+
+    /// The swarm as the bounds see it.
+    pub fn swarm(&self) -> Swarm {
+        let torrent = self.plan.torrent;
+        let seeders = self.plan.peers.iter().filter(|peer| peer.role == Role::Seeder);
+        let leecher = |(plan, seen): (&PeerPlan, &PeerRecord)| {
+            let link = self.plan.link_of(plan);
+            Leecher {
+                up: link.up as f64,
+                down: link.down as f64,
+                arrival: plan.arrival.as_secs_f64(),
+                departure: seen.gone.as_ref().map_or(f64::INFINITY, |gone| gone.at.as_secs_f64()),
+                finishes: seen.completed.is_some(),
+            }
+        };
+        let last_piece = torrent.size % u64::from(torrent.piece_length);
+        let shortest = if last_piece == 0 { u64::from(torrent.piece_length) } else { last_piece };
+        Swarm {
+            content: torrent.size as f64,
+            piece: shortest as f64,
+            seed_up: seeders.map(|seeder| self.plan.link_of(seeder).up as f64).sum(),
+            leechers: self.leechers().map(leecher).collect(),
+        }
+    }
+
+    /// Pieces of the torrent.
+    pub fn piece_count(&self) -> u32 {
+        // A plan's torrent has passed `Geometry::new`, so this is within its limit.
+        self.plan.torrent.size.div_ceil(u64::from(self.plan.torrent.piece_length)) as u32
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::scenario::Scenario;
+
+    const TEXT: &str = "# Two fetch from one.
+version = 1
+[torrent]
+size = \"2 MiB\"
+piece_length = \"1 MiB\"
+[[peers]]
+role = \"seeder\"
+link = \"cable\"
+[[peers]]
+role = \"leecher\"
+count = 2
+link = \"adsl\"
+[expect]
+efficiency = \">= 0.1\"
+time = \"<= 60 s\"
+duplicates = \"<= 5 %\"
+overhead = \"<= 20 %\"
+";
+
+    /// A run in which both leechers complete, at 10 and 12.5 s, and nothing is wrong.
+    pub(crate) fn good() -> Record {
+        let plan = Scenario::parse("pair.toml", TEXT, &[]).expect("valid").expand(1);
+        let full = |at: u64| PeerRecord {
+            completed: Some(Duration::from_millis(at)),
+            pieces: vec![Some(Duration::from_millis(at)); 2],
+            identical: 2,
+            up_bytes: 900_000,
+            down_bytes: 2_300_000,
+            uploaded: 524_288,
+            downloaded: 2_097_152,
+            ..PeerRecord::default()
+        };
+        let seeder = PeerRecord { up_bytes: 3_300_000, uploaded: 3_145_728, downloaded: 0, ..full(0) };
+        Record {
+            plan,
+            digest: "0123456789abcdef".to_owned(),
+            end: Duration::from_secs(13),
+            peers: vec![seeder, full(10_000), full(12_500)],
+            packets: Packets { sent: 4_321, delivered: 4_300, dropped: 21 },
+            wire_bytes: 4_600_000,
+        }
+    }
+
+    #[test]
+    fn a_record_tells_the_bounds_who_finished() {
+        let mut record = good();
+        record.peers[2].completed = None;
+        record.peers[2].gone = Some(Departed { at: Duration::from_secs(3), how: "left".to_owned() });
+        let swarm = record.swarm();
+        assert_eq!((swarm.finishers(), record.left_early()), (1, 1));
+        assert!((swarm.leechers[1].departure - 3.0).abs() < 1e-12);
+        assert_eq!(record.completions(), [Duration::from_secs(10)]);
+    }
+}

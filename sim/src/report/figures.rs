@@ -1,0 +1,117 @@
+//! Figures from a record: percentiles, utilisation, fairness, overhead.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::record::Record;
+use crate::scenario::Role;
+
+/// Percentiles by the nearest rank: each is a time that was measured. Seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Percentiles {
+    /// Half of the peers were done.
+    pub p50: f64,
+    /// Nine in ten were.
+    pub p90: f64,
+    /// All but one in a hundred were.
+    pub p99: f64,
+    /// All were.
+    pub last: f64,
+}
+
+impl Percentiles {
+    /// Of `times` in any order; nothing if there are none.
+    pub fn of(mut times: Vec<Duration>) -> Option<Self> {
+        times.sort_unstable();
+        let rank = |percent: usize| {
+            let rank = (times.len() * percent).div_ceil(100).checked_sub(1)?;
+            times.get(rank).map(Duration::as_secs_f64)
+        };
+        Some(Self { p50: rank(50)?, p90: rank(90)?, p99: rank(99)?, last: rank(100)? })
+    }
+}
+
+/// How much of the links was used between each peer's coming and its going, or the last completion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Utilisation {
+    /// Share of all peers' uplinks.
+    pub up: f64,
+    /// Share of the leechers' downlinks.
+    pub down: f64,
+}
+
+impl Utilisation {
+    /// Of the links of `record`, up to its end.
+    pub fn of(record: &Record) -> Self {
+        let (mut used, mut could) = ((0.0, 0.0), (0.0, 0.0));
+        for (plan, peer) in record.plan.peers.iter().zip(&record.peers) {
+            let until = peer.gone.as_ref().map_or(record.end, |gone| gone.at);
+            let seconds = until.saturating_sub(plan.arrival).as_secs_f64();
+            let link = record.plan.link_of(plan);
+            used.0 += peer.up_bytes as f64;
+            could.0 += link.up as f64 * seconds;
+            if plan.role == Role::Leecher {
+                used.1 += peer.down_bytes as f64;
+                could.1 += link.down as f64 * seconds;
+            }
+        }
+        Self { up: share(used.0, could.0), down: share(used.1, could.1) }
+    }
+}
+
+/// Jain's index of the leechers' share ratios: 1 if all gave alike in proportion to what they took, 1/n if
+/// one gave everything.
+pub(super) fn jain(record: &Record) -> f64 {
+    let takers = record.leechers().filter(|(_, peer)| peer.downloaded > 0);
+    let ratios: Vec<_> = takers.map(|(_, peer)| peer.uploaded as f64 / peer.downloaded as f64).collect();
+    let sum: f64 = ratios.iter().sum();
+    let squares: f64 = ratios.iter().map(|ratio| ratio * ratio).sum();
+    share(sum * sum, ratios.len() as f64 * squares)
+}
+
+/// Bytes that the leechers wanted and got: whole pieces.
+pub(super) fn useful_bytes(record: &Record) -> u64 {
+    let torrent = record.plan.torrent;
+    let piece_length = u64::from(torrent.piece_length);
+    let held = record.leechers().flat_map(|(_, peer)| {
+        peer.pieces.iter().enumerate().filter(|(_, at)| at.is_some()).map(|(piece, _)| piece as u64)
+    });
+    held.map(|piece| piece_length.min(torrent.size.saturating_sub(piece * piece_length))).sum()
+}
+
+/// `part / whole`, or 0 if there is no whole.
+pub(super) fn share(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::tests::good;
+
+    #[test]
+    fn percentiles_are_measured_times() {
+        let times = (1..=10).map(Duration::from_secs).rev().collect();
+        let want = Percentiles { p50: 5.0, p90: 9.0, p99: 10.0, last: 10.0 };
+        assert_eq!(Percentiles::of(times), Some(want));
+        assert_eq!(Percentiles::of(Vec::new()), None);
+    }
+
+    #[test]
+    fn jain_is_one_for_equals_and_falls_with_free_riders() {
+        let mut record = good();
+        assert!((jain(&record) - 1.0).abs() < 1e-12);
+        record.peers[2].uploaded = 0;
+        assert!((jain(&record) - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn utilisation_counts_the_time_of_presence() {
+        let record = good();
+        let utilisation = Utilisation::of(&record);
+        // Two adsl links of 2 MB/s down for 13 s carried 2.3 MB each.
+        assert!((utilisation.down - 2.3 / 26.0).abs() < 1e-9, "{utilisation:?}");
+        assert_eq!(useful_bytes(&record), 2 * (2 << 20));
+    }
+}

@@ -1,0 +1,251 @@
+//! The verdict of a run, as a table for people and as JSON for programs.
+//!
+//! All of a [`Verdict`] follows from the record, so it is the same on every machine; wall time is added by
+//! whoever prints it.
+
+use serde::Serialize;
+
+use crate::bound;
+use crate::oracle::{self, Severity, Violation};
+use crate::record::{Packets, Record};
+use crate::scenario::quantity::duration_text;
+use crate::scenario::{Completed, Expect};
+
+mod figures;
+mod table;
+mod text;
+
+pub use figures::{Percentiles, Utilisation};
+pub use text::Style;
+
+/// What came of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// All expectations met, no oracle fired.
+    Pass,
+    /// An expectation was missed.
+    Missed,
+    /// A peer that could have completed did not.
+    Liveness,
+    /// A safety oracle fired.
+    Safety,
+}
+
+impl Outcome {
+    /// The exit status that stands for it.
+    pub const fn exit_status(self) -> u8 {
+        match self {
+            Self::Pass => 0,
+            Self::Missed => 1,
+            Self::Safety => 3,
+            Self::Liveness => 4,
+        }
+    }
+}
+
+/// One expectation and what was measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What was expected.
+    pub name: &'static str,
+    /// How much of it.
+    pub expected: String,
+    /// What was measured.
+    pub measured: String,
+    /// Is it met?
+    pub met: bool,
+}
+
+/// What came of a run, and its figures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// What was seen.
+    pub record: Record,
+    /// In one word.
+    pub outcome: Outcome,
+    /// Every expectation.
+    pub checks: Vec<Check>,
+    /// What must never be and was.
+    pub violations: Vec<Violation>,
+    /// Why some leechers cannot complete.
+    pub extinct: Vec<String>,
+    /// Leechers in the plan.
+    pub peers: usize,
+    /// Leechers that completed.
+    pub completed: usize,
+    /// Their completion times, from the start of the run.
+    pub completion: Option<Percentiles>,
+    /// The same, each from the peer's own arrival.
+    pub download: Option<Percentiles>,
+    /// The least possible time of the last completion.
+    pub bound: Option<bound::Bound>,
+    /// How near to it the run came.
+    pub efficiency: f64,
+    /// Of the links.
+    pub utilisation: Utilisation,
+    /// Fairness of the share ratios.
+    pub jain: f64,
+    /// Wire bytes beyond the useful ones, as a share of them.
+    pub overhead: f64,
+    /// Payload that came more than once.
+    pub duplicate_bytes: u64,
+    /// The same, as a share of the useful bytes.
+    pub duplicates: f64,
+}
+
+impl Verdict {
+    /// Judges a run.
+    pub fn of(record: Record) -> Self {
+        let useful = figures::useful_bytes(&record) as f64;
+        let completions = record.completions();
+        let taken =
+            record.leechers().filter_map(|(plan, peer)| Some(peer.completed?.saturating_sub(plan.arrival)));
+        let download = Percentiles::of(taken.collect());
+        let bound = record.swarm().bound();
+        let completion = Percentiles::of(completions.clone());
+        let efficiency = bound
+            .zip(completion)
+            .map_or(0.0, |(bound, completion)| bound::efficiency(bound.seconds, completion.last));
+        let duplicate_bytes = record.leechers().map(|(_, peer)| peer.duplicate).sum();
+        let mut verdict = Self {
+            outcome: Outcome::Pass,
+            checks: Vec::new(),
+            violations: oracle::judge(&record),
+            extinct: oracle::extinct_pieces(&record),
+            peers: record.leechers().count(),
+            completed: completions.len(),
+            completion,
+            download,
+            bound,
+            efficiency,
+            utilisation: Utilisation::of(&record),
+            jain: figures::jain(&record),
+            overhead: if useful > 0.0 { record.wire_bytes as f64 / useful - 1.0 } else { 0.0 },
+            duplicate_bytes,
+            duplicates: figures::share(duplicate_bytes as f64, useful),
+            record,
+        };
+        verdict.checks = verdict.check(&verdict.record.plan.expect);
+        verdict.outcome = verdict.decide();
+        verdict
+    }
+
+    fn check(&self, expect: &Expect) -> Vec<Check> {
+        let mut checks = vec![self.check_completed(expect.completed)];
+        let last = self.completion.map(|completion| completion.last);
+        let mut check = |name, expected: Option<String>, measured: String, met| {
+            checks.extend(expected.map(|expected| Check { name, expected, measured, met }));
+        };
+        let least = |least: Option<f64>| least.map(|least| format!(">= {least}"));
+        let most = |most: Option<f64>| most.map(|most| format!("<= {:.1} %", most * 100.0));
+        let within = |measured: f64, most: Option<f64>| most.is_none_or(|most| measured <= most);
+        let efficient = expect.efficiency.is_none_or(|least| self.efficiency >= least);
+        check("efficiency", least(expect.efficiency), format!("{:.3}", self.efficiency), efficient);
+        check(
+            "time",
+            expect.time.map(|most| format!("<= {}", duration_text(most))),
+            last.map_or_else(|| "nobody completed".to_owned(), |last| format!("{last:.1} s")),
+            last.is_some_and(|last| within(last, expect.time.map(|most| most.as_secs_f64()))),
+        );
+        let percent = |value: f64| format!("{:.1} %", value * 100.0);
+        let duplicates = within(self.duplicates, expect.duplicates);
+        check("duplicates", most(expect.duplicates), percent(self.duplicates), duplicates);
+        check(
+            "overhead",
+            most(expect.overhead),
+            percent(self.overhead),
+            within(self.overhead, expect.overhead),
+        );
+        checks
+    }
+
+    /// Those who left before they were complete are not counted either way.
+    fn check_completed(&self, expected: Completed) -> Check {
+        let stayed = self.peers - self.record.left_early();
+        let (expected, met) = match expected {
+            Completed::All => ("all who stay".to_owned(), self.completed == stayed),
+            Completed::AtLeast(least) => {
+                (format!(">= {:.1} %", least * 100.0), self.completed as f64 >= least * stayed as f64)
+            }
+        };
+        Check { name: "completed", expected, measured: format!("{} of {stayed}", self.completed), met }
+    }
+
+    fn decide(&self) -> Outcome {
+        let fired =
+            |severity| self.violations.iter().any(|violation| violation.oracle.severity() == severity);
+        if fired(Severity::Safety) {
+            Outcome::Safety
+        } else if fired(Severity::Liveness) {
+            Outcome::Liveness
+        } else if self.checks.iter().any(|check| !check.met) {
+            Outcome::Missed
+        } else {
+            Outcome::Pass
+        }
+    }
+
+    /// The run as one JSON object, with the wall time that it took.
+    pub fn summary(&self, wall_seconds: f64) -> impl Serialize + '_ {
+        Summary {
+            scenario: &self.record.plan.name,
+            seed: self.record.plan.seed,
+            digest: &self.record.digest,
+            outcome: self.outcome,
+            sim_seconds: self.record.end.as_secs_f64(),
+            wall_seconds,
+            peers: self.peers,
+            completed: self.completed,
+            completion_seconds: self.completion,
+            bound: self.bound.map(|bound| BoundSummary { seconds: bound.seconds, term: bound.term.name() }),
+            efficiency: self.efficiency,
+            utilisation: self.utilisation,
+            jain: self.jain,
+            overhead: self.overhead,
+            duplicate_bytes: self.duplicate_bytes,
+            packets: self.record.packets,
+            violations: self.complaints(),
+        }
+    }
+
+    /// All that is wrong, one line each.
+    pub fn complaints(&self) -> Vec<String> {
+        let missed = self.checks.iter().filter(|check| !check.met);
+        let missed = missed.map(|check| {
+            format!("expectation: {} {}, measured {}", check.name, check.expected, check.measured)
+        });
+        self.violations.iter().map(ToString::to_string).chain(missed).collect()
+    }
+}
+
+/// The fields of `--json`, in their order.
+#[derive(Serialize)]
+struct Summary<'a> {
+    scenario: &'a str,
+    seed: u64,
+    digest: &'a str,
+    outcome: Outcome,
+    sim_seconds: f64,
+    wall_seconds: f64,
+    peers: usize,
+    completed: usize,
+    completion_seconds: Option<Percentiles>,
+    bound: Option<BoundSummary>,
+    efficiency: f64,
+    utilisation: Utilisation,
+    jain: f64,
+    overhead: f64,
+    duplicate_bytes: u64,
+    packets: Packets,
+    violations: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct BoundSummary {
+    seconds: f64,
+    term: &'static str,
+}
+
+#[cfg(test)]
+mod tests;

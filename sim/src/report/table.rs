@@ -1,0 +1,138 @@
+//! The verdict as a person reads it.
+
+use std::fmt::Write as _;
+
+use super::figures::Percentiles;
+use super::text::{Style, bar, bytes, curve, grouped, percent};
+use super::{Outcome, Verdict};
+
+/// Characters of a line.
+const WIDTH: usize = 84;
+/// Characters of a row's name.
+const NAME: usize = 13;
+/// Cells of a drawing.
+const DRAWING: usize = 40;
+/// Lines of complaints at most: with a thousand peers stuck, the first few tell as much.
+const MAX_COMPLAINTS: usize = 8;
+
+impl Verdict {
+    /// The verdict as a table. Nothing in it depends on the machine.
+    pub fn table(&self, style: Style) -> String {
+        let mut out = self.headline(style);
+        let mut row = |name: &str, value: String| {
+            let _ = writeln!(out, "  {}{value}", style.faint(&format!("{name:<NAME$}")));
+        };
+        row("peers", self.peers_row());
+        if let (Some(completion), Some(download)) = (self.completion, self.download) {
+            row("completed at", percentiles(completion));
+            row("", self.curve_row(completion));
+            row("took", format!("{}, each since its arrival", percentiles(download)));
+        }
+        if let Some(bound) = self.bound {
+            row("lower bound", format!("{:.1} s, set by {}", bound.seconds, bound.term));
+            let efficiency = style.strong(&format!("{:.3}", self.efficiency));
+            row("efficiency", format!("{efficiency}   {}", bar(self.efficiency, DRAWING)));
+        }
+        let used = self.utilisation;
+        row(
+            "link use",
+            format!("{} of the uplinks, {} of the downlinks", percent(used.up), percent(used.down)),
+        );
+        row("fairness", format!("{:.3} (Jain's index of the share ratios)", self.jain));
+        row("overhead", self.overhead_row());
+        let packets = self.record.packets;
+        let [sent, delivered, dropped] = [packets.sent, packets.delivered, packets.dropped].map(grouped);
+        row("packets", format!("{sent} sent, {delivered} delivered, {dropped} dropped"));
+        row("conditions", self.conditions_row());
+        row("digest", self.record.digest.clone());
+        out.push('\n');
+        self.write_checks(&mut out, style);
+        self.write_complaints(&mut out, style);
+        out
+    }
+
+    fn headline(&self, style: Style) -> String {
+        let name = &self.record.plan.name;
+        let word = match self.outcome {
+            Outcome::Pass => "PASS",
+            Outcome::Missed | Outcome::Liveness | Outcome::Safety => "FAIL",
+        };
+        let gap = WIDTH.saturating_sub(name.chars().count() + word.len()).max(1);
+        let coloured = if self.outcome == Outcome::Pass { style.good(word) } else { style.bad(word) };
+        let mut out = format!("{}{}{coloured}\n", style.strong(name), " ".repeat(gap));
+        for line in wrapped(&self.record.plan.claim, WIDTH) {
+            out.push_str(&line);
+            out.push('\n');
+        }
+        out.push('\n');
+        out
+    }
+
+    fn peers_row(&self) -> String {
+        let early = self.record.left_early();
+        let left = if early > 0 { format!("; {early} left before") } else { String::new() };
+        format!("{} of {} leechers completed{left}", self.completed, self.peers)
+    }
+
+    fn curve_row(&self, completion: Percentiles) -> String {
+        let times = self.record.completions();
+        let end = times.last().copied().unwrap_or_default();
+        let stayed = self.peers - self.record.left_early();
+        format!("0 s {} {:.1} s", curve(&times, stayed, end, DRAWING), completion.last)
+    }
+
+    fn overhead_row(&self) -> String {
+        let (share, twice) = (percent(self.duplicates), bytes(self.duplicate_bytes));
+        format!("{} on the wire beyond the content; {share} came twice ({twice})", percent(self.overhead))
+    }
+
+    fn conditions_row(&self) -> String {
+        let plan = &self.record.plan;
+        let run = plan.run;
+        format!(
+            "seed {}, {:.1} simulated s, tick {} ms, MTU {}",
+            plan.seed,
+            self.record.end.as_secs_f64(),
+            run.tick.as_millis(),
+            run.mtu
+        )
+    }
+
+    fn write_checks(&self, out: &mut String, style: Style) {
+        for check in &self.checks {
+            let mark = if check.met { style.good("✓") } else { style.bad("✗") };
+            let _ = writeln!(out, "  {mark} {:<11}{:<18}{}", check.name, check.expected, check.measured);
+        }
+    }
+
+    fn write_complaints(&self, out: &mut String, style: Style) {
+        let excuses = self.extinct.iter().filter(|_| self.outcome != Outcome::Pass);
+        let all: Vec<_> = self.violations.iter().map(ToString::to_string).chain(excuses.cloned()).collect();
+        for complaint in all.iter().take(MAX_COMPLAINTS) {
+            let _ = writeln!(out, "  {} {complaint}", style.bad("✗"));
+        }
+        if let Some(more @ 1..) = all.len().checked_sub(MAX_COMPLAINTS) {
+            let _ = writeln!(out, "    and {more} more");
+        }
+    }
+}
+
+fn percentiles(of: Percentiles) -> String {
+    let Percentiles { p50, p90, p99, last } = of;
+    format!("p50 {p50:.1} s, p90 {p90:.1} s, p99 {p99:.1} s, last {last:.1} s")
+}
+
+/// `text` in lines of at most `width` characters.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}

@@ -1,0 +1,170 @@
+use std::time::Duration;
+
+use super::*;
+use crate::record::Departed;
+use crate::record::tests::good;
+
+#[test]
+fn the_table_of_a_good_run() {
+    insta::assert_snapshot!(Verdict::of(good()).table(Style::Plain), @r"
+    pair                                                                            PASS
+    Two fetch from one.
+
+      peers        2 of 2 leechers completed
+      completed at p50 10.0 s, p90 12.5 s, p99 12.5 s, last 12.5 s
+                   0 s                                ▄▄▄▄▄▄▄▄█ 12.5 s
+      took         p50 10.0 s, p90 12.5 s, p99 12.5 s, last 12.5 s, each since its arrival
+      lower bound  1.6 s, set by all uploads, as peers and first pieces come in (B4a)
+      efficiency   0.127   █████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░
+      link use     14.3 % of the uplinks, 8.8 % of the downlinks
+      fairness     1.000 (Jain's index of the share ratios)
+      overhead     9.7 % on the wire beyond the content; 0.0 % came twice (0 B)
+      packets      4,321 sent, 4,300 delivered, 21 dropped
+      conditions   seed 1, 13.0 simulated s, tick 1 ms, MTU 1500
+      digest       0123456789abcdef
+
+      ✓ completed  all who stay      2 of 2
+      ✓ efficiency >= 0.1            0.127
+      ✓ time       <= 60 s           12.5 s
+      ✓ duplicates <= 5.0 %          0.0 %
+      ✓ overhead   <= 20.0 %         9.7 %
+    ");
+}
+
+#[test]
+fn the_table_of_a_bad_run() {
+    let mut record = good();
+    record.peers[1].identical = 1;
+    record.peers[2].completed = None;
+    record.peers[2].pieces[0] = None;
+    record.peers[0].duplicate = 7;
+    record.peers[1].duplicate = 300_000;
+    insta::assert_snapshot!(Verdict::of(record).table(Style::Plain), @r"
+    pair                                                                            FAIL
+    Two fetch from one.
+
+      peers        1 of 2 leechers completed
+      completed at p50 10.0 s, p90 10.0 s, p99 10.0 s, last 10.0 s
+                   0 s                                        ▄ 10.0 s
+      took         p50 10.0 s, p90 10.0 s, p99 10.0 s, last 10.0 s, each since its arrival
+      lower bound  1.0 s, set by the slowest download (B1)
+      efficiency   0.105   ████▏░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░
+      link use     14.3 % of the uplinks, 8.8 % of the downlinks
+      fairness     1.000 (Jain's index of the share ratios)
+      overhead     46.2 % on the wire beyond the content; 9.5 % came twice (293.0 KiB)
+      packets      4,321 sent, 4,300 delivered, 21 dropped
+      conditions   seed 1, 13.0 simulated s, tick 1 ms, MTU 1500
+      digest       0123456789abcdef
+
+      ✗ completed  all who stay      1 of 2
+      ✓ efficiency >= 0.1            0.105
+      ✓ time       <= 60 s           10.0 s
+      ✗ duplicates <= 5.0 %          9.5 %
+      ✗ overhead   <= 20.0 %         46.2 %
+      ✗ integrity: leecher-1 says that it is complete, but 1 of its 2 pieces differ from the source
+      ✗ liveness: leecher-2 could have completed, and holds 1 of 2 pieces after 13.0 s
+    ");
+}
+
+#[test]
+fn the_table_of_an_extinct_torrent() {
+    let mut record = good();
+    record.peers[0].gone = Some(Departed { at: Duration::from_secs(2), how: "crashed".to_owned() });
+    for peer in &mut record.peers[1..] {
+        (peer.completed, peer.identical) = (None, 0);
+        peer.pieces.fill(None);
+    }
+    insta::assert_snapshot!(Verdict::of(record).table(Style::Plain), @r"
+    pair                                                                            FAIL
+    Two fetch from one.
+
+      peers        0 of 2 leechers completed
+      link use     61.8 % of the uplinks, 8.8 % of the downlinks
+      fairness     1.000 (Jain's index of the share ratios)
+      overhead     0.0 % on the wire beyond the content; 0.0 % came twice (0 B)
+      packets      4,321 sent, 4,300 delivered, 21 dropped
+      conditions   seed 1, 13.0 simulated s, tick 1 ms, MTU 1500
+      digest       0123456789abcdef
+
+      ✗ completed  all who stay      0 of 2
+      ✗ efficiency >= 0.1            0.000
+      ✗ time       <= 60 s           nobody completed
+      ✓ duplicates <= 5.0 %          0.0 %
+      ✓ overhead   <= 20.0 %         0.0 %
+      ✗ piece 0 extinct at 2.0 s: its last holder seeder crashed
+      ✗ piece 1 extinct at 2.0 s: its last holder seeder crashed
+    ");
+}
+
+#[test]
+fn the_json_of_a_run_has_exactly_these_fields() {
+    let json = serde_json::to_string_pretty(&Verdict::of(good()).summary(0.5)).expect("serialises");
+    insta::assert_snapshot!(json, @r#"
+    {
+      "scenario": "pair",
+      "seed": 1,
+      "digest": "0123456789abcdef",
+      "outcome": "pass",
+      "sim_seconds": 13.0,
+      "wall_seconds": 0.5,
+      "peers": 2,
+      "completed": 2,
+      "completion_seconds": {
+        "p50": 10.0,
+        "p90": 12.5,
+        "p99": 12.5,
+        "last": 12.5
+      },
+      "bound": {
+        "seconds": 1.581488651082251,
+        "term": "B4a"
+      },
+      "efficiency": 0.12651909208658008,
+      "utilisation": {
+        "up": 0.14265734265734265,
+        "down": 0.08846153846153847
+      },
+      "jain": 1.0,
+      "overhead": 0.0967254638671875,
+      "duplicate_bytes": 0,
+      "packets": {
+        "sent": 4321,
+        "delivered": 4300,
+        "dropped": 21
+      },
+      "violations": []
+    }
+    "#);
+}
+
+#[test]
+fn outcomes_have_their_exit_status() {
+    let status = |spoil: fn(&mut Record)| {
+        let mut record = good();
+        spoil(&mut record);
+        Verdict::of(record).outcome.exit_status()
+    };
+    assert_eq!(status(|_| ()), 0);
+    assert_eq!(status(|record| record.plan.expect.efficiency = Some(0.99)), 1);
+    assert_eq!(status(|record| record.plan.expect.time = Some(Duration::from_secs(12))), 1);
+    assert_eq!(status(|record| record.plan.expect.overhead = Some(0.01)), 1);
+    assert_eq!(status(|record| record.peers[1].duplicate = 1 << 20), 1);
+    assert_eq!(status(|record| record.peers[1].identical = 0), 3);
+    assert_eq!(status(|record| record.peers[1].completed = None), 4);
+}
+
+#[test]
+fn who_leaves_early_is_not_missed() {
+    let mut record = good();
+    record.peers[2].completed = None;
+    record.peers[2].gone = Some(Departed { at: Duration::from_secs(3), how: "left".to_owned() });
+    let verdict = Verdict::of(record);
+    assert_eq!((verdict.outcome, verdict.checks[0].measured.as_str()), (Outcome::Pass, "1 of 1"));
+}
+
+#[test]
+fn colours_are_only_for_terminals() {
+    let verdict = Verdict::of(good());
+    assert!(!verdict.table(Style::Plain).contains('\x1b'));
+    assert!(verdict.table(Style::Coloured).contains("\x1b[32mPASS\x1b[0m"));
+}
