@@ -6,5 +6,6 @@
 
 pub mod clock;
 pub mod environment;
+pub mod peer;
 pub mod storage;
 pub mod transport;

@@ -1,0 +1,222 @@
+//! One connection: dialled or accepted, greeted, then served by a single task until it ends.
+//!
+//! The task polls its reader and writer together, so that two peers whose buffers are both full cannot wait
+//! for each other. Bytes are read through a large buffer on the stack and written in one piece for many
+//! messages; an idle connection holds no buffer.
+
+mod handshake;
+mod link;
+#[cfg(test)]
+mod tests;
+
+use std::future::poll_fn;
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use proto::torrent::Direction;
+use proto::wire::{Decoder, Handshake, Message};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tracing::debug;
+
+use self::link::{Catch, INBOUND_BYTES, Orders};
+pub(crate) use self::link::{Delivery, Link, TaskEnd, link};
+use crate::clock::{Clock, within};
+use crate::environment::Environment;
+use crate::transport::{Stream, Transport};
+
+/// Room for one read, in bytes. Less would also stop a simulated stack from reopening its window.
+const READ_LEN: usize = 64 * 1024;
+
+/// Messages are encoded until this many bytes wait for the socket: four blocks and what is small.
+const WRITE_LEN: usize = 64 * 1024;
+
+/// How long the two steps of opening a connection may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerTimeouts {
+    /// From dialling to an open stream.
+    pub connect: Duration,
+    /// From an open stream to the end of the handshake.
+    pub handshake: Duration,
+}
+
+impl Default for PeerTimeouts {
+    /// What libtorrent's users live with: 15 s and 10 s.
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(15), handshake: Duration::from_secs(10) }
+    }
+}
+
+/// What all connections of a torrent have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// Our side of the handshake.
+    pub handshake: Handshake,
+    /// Pieces of the torrent, which fix the length of a bitfield.
+    pub pieces: u32,
+    /// When to give up.
+    pub timeouts: PeerTimeouts,
+}
+
+/// Dials `addr` and serves the connection until it ends.
+pub(crate) async fn dial<T: Transport, C: Clock>(
+    environment: Environment<T, C>,
+    addr: SocketAddr,
+    terms: Terms,
+    end: TaskEnd,
+) {
+    let opened =
+        within(&environment.clock, terms.timeouts.connect, environment.transport.connect(addr)).await;
+    match opened {
+        Some(Ok(stream)) => serve(&environment.clock, stream, Direction::Outgoing, terms, end).await,
+        Some(Err(error)) => debug!(%addr, %error, "connect failed"),
+        None => debug!(%addr, "connect timed out"),
+    }
+}
+
+/// Greets, then serves an open stream until it ends.
+pub(crate) async fn serve<C, R, W>(
+    clock: &C,
+    mut stream: Stream<R, W>,
+    direction: Direction,
+    terms: Terms,
+    end: TaskEnd,
+) where
+    C: Clock,
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send,
+{
+    let addr = stream.peer_addr;
+    let mut buffer = BytesMut::new();
+    let handshake = async {
+        match direction {
+            Direction::Outgoing => handshake::greet(&mut stream, &terms.handshake, &mut buffer).await,
+            Direction::Incoming => handshake::answer(&mut stream, &terms.handshake, &mut buffer).await,
+        }
+    };
+    match within(clock, terms.timeouts.handshake, handshake).await {
+        Some(Ok(opened)) => end.opened(opened),
+        Some(Err(error)) => return debug!(%addr, %error, "handshake failed"),
+        None => return debug!(%addr, "handshake timed out"),
+    }
+    let Stream { reader, writer, .. } = stream;
+    let decoder = Decoder::new(terms.pieces);
+    let mut connection = Connection {
+        reader,
+        writer,
+        decoder,
+        end,
+        input: buffer,
+        output: BytesMut::new(),
+        batch: Vec::new(),
+    };
+    let ending = poll_fn(|cx| connection.poll(cx)).await;
+    debug!(%addr, ?ending, "connection ended");
+}
+
+/// Why a connection's task ended.
+#[derive(Debug)]
+#[expect(dead_code, reason = "read through Debug, in the log")]
+enum Ending {
+    Ordered,
+    Closed,
+    Failed(io::Error),
+    Invalid(proto::wire::InvalidMessage),
+}
+
+struct Connection<R, W> {
+    reader: R,
+    writer: W,
+    decoder: Decoder,
+    end: TaskEnd,
+    /// Received, not yet decoded.
+    input: BytesMut,
+    /// Encoded, not yet written.
+    output: BytesMut,
+    /// Decoded, not yet delivered; empty between polls.
+    batch: Vec<Message>,
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
+    /// Does all that can be done now, in both directions.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        let mut catch = Catch::default();
+        let orders = match self.poll_send(cx, &mut catch) {
+            Ok(orders) => orders,
+            Err(error) => return Poll::Ready(Ending::Failed(error)),
+        };
+        if orders.closing {
+            return Poll::Ready(Ending::Ordered);
+        }
+        let ending = self.poll_receive(cx, orders.room, &mut catch);
+        self.end.deliver(&mut self.batch, catch);
+        ending
+    }
+
+    /// Encodes and writes until nothing is queued or the socket is full.
+    fn poll_send(&mut self, cx: &mut Context<'_>, catch: &mut Catch) -> io::Result<Orders> {
+        loop {
+            let orders = self.end.orders(cx.waker(), &mut self.output, WRITE_LEN);
+            if self.output.is_empty() {
+                // An idle connection holds no buffer.
+                self.output = BytesMut::new();
+                return Ok(orders);
+            }
+            while !self.output.is_empty() {
+                match Pin::new(&mut self.writer).poll_write(cx, &self.output) {
+                    Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                    Poll::Ready(Ok(len)) => {
+                        self.output.advance(len);
+                        catch.sent += len;
+                    }
+                    Poll::Ready(Err(error)) => return Err(error),
+                    Poll::Pending => return Ok(orders),
+                }
+            }
+            self.output.clear();
+        }
+    }
+
+    /// Decodes and reads until there is nothing more, or `room` messages or [`INBOUND_BYTES`] are reached.
+    fn poll_receive(&mut self, cx: &mut Context<'_>, room: usize, catch: &mut Catch) -> Poll<Ending> {
+        if room == 0 {
+            return Poll::Pending;
+        }
+        loop {
+            while self.batch.len() < room {
+                match self.decoder.decode(&mut self.input) {
+                    Ok(Some(message)) => self.batch.push(message),
+                    Ok(None) => break,
+                    Err(error) => return Poll::Ready(Ending::Invalid(error)),
+                }
+            }
+            if self.batch.len() >= room || catch.received >= INBOUND_BYTES {
+                catch.stalled = true;
+                return Poll::Pending;
+            }
+            match ready!(read_some(&mut self.reader, cx, &mut self.input)) {
+                Ok(0) => return Poll::Ready(Ending::Closed),
+                Ok(len) => catch.received += len,
+                Err(error) => return Poll::Ready(Ending::Failed(error)),
+            }
+        }
+    }
+}
+
+/// Reads once, with [`READ_LEN`] bytes of room, and appends what came to `input`.
+#[expect(clippy::large_stack_arrays, reason = "uninitialised, and a connection need not hold a buffer")]
+fn read_some<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    cx: &mut Context<'_>,
+    input: &mut BytesMut,
+) -> Poll<io::Result<usize>> {
+    let mut space = [const { MaybeUninit::<u8>::uninit() }; READ_LEN];
+    let mut room = ReadBuf::uninit(&mut space);
+    ready!(Pin::new(reader).poll_read(cx, &mut room))?;
+    input.extend_from_slice(room.filled());
+    Poll::Ready(Ok(room.filled().len()))
+}
