@@ -8,6 +8,7 @@ use bytes::Bytes;
 use proto::id::PieceHash;
 use proto::piece::{Block, PieceIndex};
 
+pub mod file;
 pub mod memory;
 
 /// The content of one torrent.

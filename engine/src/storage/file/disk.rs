@@ -1,0 +1,207 @@
+//! The blocking half of the file storage: a torrent's content laid over files below one folder.
+//!
+//! Paths have been made safe by the metainfo; this half also refuses to go through a symbolic link below the
+//! root, which would lead out of it whatever the torrent says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use proto::metainfo::{FileEntry, Metainfo};
+use thiserror::Error;
+
+use super::positioned::{read_exact_at, write_all_at};
+
+/// Files held open at a time. Descriptors are scarce (1,024 is a common limit) and sockets need them too.
+const OPEN_FILES: usize = 128;
+
+/// What may be done with the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing is ever changed: seeding and verifying.
+    ReadOnly,
+    /// Files and folders are made as content arrives.
+    ReadWrite,
+}
+
+/// What to do about a file that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Absent {
+    Fail,
+    Create,
+}
+
+/// A file that could not be used, and why.
+#[derive(Debug, Error)]
+#[error("cannot {action} {}: {reason}", path.display())]
+pub struct FileError {
+    /// What was tried: `open`, `create`, `read`, `write`, …
+    pub action: &'static str,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What the system said.
+    pub reason: io::Error,
+}
+
+impl From<FileError> for io::Error {
+    fn from(error: FileError) -> Self {
+        Self::new(error.reason.kind(), error)
+    }
+}
+
+/// Content as files.
+#[derive(Debug)]
+pub(super) struct Disk {
+    root: PathBuf,
+    metainfo: Arc<Metainfo>,
+    access: Access,
+    open: Mutex<OpenFiles>,
+}
+
+#[derive(Debug, Default)]
+struct OpenFiles {
+    files: BTreeMap<usize, (u64, Arc<File>)>,
+    /// Counts uses; the file with the smallest count is closed first.
+    uses: u64,
+    /// Written since the last flush.
+    dirty: BTreeSet<usize>,
+}
+
+impl Disk {
+    pub(super) fn new(root: PathBuf, metainfo: Arc<Metainfo>, access: Access) -> Self {
+        Self { root, metainfo, access, open: Mutex::default() }
+    }
+
+    /// Fills `buffer` from byte `offset` of the content on.
+    pub(super) fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let mut rest = buffer;
+        for span in self.metainfo.spans(offset, rest.len() as u64) {
+            let (part, more) = rest.split_at_mut_checked(span.len as usize).ok_or(ErrorKind::InvalidInput)?;
+            let file = self.file(span.file, Absent::Fail)?;
+            read_exact_at(&file, part, span.offset).map_err(|error| self.blame("read", span.file, error))?;
+            rest = more;
+        }
+        if rest.is_empty() { Ok(()) } else { Err(ErrorKind::InvalidInput.into()) }
+    }
+
+    /// Writes `bytes` from byte `offset` of the content on.
+    pub(super) fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut rest = bytes;
+        for span in self.metainfo.spans(offset, bytes.len() as u64) {
+            let (part, more) = rest.split_at_checked(span.len as usize).ok_or(ErrorKind::InvalidInput)?;
+            let file = self.file(span.file, Absent::Create)?;
+            self.lock().dirty.insert(span.file);
+            write_all_at(&file, part, span.offset).map_err(|error| self.blame("write", span.file, error))?;
+            rest = more;
+        }
+        if rest.is_empty() { Ok(()) } else { Err(ErrorKind::InvalidInput.into()) }
+    }
+
+    /// Makes what was written survive a power cut; also makes the files that have no content.
+    pub(super) fn flush(&self) -> io::Result<()> {
+        if self.access == Access::ReadOnly {
+            return Ok(());
+        }
+        let dirty = std::mem::take(&mut self.lock().dirty);
+        for &index in &dirty {
+            let synced = self.file(index, Absent::Fail)?.sync_data();
+            synced.map_err(|error| self.blame("save", index, error)).inspect_err(|_| {
+                self.lock().dirty.extend(&dirty);
+            })?;
+        }
+        let is_empty = |(_, entry): &(usize, &FileEntry)| entry.len == 0;
+        for (index, _) in self.metainfo.files().iter().enumerate().filter(is_empty) {
+            self.file(index, Absent::Create)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes that file `index` has on the disk, or nothing if there is no such file.
+    pub(super) fn len_of(&self, index: usize) -> io::Result<Option<u64>> {
+        let path = self.path(index);
+        match self.refuse_links(index).and_then(|()| fs::symlink_metadata(&path)) {
+            Ok(found) => Ok(Some(found.len())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.blame("look at", index, error)),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, OpenFiles> {
+        // No code that may panic runs under this lock.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn file(&self, index: usize, absent: Absent) -> io::Result<Arc<File>> {
+        let mut open = self.lock();
+        open.uses += 1;
+        let now = open.uses;
+        if let Some((used, file)) = open.files.get_mut(&index) {
+            *used = now;
+            return Ok(Arc::clone(file));
+        }
+        drop(open);
+        let file = Arc::new(self.open(index, absent).map_err(|error| self.blame("open", index, error))?);
+        let mut open = self.lock();
+        if open.files.len() >= OPEN_FILES
+            && let Some((&oldest, _)) = open.files.iter().min_by_key(|(_, (used, _))| *used)
+        {
+            open.files.remove(&oldest);
+        }
+        open.files.insert(index, (now, Arc::clone(&file)));
+        Ok(file)
+    }
+
+    fn open(&self, index: usize, absent: Absent) -> io::Result<File> {
+        self.refuse_links(index)?;
+        let path = self.path(index);
+        if self.access == Access::ReadOnly {
+            return File::open(path);
+        }
+        match OpenOptions::new().read(true).write(true).open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound && absent == Absent::Create => {}
+            outcome => return outcome,
+        }
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        // `create_new` does not follow a link that appeared in between.
+        OpenOptions::new().read(true).write(true).create_new(true).open(&path)
+    }
+
+    /// Refuses file `index` if it or a folder above it, up to the root, is a symbolic link.
+    fn refuse_links(&self, index: usize) -> io::Result<()> {
+        let mut path = self.root.clone();
+        for component in self.components(index) {
+            path.push(component);
+            match fs::symlink_metadata(&path) {
+                Ok(found) if found.is_symlink() => {
+                    let why =
+                        format!("{} is a symbolic link, and torrents do not follow those", path.display());
+                    return Err(io::Error::new(ErrorKind::PermissionDenied, why));
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn components(&self, index: usize) -> &[String] {
+        self.metainfo.files().get(index).map_or(&[], |entry| &entry.path)
+    }
+
+    pub(super) fn path(&self, index: usize) -> PathBuf {
+        self.components(index).iter().fold(self.root.clone(), |path, component| path.join(component))
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn blame(&self, action: &'static str, index: usize, reason: io::Error) -> io::Error {
+        FileError { action, path: self.path(index), reason }.into()
+    }
+}

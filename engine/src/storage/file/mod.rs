@@ -1,0 +1,190 @@
+//! Content as files below one folder: sparse, made lazily, read and written by position.
+//!
+//! Blocks wait in memory until their piece is complete ([`unwritten`]), then one blocking job hashes the
+//! piece from memory and writes it if it is sound. Reads go by spans ([`read_ahead`]). This is the only
+//! place in the engine that uses threads.
+
+mod disk;
+mod positioned;
+mod read_ahead;
+#[cfg(test)]
+mod tests;
+mod unwritten;
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use proto::id::PieceHash;
+use proto::metainfo::Metainfo;
+use proto::piece::{Block, Geometry, PieceIndex};
+use sha1::{Digest, Sha1};
+use thiserror::Error;
+use tokio::task::spawn_blocking;
+
+use self::disk::Disk;
+pub use self::disk::{Access, FileError};
+use self::read_ahead::{ReadAhead, SPAN_LEN, span_of};
+use self::unwritten::{Blocks, Unwritten};
+use super::Storage;
+
+/// Why files cannot hold a torrent.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// A file in the way is longer than the torrent's; it is not ours to cut.
+    #[error("{} has {found} bytes, but the torrent's file only {want}; move it away", path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// Bytes it has.
+        found: u64,
+        /// Bytes it should have.
+        want: u64,
+    },
+    /// A file cannot be looked at.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// One torrent's content as files. Cheap to clone; clones share everything.
+#[derive(Clone, Debug)]
+pub struct FileStorage {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    metainfo: Arc<Metainfo>,
+    disk: Disk,
+    unwritten: Mutex<Unwritten>,
+    read_ahead: Mutex<ReadAhead>,
+}
+
+impl FileStorage {
+    /// Looks at what lies below `root`, without reading content or making anything.
+    pub fn open(root: &Path, metainfo: Arc<Metainfo>, access: Access) -> Result<Self, OpenError> {
+        let disk = Disk::new(root.to_owned(), Arc::clone(&metainfo), access);
+        for (index, entry) in metainfo.files().iter().enumerate() {
+            let found = disk.len_of(index)?.unwrap_or(0);
+            if found > entry.len && access == Access::ReadWrite {
+                return Err(OpenError::TooLong { path: disk.path(index), found, want: entry.len });
+            }
+        }
+        let shared = Shared { metainfo, disk, unwritten: Mutex::default(), read_ahead: Mutex::default() };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The folder that holds the content.
+    pub fn root(&self) -> &Path {
+        self.shared.disk.root()
+    }
+}
+
+impl Storage for FileStorage {
+    async fn read(&self, block: Block) -> io::Result<Bytes> {
+        let shared = &self.shared;
+        if let Some(data) = lock(&shared.unwritten).find(block) {
+            return Ok(data);
+        }
+        let geometry = shared.metainfo.geometry();
+        let Some(within) = span_of(&geometry, block) else {
+            return self.read_range(geometry.start_of_block(block), block.len()).await;
+        };
+        let span = lock(&shared.read_ahead).span(block.piece(), within.start);
+        let start = geometry.start_of(block.piece()) + u64::from(within.start);
+        let bytes = span.get_or_try_init(|| self.read_range(start, within.len)).await?;
+        let offset = within.offset as usize;
+        Ok(bytes.slice(offset..offset + block.len() as usize))
+    }
+
+    async fn write(&self, block: Block, data: Bytes) -> io::Result<()> {
+        if data.len() != block.len() as usize {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        let surplus = lock(&self.shared.unwritten).insert(block, data);
+        match surplus {
+            None => Ok(()),
+            Some((piece, blocks)) => self.blocking(move |shared| shared.write_out(piece, blocks)).await,
+        }
+    }
+
+    async fn hash(&self, piece: PieceIndex) -> io::Result<PieceHash> {
+        self.blocking(move |shared| shared.settle(piece)).await
+    }
+
+    async fn flush(&self) -> io::Result<()> {
+        self.blocking(|shared| shared.disk.flush()).await
+    }
+}
+
+impl FileStorage {
+    async fn read_range(&self, offset: u64, len: u32) -> io::Result<Bytes> {
+        self.blocking(move |shared| {
+            let mut buffer = vec![0; len as usize];
+            shared.disk.read(offset, &mut buffer)?;
+            Ok(buffer.into())
+        })
+        .await
+    }
+
+    /// Runs `job` on a thread that may block.
+    async fn blocking<T, J>(&self, job: J) -> io::Result<T>
+    where
+        T: Send + 'static,
+        J: FnOnce(&Shared) -> io::Result<T> + Send + 'static,
+    {
+        let shared = Arc::clone(&self.shared);
+        spawn_blocking(move || job(&shared)).await.map_err(io::Error::other)?
+    }
+}
+
+impl Shared {
+    /// Hashes a piece: from memory if all of it is there, and then writes it if it is sound; otherwise from
+    /// the files, after what memory holds of it.
+    fn settle(&self, piece: PieceIndex) -> io::Result<PieceHash> {
+        let geometry = self.metainfo.geometry();
+        let Some(blocks) = lock(&self.unwritten).take(piece) else { return self.hash_files(piece) };
+        if !blocks.cover(geometry.len_of(piece)) {
+            self.write_out(piece, blocks)?;
+            return self.hash_files(piece);
+        }
+        let mut hasher = Sha1::new();
+        blocks.iter().for_each(|(_, data)| hasher.update(data));
+        let hash = PieceHash(hasher.finalize().into());
+        if hash == self.metainfo.hash_of(piece) {
+            self.write_out(piece, blocks)?;
+        }
+        Ok(hash)
+    }
+
+    /// Writes blocks to their files; on failure they go back to memory, so that nothing is lost.
+    fn write_out(&self, piece: PieceIndex, blocks: Blocks) -> io::Result<()> {
+        let start = self.metainfo.geometry().start_of(piece);
+        let written =
+            blocks.iter().try_for_each(|(offset, data)| self.disk.write(start + u64::from(offset), data));
+        if written.is_err() {
+            lock(&self.unwritten).put_back(piece, blocks);
+        }
+        lock(&self.read_ahead).forget(piece);
+        written
+    }
+
+    fn hash_files(&self, piece: PieceIndex) -> io::Result<PieceHash> {
+        let geometry: Geometry = self.metainfo.geometry();
+        let (start, len) = (geometry.start_of(piece), geometry.len_of(piece));
+        let mut hasher = Sha1::new();
+        let mut buffer = vec![0; len.min(SPAN_LEN) as usize];
+        for offset in (0..len).step_by(SPAN_LEN as usize) {
+            let part = buffer.get_mut(..(len - offset).min(SPAN_LEN) as usize).unwrap_or_default();
+            self.disk.read(start + u64::from(offset), part)?;
+            hasher.update(part);
+        }
+        Ok(PieceHash(hasher.finalize().into()))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What these locks guard is whole between any two statements that could panic.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
