@@ -4,8 +4,19 @@
 //! simulated: production runs over [`transport::os`], the test bench gives another [`transport::Transport`],
 //! and the code between is the same.
 
+mod announce;
 pub mod clock;
+mod disk_jobs;
+mod door;
+pub mod engine;
 pub mod environment;
+pub mod handle;
 pub mod peer;
+mod queue;
 pub mod storage;
+mod torrent;
 pub mod transport;
+
+pub use engine::{Engine, EngineConfig, StartError};
+pub use environment::Environment;
+pub use handle::{EngineEvent, EngineHandle};

@@ -15,7 +15,9 @@ use bytes::BytesMut;
 use proto::id::PeerId;
 use proto::torrent::PeerKey;
 use proto::wire::Message;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::queue::{Happening, Queue};
 
 /// Messages that wait for the loop: a deep pipeline of requests at once.
 pub(super) const INBOUND_MESSAGES: usize = 2048;
@@ -64,7 +66,7 @@ struct State {
 #[derive(Debug)]
 struct Shared {
     key: PeerKey,
-    ready: UnboundedSender<PeerKey>,
+    queue: Queue,
     state: Mutex<State>,
 }
 
@@ -78,15 +80,15 @@ impl Shared {
         if !state.announced {
             state.announced = true;
             // The loop is gone only while everything is being dropped.
-            let _ = self.ready.send(self.key);
+            let _ = self.queue.send(Happening::Ready(self.key));
         }
     }
 }
 
-/// Makes both ends of a mailbox; `ready` hears `key` whenever there is something new for the loop.
-pub(crate) fn link(key: PeerKey, ready: UnboundedSender<PeerKey>) -> (Link, TaskEnd) {
-    let shared = Arc::new(Shared { key, ready, state: Mutex::default() });
-    (Link { shared: Arc::clone(&shared) }, TaskEnd { shared })
+/// Makes both ends of a mailbox; `queue` hears of `key` whenever there is something new for the loop.
+pub(crate) fn link(key: PeerKey, queue: Queue) -> (Link, TaskEnd) {
+    let shared = Arc::new(Shared { key, queue, state: Mutex::default() });
+    (Link { shared: Arc::clone(&shared) }, TaskEnd { shared, permit: None })
 }
 
 /// The loop's end.
@@ -157,11 +159,20 @@ pub(super) struct Catch {
 #[derive(Debug)]
 pub(crate) struct TaskEnd {
     shared: Arc<Shared>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl TaskEnd {
+    /// Holds `permit` until the handshake is done.
+    pub(crate) fn holding(self, permit: OwnedSemaphorePermit) -> Self {
+        let mut held = self;
+        held.permit = Some(permit);
+        held
+    }
+
     /// Reports the handshake.
-    pub(super) fn opened(&self, opened: Opened) {
+    pub(super) fn opened(&mut self, opened: Opened) {
+        self.permit = None;
         let mut state = self.shared.lock();
         state.delivery.opened = Some(opened);
         self.shared.announce(&mut state);
@@ -221,17 +232,24 @@ mod tests {
 
     use super::*;
 
+    fn heard(happenings: &mut crate::queue::Happenings) -> Option<PeerKey> {
+        match happenings.try_recv() {
+            Ok(Happening::Ready(key)) => Some(key),
+            _ => None,
+        }
+    }
+
     #[test]
     fn a_burst_is_announced_once() {
         let (ready, mut announced) = unbounded_channel();
         let (link, task) = link(PeerKey(7), ready);
         task.deliver(&mut vec![Message::Choke], Catch::default());
         task.deliver(&mut vec![Message::Unchoke], Catch { sent: 100, ..Catch::default() });
-        assert_eq!((announced.try_recv().ok(), announced.try_recv().ok()), (Some(PeerKey(7)), None));
+        assert_eq!((heard(&mut announced), heard(&mut announced)), (Some(PeerKey(7)), None));
         let delivery = link.take(Vec::new());
         assert_eq!((delivery.messages, delivery.sent), (vec![Message::Choke, Message::Unchoke], 100));
         drop(task);
-        assert_eq!(announced.try_recv().ok(), Some(PeerKey(7)));
+        assert_eq!(heard(&mut announced), Some(PeerKey(7)));
         assert!(link.take(Vec::new()).ended);
     }
 

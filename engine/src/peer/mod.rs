@@ -24,7 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tracing::debug;
 
 use self::link::{Catch, INBOUND_BYTES, Orders};
-pub(crate) use self::link::{Delivery, Link, TaskEnd, link};
+pub(crate) use self::link::{Link, TaskEnd, link};
 use crate::clock::{Clock, within};
 use crate::environment::Environment;
 use crate::transport::{Stream, Transport};
@@ -84,7 +84,7 @@ pub(crate) async fn serve<C, R, W>(
     mut stream: Stream<R, W>,
     direction: Direction,
     terms: Terms,
-    end: TaskEnd,
+    mut end: TaskEnd,
 ) where
     C: Clock,
     R: AsyncRead + Unpin + Send,

@@ -4,11 +4,12 @@ use bytes::Bytes;
 use proto::id::{InfoHash, PeerId};
 use proto::torrent::PeerKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinHandle;
 
 use super::*;
 use crate::clock::OsClock;
+use crate::queue::Happenings;
 
 const HASH: InfoHash = InfoHash([1; 20]);
 
@@ -20,7 +21,7 @@ fn terms(name: u8) -> Terms {
 /// One end of a connection with the loop's part played by a test.
 struct Peer {
     link: Link,
-    ready: UnboundedReceiver<PeerKey>,
+    ready: Happenings,
     task: JoinHandle<()>,
     received: Vec<Message>,
     sent: usize,
@@ -91,7 +92,9 @@ async fn a_loop_that_does_not_look_stops_the_reading_and_loses_nothing() {
     let mut peer = Peer::start(1, Direction::Outgoing, here);
     let mut bytes = BytesMut::from(&terms(2).handshake.encode()[..]);
     let haves: Vec<Message> = (0..50_000).map(|piece| Message::Have { piece }).collect();
-    haves.iter().for_each(|have| have.encode(&mut bytes));
+    for have in &haves {
+        have.encode(&mut bytes);
+    }
     there.write_all(&bytes).await.expect("the pipe holds it");
     for _ in 0..100 {
         tokio::task::yield_now().await;

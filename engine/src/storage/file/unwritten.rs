@@ -120,9 +120,9 @@ mod tests {
         let block = geometry.block(second, 0).expect("in range");
         assert!(unwritten.insert(block, data.clone()).is_none());
         let out = geometry.blocks(first).find_map(|block| unwritten.insert(block, data.clone()));
-        assert_eq!(out.as_ref().map(|(piece, _)| *piece), Some(first));
-        assert_eq!(unwritten.len, 16 * 1024);
-        out.into_iter().for_each(|(piece, blocks)| unwritten.put_back(piece, blocks));
+        let (piece, blocks) = out.expect("it must be too much at some time");
+        assert_eq!((piece, unwritten.len), (first, 16 * 1024));
+        unwritten.put_back(piece, blocks);
         assert_eq!(unwritten.len, LIMIT + 16 * 1024);
     }
 }

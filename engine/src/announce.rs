@@ -1,0 +1,102 @@
+//! The sockets and the resolver of the announcer, whose decisions are [`proto::announce`]'s.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use proto::announce::Input;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tracing::debug;
+
+use crate::clock::Clock;
+use crate::environment::Environment;
+use crate::queue::{Happening, Queue};
+use crate::transport::{Transport, UdpSocket};
+
+/// Datagrams that wait for the loop. A tracker sends one at a time; what exceeds this is a flood.
+const MAX_DATAGRAMS: usize = 32;
+
+/// Datagrams taken from a socket at once.
+const RECEIVE_BATCH: usize = 8;
+
+/// After a failed receive the socket rests this long.
+const REST: Duration = Duration::from_secs(1);
+
+/// What an announcer needs of the network, for one torrent.
+#[derive(Debug)]
+pub(crate) struct TrackerPort<T: Transport> {
+    transport: T,
+    sockets: Vec<Arc<T::Socket>>,
+    queue: Queue,
+    tasks: JoinSet<()>,
+}
+
+impl<T: Transport> TrackerPort<T> {
+    /// Binds a socket at `ip`, so that a tracker sees the address at which we listen; for the unspecified
+    /// IPv6 address one for IPv4 as well.
+    pub(crate) async fn open<C: Clock>(
+        environment: &Environment<T, C>,
+        ip: IpAddr,
+        queue: Queue,
+    ) -> std::io::Result<Self> {
+        let transport = environment.transport.clone();
+        let mut port = Self { transport, sockets: Vec::new(), queue, tasks: JoinSet::new() };
+        let both = ip.is_ipv6() && ip.is_unspecified();
+        let second = both.then_some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        for ip in [ip].into_iter().chain(second) {
+            let socket = Arc::new(port.transport.bind(SocketAddr::new(ip, 0)).await?);
+            let (clock, queue) = (environment.clock.clone(), port.queue.clone());
+            port.tasks.spawn(receive(Arc::clone(&socket), clock, queue));
+            port.sockets.push(socket);
+        }
+        Ok(port)
+    }
+
+    /// Sends a datagram; a failure is a loss, which the announcer survives.
+    pub(crate) async fn send(&self, addr: SocketAddr, payload: &[u8]) {
+        let Some(socket) = self.socket_for(addr) else { return };
+        if let Err(error) = socket.send_to(payload, addr).await {
+            debug!(%addr, %error, "cannot send to the tracker");
+        }
+    }
+
+    /// Looks `host` up; the addresses that we have a socket for come through the queue.
+    pub(crate) fn resolve(&mut self, host: String, port: u16) {
+        while self.tasks.try_join_next().is_some() {}
+        let (transport, queue) = (self.transport.clone(), self.queue.clone());
+        let families: Vec<bool> = self.sockets.iter().map(|socket| is_ipv4(&**socket)).collect();
+        self.tasks.spawn(async move {
+            let found = transport.resolve(&host, port).await.unwrap_or_else(|error| {
+                debug!(%host, %error, "cannot resolve the tracker");
+                Vec::new()
+            });
+            let addrs = found.into_iter().filter(|addr| families.contains(&addr.is_ipv4())).collect();
+            let _ = queue.send(Happening::Announce(Input::Resolved { host, port, addrs }, None));
+        });
+    }
+
+    fn socket_for(&self, addr: SocketAddr) -> Option<&T::Socket> {
+        self.sockets.iter().map(|socket| &**socket).find(|socket| is_ipv4(*socket) == addr.is_ipv4())
+    }
+}
+
+fn is_ipv4<S: UdpSocket>(socket: &S) -> bool {
+    socket.local_addr().is_ok_and(|addr| addr.is_ipv4())
+}
+
+async fn receive<S: UdpSocket, C: Clock>(socket: Arc<S>, clock: C, queue: Queue) {
+    let permits = Arc::new(Semaphore::new(MAX_DATAGRAMS));
+    loop {
+        let each = |from, payload: &[u8]| {
+            let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { return };
+            let input = Input::Datagram { from, payload: Bytes::copy_from_slice(payload) };
+            let _ = queue.send(Happening::Announce(input, Some(permit)));
+        };
+        if let Err(error) = socket.recv_batch(RECEIVE_BATCH, each).await {
+            debug!(%error, "cannot receive from trackers");
+            clock.sleep_until(clock.now() + REST).await;
+        }
+    }
+}

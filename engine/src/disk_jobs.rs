@@ -1,0 +1,99 @@
+//! Disk jobs under way: a few at a time, the others in order behind them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use proto::piece::{Block, PieceIndex};
+use proto::torrent::PeerKey;
+use tokio::task::JoinSet;
+
+use crate::queue::{Done, Happening, Queue};
+use crate::storage::Storage;
+
+/// Jobs under way at once: enough to keep a disk's queue busy, few enough to keep threads few.
+const PARALLEL_JOBS: usize = 16;
+
+/// Something for the storage to do.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// Store a block.
+    Write(Block, Bytes),
+    /// Hash a piece as it is stored.
+    Hash(PieceIndex),
+    /// Read a block for a peer.
+    Read(PeerKey, Block),
+    /// Make everything stored so far safe.
+    Flush,
+}
+
+/// Runs jobs over a storage. What waits here is bounded by the core: blocks being written, pieces being
+/// hashed, and for each peer what its socket needs next.
+#[derive(Debug)]
+pub(crate) struct DiskJobs<S> {
+    storage: Arc<S>,
+    queue: Queue,
+    waiting: VecDeque<Job>,
+    running: usize,
+    tasks: JoinSet<()>,
+}
+
+impl<S: Storage> DiskJobs<S> {
+    /// Results will come through `queue`.
+    pub(crate) fn new(storage: Arc<S>, queue: Queue) -> Self {
+        Self { storage, queue, waiting: VecDeque::new(), running: 0, tasks: JoinSet::new() }
+    }
+
+    /// Starts `job`, or lets it wait for its turn. Returns its result if the storage had it at hand.
+    pub(crate) fn submit(&mut self, job: Job) -> Option<Done> {
+        if self.running >= PARALLEL_JOBS {
+            self.waiting.push_back(job);
+            return None;
+        }
+        self.start(job)
+    }
+
+    /// A result has come through the queue: starts what waited for it. Returns one that was at hand; call
+    /// again until there is none.
+    pub(crate) fn ended(&mut self) {
+        self.running = self.running.saturating_sub(1);
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// Starts waiting jobs while there is room, up to the first whose result was at hand.
+    pub(crate) fn next_done(&mut self) -> Option<Done> {
+        while self.running < PARALLEL_JOBS {
+            let job = self.waiting.pop_front()?;
+            let done = self.start(job);
+            if done.is_some() {
+                return done;
+            }
+        }
+        None
+    }
+
+    fn start(&mut self, job: Job) -> Option<Done> {
+        let mut work = Box::pin(perform(Arc::clone(&self.storage), job));
+        // A storage that answers from memory costs no task and no wake-up.
+        if let Poll::Ready(done) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return Some(done);
+        }
+        self.running += 1;
+        let queue = self.queue.clone();
+        self.tasks.spawn(async move {
+            // The loop is gone only while everything is being dropped.
+            let _ = queue.send(Happening::Disk(work.await));
+        });
+        None
+    }
+}
+
+async fn perform<S: Storage>(storage: Arc<S>, job: Job) -> Done {
+    match job {
+        Job::Write(block, data) => Done::Written(block, storage.write(block, data).await),
+        Job::Hash(piece) => Done::Hashed(piece, storage.hash(piece).await),
+        Job::Read(peer, block) => Done::Read(peer, block, storage.read(block).await),
+        Job::Flush => Done::Flushed(storage.flush().await),
+    }
+}

@@ -1,0 +1,171 @@
+//! Starting an engine: binds, looks through the storage, and hands out a handle and the root future.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use proto::announce::{AnnounceConfig, Announcer};
+use proto::bitfield::Bitfield;
+use proto::metainfo::Metainfo;
+use proto::piece::PieceIndex;
+use proto::seed::Seed;
+use proto::torrent::{Input, Torrent, TorrentConfig};
+use proto::wire::Handshake;
+use thiserror::Error;
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinSet;
+
+use crate::announce::TrackerPort;
+use crate::clock::Clock;
+use crate::disk_jobs::DiskJobs;
+use crate::door::{self, Keys};
+use crate::environment::Environment;
+use crate::handle::{EVENT_BACKLOG, EngineEvent, EngineHandle};
+use crate::peer::{PeerTimeouts, Terms};
+use crate::storage::Storage;
+use crate::torrent::{LoopState, TorrentLoop};
+use crate::transport::{Listener, Transport};
+
+/// Pieces hashed at once while the storage is looked through: one for each core of a small machine.
+const PARALLEL_CHECKS: usize = 2;
+
+/// What a user may choose.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Where peers are accepted; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Connection counts and upload slots.
+    pub torrent: TorrentConfig,
+    /// When to give up on a connection that does not open.
+    pub timeouts: PeerTimeouts,
+    /// Peers to try besides those that trackers know.
+    pub peers: Vec<SocketAddr>,
+}
+
+impl EngineConfig {
+    /// The production settings.
+    pub fn new(listen: SocketAddr) -> Self {
+        let (torrent, timeouts) = (TorrentConfig::default(), PeerTimeouts::default());
+        Self { listen, torrent, timeouts, peers: Vec::new() }
+    }
+}
+
+/// Why an engine did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The address cannot be listened at.
+    #[error("cannot listen at {addr}: {reason}")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// No socket for trackers.
+    #[error("cannot open a socket for trackers: {0}")]
+    Socket(io::Error),
+    /// The storage cannot be read, as opposed to being empty.
+    #[error(transparent)]
+    Storage(io::Error),
+}
+
+/// One torrent, downloaded and shared.
+#[derive(Debug)]
+pub struct Engine;
+
+impl Engine {
+    /// Binds, hashes what the storage already holds, and returns a handle and the root future.
+    ///
+    /// Nothing runs until the root future is polled, and dropping it ends every task of the engine.
+    pub async fn start<T: Transport, C: Clock, S: Storage>(
+        environment: Environment<T, C>,
+        metainfo: Arc<Metainfo>,
+        storage: S,
+        config: EngineConfig,
+        seed: Seed,
+    ) -> Result<(EngineHandle, impl Future<Output = ()> + Send + 'static), StartError> {
+        let because = |reason| StartError::Listen { addr: config.listen, reason };
+        let listener = environment.transport.listen(config.listen).await.map_err(because)?;
+        let addr = listener.local_addr().map_err(because)?;
+        let (queue, happenings) = mpsc::unbounded_channel();
+        let trackers = TrackerPort::open(&environment, addr.ip(), queue.clone()).await;
+        let trackers = trackers.map_err(StartError::Socket)?;
+        let storage = Arc::new(storage);
+        let have = check(&storage, &metainfo).await.map_err(StartError::Storage)?;
+
+        let (events, receiver) = broadcast::channel(EVENT_BACKLOG);
+        // The receiver is ours, so there is one.
+        let _ = events.send(EngineEvent::Listening(addr));
+        let _ = events.send(EngineEvent::Checked { have: have.count(), pieces: have.pieces() });
+        let handle = EngineHandle::new(queue.clone(), receiver);
+
+        let now = environment.clock.now();
+        let torrent = Torrent::new(Arc::clone(&metainfo), have, config.torrent, seed.child(0), now);
+        let (info_hash, peer_id) = (metainfo.info_hash(), torrent.peer_id());
+        let tiers = metainfo.trackers().to_vec();
+        let announce = AnnounceConfig::new(info_hash, peer_id, addr.port(), tiers);
+        let handshake = Handshake { reserved: [0; 8], info_hash, peer_id };
+        let terms = Terms { handshake, pieces: metainfo.geometry().pieces(), timeouts: config.timeouts };
+        let keys = Keys::default();
+        let door = door::keep(environment.clone(), listener, terms, keys.clone(), queue.clone());
+        let mut torrent_loop = TorrentLoop {
+            environment,
+            torrent,
+            announcer: Announcer::new(announce, seed.child(1)),
+            trackers,
+            disk: DiskJobs::new(storage, queue.clone()),
+            terms,
+            keys,
+            queue,
+            events,
+            state: LoopState::default(),
+        };
+        torrent_loop.torrent.handle_input(now, Input::Candidates(config.peers));
+        let root = async move {
+            tokio::select! {
+                biased;
+                () = torrent_loop.run(happenings) => {}
+                () = door => {}
+            }
+        };
+        Ok((handle, root))
+    }
+}
+
+/// Hashes every piece that the storage has.
+pub async fn check<S: Storage>(storage: &Arc<S>, metainfo: &Arc<Metainfo>) -> io::Result<Bitfield> {
+    let mut have = Bitfield::empty(metainfo.geometry().pieces());
+    let mut pieces = metainfo.geometry().all_pieces();
+    let mut checks: JoinSet<io::Result<(PieceIndex, bool)>> = JoinSet::new();
+    loop {
+        while checks.len() < PARALLEL_CHECKS
+            && let Some(piece) = pieces.next()
+        {
+            checks.spawn(is_there(Arc::clone(storage), Arc::clone(metainfo), piece));
+        }
+        match checks.join_next().await {
+            None => return Ok(have),
+            Some(outcome) => {
+                let (piece, sound) = outcome.map_err(io::Error::other)??;
+                if sound {
+                    have.set(piece);
+                }
+            }
+        }
+    }
+}
+
+async fn is_there<S: Storage>(
+    storage: Arc<S>,
+    metainfo: Arc<Metainfo>,
+    piece: PieceIndex,
+) -> io::Result<(PieceIndex, bool)> {
+    match storage.hash(piece).await {
+        Ok(hash) => Ok((piece, hash == metainfo.hash_of(piece))),
+        // No such file, or not so long yet: simply not there.
+        Err(error) if [ErrorKind::NotFound, ErrorKind::UnexpectedEof].contains(&error.kind()) => {
+            Ok((piece, false))
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,105 @@
+//! What a user holds of a running engine: events, snapshots, and the wish to stop. Plain types only.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use proto::torrent::Stats;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::oneshot;
+
+use crate::queue::{Happening, Queue};
+
+/// Events that wait for a slow listener; the oldest make room, and [`EngineEvent::Missed`] says so.
+pub(crate) const EVENT_BACKLOG: usize = 1024;
+
+/// What happens in an engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineEvent {
+    /// Peers are accepted here.
+    Listening(SocketAddr),
+    /// The storage was looked through.
+    Checked {
+        /// Pieces that are there and sound.
+        have: u32,
+        /// Pieces of the torrent.
+        pieces: u32,
+    },
+    /// A piece came in and is sound.
+    PieceVerified(u32),
+    /// A piece came in and is not; it is fetched again.
+    PieceFailed(u32),
+    /// Every piece is in. Not said if they were all there at the start.
+    Completed,
+    /// The storage refuses; it is tried again later.
+    StorageFailed {
+        /// What kind of failure.
+        kind: ErrorKind,
+        /// The storage's own words.
+        error: String,
+    },
+    /// A tracker answered.
+    Announced {
+        /// Which tracker.
+        url: String,
+        /// Peers that have everything.
+        seeders: u32,
+        /// Peers that still download.
+        leechers: u32,
+        /// Until the next regular announce.
+        interval: Duration,
+    },
+    /// A tracker cannot be used at present.
+    TrackerFailed {
+        /// Which tracker.
+        url: String,
+        /// Why.
+        error: String,
+    },
+    /// The engine has ended in order; nothing follows.
+    Stopped,
+    /// The listener was too slow and did not hear this many events; [`EngineHandle::stats`] has the sums.
+    Missed(u64),
+}
+
+/// A running engine. Clones hear the events that come after the cloning.
+#[derive(Debug)]
+pub struct EngineHandle {
+    queue: Queue,
+    events: broadcast::Receiver<EngineEvent>,
+}
+
+impl Clone for EngineHandle {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone(), events: self.events.resubscribe() }
+    }
+}
+
+impl EngineHandle {
+    pub(crate) fn new(queue: Queue, events: broadcast::Receiver<EngineEvent>) -> Self {
+        Self { queue, events }
+    }
+
+    /// The next event, in order; nothing once the engine is gone.
+    pub async fn next_event(&mut self) -> Option<EngineEvent> {
+        match self.events.recv().await {
+            Ok(event) => Some(event),
+            Err(RecvError::Lagged(missed)) => Some(EngineEvent::Missed(missed)),
+            Err(RecvError::Closed) => None,
+        }
+    }
+
+    /// A snapshot of the torrent and its peers; nothing once the engine is gone.
+    pub async fn stats(&self) -> Option<Stats> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.send(Happening::Stats(reply)).ok()?;
+        answer.await.ok()
+    }
+
+    /// Asks the engine to leave: it tells the tracker (for five seconds at the most), closes all connections,
+    /// saves, and ends its root future.
+    pub fn stop(&self) {
+        // An engine that is gone has stopped already.
+        let _ = self.queue.send(Happening::Stop);
+    }
+}

@@ -1,0 +1,60 @@
+//! The one queue through which everything reaches a torrent's loop, in the order in which it happened.
+//!
+//! One queue means that nothing starves and that the order is the runtime's alone. It has no length of its
+//! own because each kind of entry is limited where it arises: a connection has at most one entry, disk jobs
+//! are capped, datagrams and handshakes under way hold a permit, and each waiting user has one question.
+
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use proto::id::PieceHash;
+use proto::piece::{Block, PieceIndex};
+use proto::torrent::{PeerKey, Stats};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::peer::Link;
+
+/// Where happenings go in.
+pub(crate) type Queue = UnboundedSender<Happening>;
+
+/// Where the loop takes them out.
+pub(crate) type Happenings = UnboundedReceiver<Happening>;
+
+/// Something that the loop must hear of.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    /// A connection has something in its mailbox.
+    Ready(PeerKey),
+    /// Somebody dialled us; the handshake is under way.
+    Knock {
+        /// The new connection.
+        key: PeerKey,
+        /// Where they dialled from.
+        addr: SocketAddr,
+        /// The loop's end of its mailbox.
+        link: Link,
+    },
+    /// A disk job has ended.
+    Disk(Done),
+    /// For the announcer; the permit limits how many wait here.
+    Announce(proto::announce::Input, Option<OwnedSemaphorePermit>),
+    /// A user asks.
+    Stats(oneshot::Sender<Stats>),
+    /// A user wants to stop.
+    Stop,
+}
+
+/// A disk job's result.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// A block was written, or not.
+    Written(Block, io::Result<()>),
+    /// A piece was hashed, or could not be.
+    Hashed(PieceIndex, io::Result<PieceHash>),
+    /// A block was read for a peer, or could not be.
+    Read(PeerKey, Block, io::Result<Bytes>),
+    /// What was written is safe, or not.
+    Flushed(io::Result<()>),
+}

@@ -1,0 +1,314 @@
+//! The loop around one torrent: feeds the machines and carries out what they ask for. It decides nothing
+//! about the protocol.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use proto::announce::{self, Announcer};
+use proto::time::Instant;
+use proto::torrent::{Direction, Event, Input, Output, PeerKey, Torrent};
+use proto::wire::Message;
+use tokio::sync::broadcast;
+use tokio::task::JoinSet;
+use tracing::debug;
+
+use crate::announce::TrackerPort;
+use crate::clock::Clock;
+use crate::disk_jobs::{DiskJobs, Job};
+use crate::door::Keys;
+use crate::environment::Environment;
+use crate::handle::EngineEvent;
+use crate::peer::{self, Link, Terms, link};
+use crate::queue::{Done, Happening, Happenings, Queue};
+use crate::storage::Storage;
+use crate::transport::Transport;
+
+/// Happenings taken per wake-up, before timers get their turn.
+const BATCH: usize = 64;
+
+/// What was verified is made safe this often, as an operating system would by itself.
+const FLUSH_EVERY: Duration = Duration::from_secs(30);
+
+/// Without any deadline the loop looks up this often, which spares it a special case.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// One connection as the loop sees it.
+struct Peer {
+    link: Link,
+    addr: SocketAddr,
+    direction: Direction,
+    /// The core knows it.
+    opened: bool,
+}
+
+/// Everything that one torrent needs, and the loop that moves it.
+pub(crate) struct TorrentLoop<T: Transport, C: Clock, S: Storage> {
+    pub(crate) environment: Environment<T, C>,
+    pub(crate) torrent: Torrent,
+    pub(crate) announcer: Announcer,
+    pub(crate) trackers: TrackerPort<T>,
+    pub(crate) disk: DiskJobs<S>,
+    pub(crate) terms: Terms,
+    pub(crate) keys: Keys,
+    pub(crate) queue: Queue,
+    pub(crate) events: broadcast::Sender<EngineEvent>,
+    pub(crate) state: LoopState,
+}
+
+/// What the loop itself remembers.
+#[derive(Default)]
+pub(crate) struct LoopState {
+    peers: BTreeMap<PeerKey, Peer>,
+    dials: JoinSet<()>,
+    /// An empty list, passed back and forth with the mailboxes.
+    spare: Vec<Message>,
+    /// The storage's latest complaint.
+    complaint: Option<(io::ErrorKind, String)>,
+    /// Something verified is not flushed yet.
+    flush_at: Option<Instant>,
+    /// `stopped` is said; the last flush is under way.
+    leaving: bool,
+    /// The last flush is done.
+    ended: bool,
+}
+
+impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
+    /// Runs until a user stops it.
+    pub(crate) async fn run(mut self, mut happenings: Happenings) {
+        let clock = self.environment.clock.clone();
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut armed = clock.now();
+        let mut timer = pin!(clock.sleep_until(armed));
+        self.carry_out(clock.now()).await;
+        while !self.state.ended {
+            let now = clock.now();
+            let due = self.due().unwrap_or(now + IDLE);
+            // A timer that fires too early is cheaper than one that is set anew for every message.
+            if due < armed || armed <= now {
+                armed = due;
+                timer.set(clock.sleep_until(due));
+            }
+            tokio::select! {
+                biased;
+                _ = happenings.recv_many(&mut batch, BATCH) => {}
+                () = timer.as_mut() => {}
+            }
+            let now = clock.now();
+            for happening in batch.drain(..) {
+                self.happened(now, happening);
+            }
+            if self.due().is_some_and(|due| due <= now) {
+                self.time_passed(now);
+            }
+            self.carry_out(now).await;
+        }
+        self.tell(EngineEvent::Stopped);
+    }
+
+    /// When the next thing is due.
+    fn due(&self) -> Option<Instant> {
+        let torrent = self.torrent.poll_timeout().map(|(at, _)| at);
+        let announcer = self.announcer.poll_timeout().map(|(at, _)| at);
+        [torrent, announcer, self.state.flush_at].into_iter().flatten().min()
+    }
+
+    fn time_passed(&mut self, now: Instant) {
+        if self.torrent.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            self.torrent.handle_timeout(now);
+            self.drain(now);
+        }
+        if self.announcer.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            let progress = self.torrent.progress();
+            self.announcer.handle_timeout(now, &progress);
+        }
+        if self.state.flush_at.is_some_and(|at| at <= now) {
+            self.state.flush_at = None;
+            self.submit(now, Job::Flush);
+        }
+    }
+
+    fn happened(&mut self, now: Instant, happening: Happening) {
+        match happening {
+            Happening::Ready(key) => self.ready(now, key),
+            Happening::Knock { key, addr, link } => {
+                let peer = Peer { link, addr, direction: Direction::Incoming, opened: false };
+                self.state.peers.insert(key, peer);
+            }
+            Happening::Disk(done) => {
+                self.disk.ended();
+                self.finished(now, done);
+                while let Some(done) = self.disk.next_done() {
+                    self.finished(now, done);
+                }
+                self.drain(now);
+            }
+            Happening::Announce(input, _permit) => {
+                let progress = self.torrent.progress();
+                self.announcer.handle_input(now, &progress, input);
+            }
+            Happening::Stats(reply) => {
+                // A user who no longer waits needs no answer.
+                let _ = reply.send(self.torrent.stats(now));
+            }
+            Happening::Stop => self.feed(now, Input::Stop),
+        }
+    }
+
+    /// A connection's mailbox holds something.
+    fn ready(&mut self, now: Instant, key: PeerKey) {
+        let Some(peer) = self.state.peers.get_mut(&key) else { return };
+        let mut delivery = peer.link.take(std::mem::take(&mut self.state.spare));
+        if let Some(opened) = delivery.opened {
+            peer.opened = true;
+            let (addr, direction) = (peer.addr, peer.direction);
+            let (id, reserved) = (opened.id, opened.reserved);
+            self.feed(now, Input::Connected { peer: key, addr, id, reserved, direction });
+        }
+        for message in delivery.messages.drain(..) {
+            self.feed(now, Input::Message { peer: key, message });
+        }
+        self.state.spare = delivery.messages;
+        if delivery.sent > 0 {
+            self.feed(now, Input::Sent { peer: key, bytes: delivery.sent });
+        }
+        if delivery.ended {
+            self.ended(now, key);
+        }
+    }
+
+    fn ended(&mut self, now: Instant, key: PeerKey) {
+        while self.state.dials.try_join_next().is_some() {}
+        match self.state.peers.remove(&key) {
+            Some(peer) if peer.opened => self.feed(now, Input::Disconnected { peer: key }),
+            Some(peer) if peer.direction == Direction::Outgoing => {
+                self.feed(now, Input::ConnectFailed { addr: peer.addr });
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    fn feed(&mut self, now: Instant, input: Input) {
+        self.torrent.handle_input(now, input);
+        self.drain(now);
+    }
+
+    /// Carries out what the torrent asks for. The announcer's wishes need the network and wait for
+    /// [`Self::carry_out`].
+    fn drain(&mut self, now: Instant) {
+        while let Some(output) = self.torrent.poll_output() {
+            match output {
+                Output::Connect { addr } => self.dial(addr),
+                Output::Disconnect { peer, reason } => {
+                    debug!(?peer, %reason, "closing a connection");
+                    self.with_link(peer, Link::close);
+                }
+                Output::Send { peer, message } => self.with_link(peer, |link| link.send(message)),
+                Output::Write { block, data } => self.submit(now, Job::Write(block, data)),
+                Output::Hash { piece } => self.submit(now, Job::Hash(piece)),
+                Output::Read { peer, block } => self.submit(now, Job::Read(peer, block)),
+                Output::Announce(event) => {
+                    let progress = self.torrent.progress();
+                    self.announcer.handle_input(now, &progress, announce::Input::Announce(event));
+                }
+                Output::Event(event) => self.report(now, &event),
+            }
+        }
+    }
+
+    fn with_link(&self, peer: PeerKey, act: impl FnOnce(&Link)) {
+        if let Some(peer) = self.state.peers.get(&peer) {
+            act(&peer.link);
+        }
+    }
+
+    fn dial(&mut self, addr: SocketAddr) {
+        let key = self.keys.next();
+        let (link, end) = link(key, self.queue.clone());
+        self.state.peers.insert(key, Peer { link, addr, direction: Direction::Outgoing, opened: false });
+        self.state.dials.spawn(peer::dial(self.environment.clone(), addr, self.terms, end));
+    }
+
+    fn submit(&mut self, now: Instant, job: Job) {
+        if let Some(done) = self.disk.submit(job) {
+            self.finished(now, done);
+        }
+    }
+
+    /// A disk job has ended: tells the torrent, whose wishes are drained by the caller or at the next turn.
+    fn finished(&mut self, now: Instant, done: Done) {
+        let input = match done {
+            Done::Written(block, outcome) => Input::Written { block, ok: self.heed(outcome).is_some() },
+            Done::Hashed(piece, outcome) => Input::Hashed { piece, hash: self.heed(outcome) },
+            Done::Read(peer, block, outcome) => {
+                let before = self.state.complaint.clone();
+                let data = self.heed(outcome);
+                // The core has no event for this; say it once, not for every block.
+                if before != self.state.complaint {
+                    self.complain();
+                }
+                Input::BlockRead { peer, block, data }
+            }
+            Done::Flushed(outcome) => {
+                if self.heed(outcome).is_none() {
+                    self.complain();
+                }
+                self.state.ended = self.state.leaving;
+                return;
+            }
+        };
+        self.torrent.handle_input(now, input);
+    }
+
+    /// Keeps what the storage complained of for the event that follows.
+    fn heed<V>(&mut self, outcome: io::Result<V>) -> Option<V> {
+        outcome.map_err(|error| self.state.complaint = Some((error.kind(), error.to_string()))).ok()
+    }
+
+    fn complain(&self) {
+        if let Some((kind, error)) = self.state.complaint.clone() {
+            self.tell(EngineEvent::StorageFailed { kind, error });
+        }
+    }
+
+    fn report(&mut self, now: Instant, event: &Event) {
+        match event {
+            Event::PieceVerified(piece) => {
+                self.state.flush_at.get_or_insert(now + FLUSH_EVERY);
+                self.tell(EngineEvent::PieceVerified(piece.get()));
+            }
+            Event::PieceFailed(piece) => self.tell(EngineEvent::PieceFailed(piece.get())),
+            Event::Completed => self.tell(EngineEvent::Completed),
+            Event::StorageFailed => self.complain(),
+        }
+    }
+
+    fn tell(&self, event: EngineEvent) {
+        // Nobody need listen.
+        let _ = self.events.send(event);
+    }
+
+    /// Carries out what both machines ask for until they are content.
+    async fn carry_out(&mut self, now: Instant) {
+        self.drain(now);
+        while let Some(output) = self.announcer.poll_output() {
+            match output {
+                announce::Output::Resolve { host, port } => self.trackers.resolve(host, port),
+                announce::Output::SendTo { addr, payload } => self.trackers.send(addr, &payload).await,
+                announce::Output::Peers(addrs) => self.feed(now, Input::Candidates(addrs)),
+                announce::Output::Announced { url, seeders, leechers, interval } => {
+                    self.tell(EngineEvent::Announced { url, seeders, leechers, interval });
+                }
+                announce::Output::Failed { url, error } => {
+                    self.tell(EngineEvent::TrackerFailed { url, error: error.to_string() });
+                }
+                announce::Output::Done => {
+                    self.state.leaving = true;
+                    self.submit(now, Job::Flush);
+                }
+            }
+        }
+    }
+}

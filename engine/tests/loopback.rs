@@ -1,0 +1,163 @@
+//! Whole engines over the loopback interface, in one process: real sockets, real files, real hashes.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::storage::file::{Access, FileStorage};
+use engine::{Engine, EngineConfig, EngineEvent, EngineHandle, Environment};
+use proto::id::PieceHash;
+use proto::metainfo::Metainfo;
+use proto::metainfo::create::{Content, Draft};
+use proto::seed::Seed;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// Far more than any of these transfers takes.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Files of odd lengths, among them an empty one and one smaller than a block.
+const FILES: [(&str, usize); 5] =
+    [("one.bin", 1_000_003), ("sub/two.bin", 16_384), ("sub/empty", 0), ("three.bin", 7), ("z.bin", 333_333)];
+
+fn content(seed: usize, len: usize) -> Vec<u8> {
+    (0..len).map(|index| (index % 251) as u8 ^ (index >> 9) as u8 ^ seed as u8).collect()
+}
+
+/// Writes the files below `root` and makes their torrent.
+fn make_torrent(root: &Path, trackers: Vec<Vec<String>>) -> Arc<Metainfo> {
+    let mut all = Vec::new();
+    for (seed, (name, len)) in FILES.iter().enumerate() {
+        let path = root.join("set").join(name);
+        fs::create_dir_all(path.parent().expect("below the root")).expect("made");
+        let bytes = content(seed, *len);
+        fs::write(path, &bytes).expect("written");
+        all.extend(bytes);
+    }
+    let path = |name: &str| name.split('/').map(str::to_owned).collect();
+    let files = FILES.iter().map(|&(name, len)| (path(name), len as u64)).collect();
+    let mut draft = Draft::new("set", Content::Multi(files), Some(32 * 1024)).expect("valid");
+    draft.trackers = trackers;
+    let hashes: Vec<PieceHash> = all.chunks(32 * 1024).map(PieceHash::of).collect();
+    Arc::new(Metainfo::parse(&draft.finish(&hashes).expect("complete")).expect("our own"))
+}
+
+struct Running {
+    handle: EngineHandle,
+    root: JoinHandle<()>,
+    addr: SocketAddr,
+    have: u32,
+}
+
+/// Starts an engine on the files below `folder`, which dials `peers`.
+async fn start(folder: &Path, metainfo: &Arc<Metainfo>, peers: Vec<SocketAddr>, number: u64) -> Running {
+    let listen: SocketAddr = ([127, 0, 0, 1], 0).into();
+    let storage = FileStorage::open(folder, Arc::clone(metainfo), Access::ReadWrite).expect("a folder");
+    let config = EngineConfig { peers, ..EngineConfig::new(listen) };
+    let environment = Environment::os(listen.ip());
+    let started = Engine::start(environment, Arc::clone(metainfo), storage, config, Seed::from_u64(number));
+    let (mut handle, root) = started.await.expect("started");
+    let root = tokio::spawn(root);
+    let Some(EngineEvent::Listening(addr)) = handle.next_event().await else { panic!("no address") };
+    let Some(EngineEvent::Checked { have, .. }) = handle.next_event().await else { panic!("no check") };
+    Running { handle, root, addr, have }
+}
+
+impl Running {
+    async fn wait_for(&mut self, wanted: impl Fn(&EngineEvent) -> bool) {
+        let found = timeout(LIMIT, async {
+            loop {
+                let event = self.handle.next_event().await.expect("the engine runs");
+                assert!(!matches!(event, EngineEvent::PieceFailed(_)), "{event:?}");
+                if wanted(&event) {
+                    return;
+                }
+            }
+        });
+        found.await.expect("in time");
+    }
+
+    async fn stop(self) {
+        self.handle.stop();
+        timeout(LIMIT, self.root).await.expect("in time").expect("no panic");
+    }
+}
+
+fn assert_same_files(left: &Path, right: &Path) {
+    for (name, _) in FILES {
+        let read = |root: &Path| fs::read(root.join("set").join(name)).expect("a file");
+        assert!(read(left) == read(right), "{name} differs");
+    }
+}
+
+fn folders<const N: usize>() -> [TempDir; N] {
+    std::array::from_fn(|_| TempDir::new().expect("a temporary folder"))
+}
+
+#[tokio::test]
+async fn three_leechers_get_every_byte_from_one_seeder() {
+    let [seeding, first, second, third] = folders();
+    let metainfo = make_torrent(seeding.path(), Vec::new());
+    let seeder = start(seeding.path(), &metainfo, Vec::new(), 0).await;
+    assert_eq!(seeder.have, metainfo.geometry().pieces());
+    let mut leechers = Vec::new();
+    for (number, folder) in [&first, &second, &third].into_iter().enumerate() {
+        let leecher = start(folder.path(), &metainfo, vec![seeder.addr], 1 + number as u64).await;
+        assert_eq!(leecher.have, 0);
+        leechers.push(leecher);
+    }
+    for leecher in &mut leechers {
+        leecher.wait_for(|event| *event == EngineEvent::Completed).await;
+    }
+    let stats = seeder.handle.stats().await.expect("running");
+    assert!(stats.progress.uploaded >= metainfo.geometry().len());
+    for running in leechers.into_iter().chain([seeder]) {
+        running.stop().await;
+    }
+    for folder in [&first, &second, &third] {
+        assert_same_files(seeding.path(), folder.path());
+    }
+}
+
+#[tokio::test]
+async fn a_restarted_download_goes_on_where_it_was() {
+    let [seeding, folder] = folders();
+    let metainfo = make_torrent(seeding.path(), Vec::new());
+    let seeder = start(seeding.path(), &metainfo, Vec::new(), 0).await;
+    let mut leecher = start(folder.path(), &metainfo, vec![seeder.addr], 1).await;
+    leecher.wait_for(|event| matches!(event, EngineEvent::PieceVerified(_))).await;
+    // The process dies: nothing is said, nothing is saved.
+    leecher.root.abort();
+    let _ = leecher.root.await;
+    let again = start(folder.path(), &metainfo, Vec::new(), 2).await;
+    assert!(again.have >= 1, "the verified piece was lost");
+    let had = again.have;
+    again.stop().await;
+    let mut again = start(folder.path(), &metainfo, vec![seeder.addr], 3).await;
+    assert_eq!(again.have, had);
+    if had < metainfo.geometry().pieces() {
+        again.wait_for(|event| *event == EngineEvent::Completed).await;
+    }
+    let stats = again.handle.stats().await.expect("running");
+    assert_eq!(stats.progress.left, 0);
+    again.stop().await;
+    assert_same_files(seeding.path(), folder.path());
+    seeder.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_named() {
+    let [folder] = folders();
+    let metainfo = make_torrent(folder.path(), Vec::new());
+    let first = start(folder.path(), &metainfo, Vec::new(), 0).await;
+    let storage = FileStorage::open(folder.path(), Arc::clone(&metainfo), Access::ReadOnly).expect("there");
+    let environment = Environment::os(first.addr.ip());
+    let config = EngineConfig::new(first.addr);
+    let second = Engine::start(environment, metainfo, storage, config, Seed::from_u64(1)).await;
+    let error = second.map(|_| ()).expect_err("the address is taken").to_string();
+    assert!(error.contains(&first.addr.to_string()), "{error}");
+    first.stop().await;
+}
