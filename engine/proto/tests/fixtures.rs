@@ -83,10 +83,9 @@ fn refusal(name: &str) -> MetainfoError {
 }
 
 fn malformed(name: &str) -> Malformed {
-    match refusal(name) {
-        MetainfoError::Bencode(BencodeError::Scan(error)) => error.kind,
-        other => panic!("{name}: {other}"),
-    }
+    let error = refusal(name);
+    let MetainfoError::Bencode(BencodeError::Scan(scan)) = error else { panic!("{name}: {error}") };
+    scan.kind
 }
 
 #[test]

@@ -175,57 +175,67 @@ enum Frame {
 
 /// Where the value that begins at `start` ends.
 fn value_end(bytes: &[u8], start: usize, limits: Limits) -> Result<usize, ScanError> {
-    let mut frames: Vec<Frame> = Vec::new();
-    let mut at = start;
-    let mut items = 0_usize;
-    loop {
-        items += 1;
-        if items > limits.items {
-            return fail(at, Malformed::TooManyItems(limits.items));
+    Walk { bytes, limits, at: start, frames: Vec::new() }.run()
+}
+
+/// The scan under way: a place, and the lists and dictionaries around it.
+struct Walk<'a> {
+    bytes: &'a [u8],
+    limits: Limits,
+    at: usize,
+    frames: Vec<Frame>,
+}
+
+impl Walk<'_> {
+    fn run(mut self) -> Result<usize, ScanError> {
+        for _ in 0..self.limits.items {
+            if self.step()? && self.completes_all() {
+                return Ok(self.at);
+            }
         }
-        let completed = match (frames.last_mut(), byte(bytes, at)?) {
-            (Some(Frame::Value { .. }), b'e') => return fail(at, Malformed::MissingValue),
+        fail(self.at, Malformed::TooManyItems(self.limits.items))
+    }
+
+    /// Takes one key, one value, or one bracket; true if that completed a value.
+    fn step(&mut self) -> Result<bool, ScanError> {
+        match (self.frames.last_mut(), byte(self.bytes, self.at)?) {
+            (Some(Frame::Value { .. }), b'e') => return fail(self.at, Malformed::MissingValue),
             (Some(_), b'e') => {
-                frames.pop();
-                at += 1;
-                true
+                self.frames.pop();
+                self.at += 1;
             }
             (Some(frame @ Frame::Key { .. }), _) => {
-                let key = next_key(bytes, at, frame, limits.order)?;
-                at = key.end;
+                let key = next_key(self.bytes, self.at, frame, self.limits.order)?;
+                self.at = key.end;
                 *frame = Frame::Value { key };
-                false
+                return Ok(false);
             }
-            (_, open @ (b'l' | b'd')) => {
-                if frames.len() >= limits.depth {
-                    return fail(at, Malformed::TooDeep(limits.depth));
-                }
-                frames.push(if open == b'l' { Frame::List } else { Frame::Key { previous: None } });
-                at += 1;
-                false
-            }
-            (_, b'i') => {
-                at = integer(bytes, at)?;
-                true
-            }
-            (_, b'0'..=b'9') => {
-                at = string(bytes, at)?.end;
-                true
-            }
-            (_, other) => return fail(at, Malformed::UnexpectedByte(other)),
-        };
-        if !completed {
-            continue;
+            (_, b'l') => return self.open(Frame::List),
+            (_, b'd') => return self.open(Frame::Key { previous: None }),
+            (_, b'i') => self.at = integer(self.bytes, self.at)?,
+            (_, b'0'..=b'9') => self.at = string(self.bytes, self.at)?.end,
+            (_, other) => return fail(self.at, Malformed::UnexpectedByte(other)),
         }
-        match frames.last_mut() {
-            None => return Ok(at),
-            Some(Frame::Value { key }) => {
-                let previous = Some(key.clone());
-                frames.pop();
-                frames.push(Frame::Key { previous });
-            }
-            Some(Frame::List | Frame::Key { .. }) => {}
+        Ok(true)
+    }
+
+    fn open(&mut self, frame: Frame) -> Result<bool, ScanError> {
+        if self.frames.len() >= self.limits.depth {
+            return fail(self.at, Malformed::TooDeep(self.limits.depth));
         }
+        self.frames.push(frame);
+        self.at += 1;
+        Ok(false)
+    }
+
+    /// Accounts for a complete value; true if it was the outermost.
+    fn completes_all(&mut self) -> bool {
+        if let Some(Frame::Value { key }) = self.frames.last_mut() {
+            let previous = Some(key.clone());
+            self.frames.pop();
+            self.frames.push(Frame::Key { previous });
+        }
+        self.frames.is_empty()
     }
 }
 

@@ -14,14 +14,6 @@ pub enum MetainfoError {
     /// Bencoding, but not of a torrent.
     #[error("not a torrent file: it has no info dictionary")]
     NoInfo,
-    /// Above the limit for an info dictionary, in bytes.
-    #[error("the info dictionary has {len} bytes, of at most {max}")]
-    InfoTooLong {
-        /// Its length.
-        len: usize,
-        /// The limit.
-        max: usize,
-    },
     /// A torrent of BEP 52 only, or of a version that nobody has defined yet.
     #[error("this is a version {0} torrent; only version 1 and hybrid torrents are supported")]
     Version(i64),
@@ -81,7 +73,7 @@ pub enum UnsafePath {
     /// A component with a zero byte.
     #[error("a name with a zero byte")]
     Nul,
-    /// More folders inside one another than [`super::path::MAX_COMPONENTS`].
+    /// More than a hundred folders inside one another.
     #[error("too many folders inside one another")]
     TooDeep,
 }

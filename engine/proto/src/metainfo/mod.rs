@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 pub use error::{MetainfoError, UnsafePath};
 pub use layout::Span;
-pub use parse::{MAX_METADATA_LEN, MAX_TORRENT_LEN};
+pub use parse::MAX_TORRENT_LEN;
 
 use crate::id::{InfoHash, PieceHash};
 use crate::piece::{Geometry, PieceIndex};

@@ -13,9 +13,6 @@ use crate::piece::{Geometry, MAX_PIECES};
 /// The longest torrent file, in bytes: [`MAX_PIECES`] hashes (80 MiB) and a long list of files.
 pub const MAX_TORRENT_LEN: usize = MAX_PIECES as usize * ID_LEN + (16 << 20);
 
-/// The longest info dictionary that we take from peers (BEP 9), in bytes: libtorrent's limit.
-pub const MAX_METADATA_LEN: usize = 30 << 20;
-
 /// Announce URLs at the most; what follows is ignored.
 const MAX_TRACKERS: usize = 500;
 
