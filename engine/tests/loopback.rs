@@ -71,7 +71,8 @@ impl Running {
         let found = timeout(LIMIT, async {
             loop {
                 let event = self.handle.next_event().await.expect("the engine runs");
-                assert!(!matches!(event, EngineEvent::PieceFailed(_)), "{event:?}");
+                let bad = matches!(event, EngineEvent::PieceFailed(_) | EngineEvent::StorageFailed { .. });
+                assert!(!bad, "{event:?}");
                 if wanted(&event) {
                     return;
                 }

@@ -154,12 +154,11 @@ impl Disk {
     }
 
     fn open(&self, index: usize, absent: Absent) -> io::Result<File> {
-        self.refuse_links(index)?;
         let path = self.path(index);
-        if self.access == Access::ReadOnly {
-            return File::open(path);
-        }
-        match OpenOptions::new().read(true).write(true).open(&path) {
+        let mut options = OpenOptions::new();
+        options.read(true).write(self.access == Access::ReadWrite);
+        self.refuse_links(index)?;
+        match options.open(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound && absent == Absent::Create => {}
             outcome => return outcome,
         }
@@ -167,7 +166,13 @@ impl Disk {
             fs::create_dir_all(folder)?;
         }
         // `create_new` does not follow a link that appeared in between.
-        OpenOptions::new().read(true).write(true).create_new(true).open(&path)
+        match options.clone().create_new(true).open(&path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            outcome => return outcome,
+        }
+        // Another job made it first.
+        self.refuse_links(index)?;
+        options.open(&path)
     }
 
     /// Refuses file `index` if it or a folder above it, up to the root, is a symbolic link.

@@ -141,3 +141,22 @@ async fn a_failed_write_loses_nothing_and_can_be_repeated() {
     assert_eq!(storage.hash(piece).await.expect("written now"), metainfo.hash_of(piece));
     assert!(fs::read(root.path().join("set/deep/a.bin")).expect("a file") == content[..10_000]);
 }
+
+#[tokio::test]
+async fn many_pieces_may_make_their_file_at_once() {
+    let (metainfo, content) = torrent();
+    for _ in 0..50 {
+        let root = TempDir::new().expect("a temporary folder");
+        let storage = open(&root, &metainfo);
+        let mut jobs = tokio::task::JoinSet::new();
+        for piece in metainfo.geometry().all_pieces() {
+            store(&storage, &metainfo, &content, piece).await;
+            let storage = storage.clone();
+            jobs.spawn(async move { (piece, storage.hash(piece).await) });
+        }
+        while let Some(outcome) = jobs.join_next().await {
+            let (piece, hash) = outcome.expect("no panic");
+            assert_eq!(hash.expect("written"), metainfo.hash_of(piece));
+        }
+    }
+}
