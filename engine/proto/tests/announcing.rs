@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use proto::announce::{AnnounceConfig, AnnounceError, Announcer, Input, Output};
 use proto::id::{InfoHash, PeerId};
-use proto::registry::{Datagram, Registry, RegistryConfig, Replies, Secret};
+use proto::registry::{Datagram, Datagrams, Registry, RegistryConfig, Secret};
 use proto::seed::{Random, Seed};
 use proto::time::Instant;
 use proto::torrent::{AnnounceEvent, Progress};
@@ -122,7 +122,7 @@ impl Network {
         if to != tracker_addr() {
             return self.tell(to, Input::Datagram { from, payload });
         }
-        let mut replies = Replies::default();
+        let mut replies = Datagrams::default();
         let wall = WALL + self.now.since(Instant::ZERO);
         self.registry.handle(self.now, wall, [Datagram { from, payload: &payload }], &mut replies);
         for (to, reply) in replies.iter() {

@@ -1,6 +1,6 @@
 //! The tracker server: swarms, peer choice, expiry and connection ids, as a pure machine (BEP 15).
 //!
-//! The driver hands over batches of datagrams and sends what [`Registry::handle`] leaves in [`Replies`].
+//! The driver hands over batches of datagrams and sends what [`Registry::handle`] leaves in [`Datagrams`].
 //! It calls [`Registry::handle_timeout`] when [`Registry::poll_timeout`] says so, and stores what
 //! [`Registry::take_completed`] gives it, never while a request waits.
 //!
@@ -21,9 +21,9 @@ use crate::tracker::{
 
 mod config;
 mod connection;
+mod datagrams;
 mod index;
 mod members;
-mod replies;
 mod stats;
 mod swarms;
 
@@ -32,7 +32,7 @@ mod tests;
 
 pub use config::{MAX_REPLY_LEN, RegistryConfig};
 pub use connection::Secret;
-pub use replies::{Datagram, Replies};
+pub use datagrams::{Datagram, Datagrams};
 pub use stats::RegistryStats;
 
 use connection::ConnectionIds;
@@ -95,7 +95,7 @@ impl Registry {
         now: Instant,
         wall: Duration,
         batch: impl IntoIterator<Item = Datagram<'a>>,
-        out: &mut Replies,
+        out: &mut Datagrams,
     ) {
         let before = out.byte_len();
         for datagram in batch {
@@ -134,13 +134,18 @@ impl Registry {
         }
     }
 
+    /// Is there something for [`Self::take_completed`] to take?
+    pub fn has_completed(&self) -> bool {
+        self.swarms.is_dirty()
+    }
+
     /// Counters since the start, and present sizes.
     pub fn stats(&self) -> RegistryStats {
         let (torrents, members) = (self.swarms.len() as u64, self.swarms.members as u64);
         RegistryStats { torrents, members, ..self.stats }
     }
 
-    fn handle_one(&mut self, now: Instant, wall: Duration, datagram: Datagram<'_>, out: &mut Replies) {
+    fn handle_one(&mut self, now: Instant, wall: Duration, datagram: Datagram<'_>, out: &mut Datagrams) {
         let Datagram { from, payload } = datagram;
         let Ok(request) = Request::decode(payload).inspect_err(|_| self.stats.malformed += 1) else { return };
         let ip = from.ip().to_canonical();
@@ -167,7 +172,13 @@ impl Registry {
         }
     }
 
-    fn announce(&mut self, now: Instant, from: SocketAddr, request: &AnnounceRequest<'_>, out: &mut Replies) {
+    fn announce(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        request: &AnnounceRequest<'_>,
+        out: &mut Datagrams,
+    ) {
         self.stats.announces += 1;
         if request.port == 0 {
             self.stats.refused += 1;
@@ -187,7 +198,7 @@ impl Registry {
         from: SocketAddr,
         request: &AnnounceRequest<'_>,
         addr: [u8; N],
-        out: &mut Replies,
+        out: &mut Datagrams,
     ) where
         Swarm: InFamily<N>,
     {
@@ -259,7 +270,7 @@ impl Registry {
         AnnounceHead { transaction, interval, leechers: counts.leechers, seeders: counts.seeders }
     }
 
-    fn scrape(&mut self, from: SocketAddr, request: &ScrapeRequest<'_>, out: &mut Replies) {
+    fn scrape(&mut self, from: SocketAddr, request: &ScrapeRequest<'_>, out: &mut Datagrams) {
         self.stats.scrapes += 1;
         let counts = request.hashes.iter().map(|hash| self.swarms.find(InfoHash(*hash)));
         let counts = counts.map(|swarm| swarm.map(Swarm::counts).unwrap_or_default());

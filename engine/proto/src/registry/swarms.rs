@@ -107,6 +107,11 @@ impl Swarms {
         }
     }
 
+    /// Is there something for [`Self::take_dirty`] to take?
+    pub(super) const fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
     /// Up to `max` counts that changed, the last changed first; they are clean from now on.
     pub(super) fn take_dirty(&mut self, max: usize) -> Vec<(InfoHash, u32)> {
         let taken = self.dirty.split_off(self.dirty.len().saturating_sub(max));

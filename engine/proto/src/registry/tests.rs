@@ -32,7 +32,7 @@ impl Tracker {
     }
 
     fn send(&mut self, from: SocketAddr, payload: &[u8]) -> Option<Vec<u8>> {
-        let mut out = Replies::default();
+        let mut out = Datagrams::default();
         self.registry.handle(self.now, self.wall, [Datagram { from, payload }], &mut out);
         assert!(out.len() <= 1 && out.iter().all(|(to, _)| to == from));
         out.iter().next().map(|(_, payload)| payload.to_vec())

@@ -11,43 +11,43 @@ pub struct Datagram<'a> {
     pub payload: &'a [u8],
 }
 
-/// Replies to a batch; the buffers are used again after [`Replies::clear`].
+/// A batch of datagrams, each with the address at the other end; the buffers are used again after [`Datagrams::clear`].
 #[derive(Clone, Debug, Default)]
-pub struct Replies {
+pub struct Datagrams {
     bytes: Vec<u8>,
-    /// Target and end of each reply.
+    /// Address and end of each datagram.
     ends: Vec<(SocketAddr, usize)>,
 }
 
-impl Replies {
+impl Datagrams {
     /// Empties it for the next batch.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
     }
 
-    /// Number of replies.
+    /// Number of datagrams.
     pub const fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// No reply.
+    /// No datagram.
     pub const fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// Targets and payloads, in the order of the requests.
+    /// Addresses and payloads, in the order of [`Datagrams::push`].
     pub fn iter(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
         let starts = std::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
         starts
             .zip(&self.ends)
-            .map(|(start, (to, end))| (*to, self.bytes.get(start..*end).unwrap_or_default()))
+            .map(|(start, (addr, end))| (*addr, self.bytes.get(start..*end).unwrap_or_default()))
     }
 
-    /// Adds a reply that `write` appends to the buffer.
-    pub(super) fn push(&mut self, to: SocketAddr, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Adds a datagram whose payload `write` appends to the buffer.
+    pub fn push(&mut self, addr: SocketAddr, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.bytes);
-        self.ends.push((to, self.bytes.len()));
+        self.ends.push((addr, self.bytes.len()));
     }
 
     pub(super) const fn byte_len(&self) -> usize {
