@@ -15,6 +15,7 @@ pub mod peer;
 mod queue;
 pub mod storage;
 mod torrent;
+pub mod tracker;
 pub mod transport;
 
 pub use engine::{Engine, EngineConfig, StartError};

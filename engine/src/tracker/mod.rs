@@ -1,0 +1,78 @@
+//! The tracker: IO around [`proto::registry`], and what it keeps in a [`Store`].
+//!
+//! [`start`] binds, loads and returns a handle and a root future. The root owns every task; dropping it
+//! ends the tracker as a crash would, [`TrackerHandle::stop`] ends it in order, with a last flush.
+//!
+//! *Invariant:* no request waits for the store. Announces change the registry's memory only; once a second
+//! what changed is handed to the store.
+
+use std::io;
+use std::net::SocketAddr;
+
+use proto::registry::{RegistryConfig, RegistryStats};
+use thiserror::Error;
+
+mod background;
+mod memory;
+mod server;
+mod sqlite;
+mod store;
+
+#[cfg(test)]
+mod tests;
+
+pub use background::Background;
+pub use memory::MemoryStore;
+pub use server::{TrackerHandle, start};
+pub use sqlite::SqliteStore;
+pub use store::{Batch, Store, StoreError, Stored};
+
+/// Sockets of one tracker at the most: each costs a task and kernel buffers.
+pub const MAX_SOCKETS: usize = 16;
+
+/// What a tracker is started with.
+#[derive(Clone, Debug)]
+pub struct TrackerConfig {
+    /// Where it listens: one socket each, of either family.
+    pub bind: Vec<SocketAddr>,
+    /// Rules and caps.
+    pub registry: RegistryConfig,
+}
+
+impl TrackerConfig {
+    /// A tracker at one address with the default rules.
+    pub fn at(addr: SocketAddr) -> Self {
+        Self { bind: vec![addr], registry: RegistryConfig::default() }
+    }
+}
+
+/// Why a tracker did not start.
+#[derive(Debug, Error)]
+pub enum TrackerError {
+    /// A socket could not be bound.
+    #[error("cannot listen at {addr}")]
+    Bind {
+        /// The address.
+        addr: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// No address to listen at, or more than [`MAX_SOCKETS`].
+    #[error("{0} addresses to listen at (1 to {MAX_SOCKETS} are allowed)")]
+    Sockets(usize),
+    /// What was kept cannot be loaded, or the secret cannot be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a tracker counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct TrackerStats {
+    /// The registry's counters.
+    #[serde(flatten)]
+    pub registry: RegistryStats,
+    /// Flushes or syncs that failed; they are tried again.
+    pub store_failures: u64,
+    /// Receives and sends that failed for another reason than the network.
+    pub socket_failures: u64,
+}

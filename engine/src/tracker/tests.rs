@@ -1,0 +1,251 @@
+//! Tests of the tracker over loopback sockets, and of its stores.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use proto::id::{InfoHash, PeerId};
+use proto::registry::{RegistryConfig, Secret};
+use proto::seed::Seed;
+use proto::torrent::{AnnounceEvent, Progress};
+use proto::tracker::{
+    AnnounceRequest, ConnectionId, Family, Reply, Request, ScrapeEntry, ScrapeRequest, TransactionId,
+};
+use tokio::net::UdpSocket;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::*;
+use crate::clock::OsClock;
+use crate::environment::Environment;
+use crate::transport::os::OsTransport;
+
+const HASH: InfoHash = InfoHash([3; 20]);
+const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+fn environment() -> Environment<OsTransport, OsClock> {
+    Environment::os(LOOPBACK.ip())
+}
+
+async fn started(store: impl Store) -> (TrackerHandle, JoinHandle<()>) {
+    let config = TrackerConfig::at(LOOPBACK);
+    let (handle, root) = start(environment(), config, store, Seed::from_u64(1)).await.expect("starts");
+    (handle, tokio::spawn(root))
+}
+
+async fn stopped(handle: &TrackerHandle, root: JoinHandle<()>) {
+    handle.stop();
+    timeout(Duration::from_secs(1), root).await.expect("stops within a second").expect("no panic");
+}
+
+/// A client at a port of its own.
+struct Client(UdpSocket);
+
+impl Client {
+    async fn of(handle: &TrackerHandle) -> Self {
+        let socket = UdpSocket::bind(LOOPBACK).await.expect("binds");
+        socket.connect(handle.local_addrs()[0]).await.expect("connects");
+        Self(socket)
+    }
+
+    async fn ask(&self, request: Request<'_>) -> Reply {
+        let mut bytes = Vec::new();
+        request.encode(&mut bytes);
+        self.0.send(&bytes).await.expect("sends");
+        let mut buffer = [0; 2048];
+        let len = timeout(Duration::from_secs(5), self.0.recv(&mut buffer)).await.expect("an answer");
+        Reply::decode(&buffer[..len.expect("receives")], Family::V4).expect("a reply")
+    }
+
+    async fn connect(&self) -> ConnectionId {
+        let reply = self.ask(Request::Connect { transaction: TransactionId(1) }).await;
+        let Reply::Connect { connection, .. } = reply else { panic!("{reply:?}") };
+        connection
+    }
+
+    async fn announce(&self, connection: ConnectionId, event: AnnounceEvent, left: u64) -> Reply {
+        let request = AnnounceRequest {
+            connection,
+            transaction: TransactionId(2),
+            info_hash: HASH,
+            peer_id: PeerId([1; 20]),
+            progress: Progress { uploaded: 0, downloaded: 0, left },
+            event: Some(event),
+            key: 0,
+            num_want: None,
+            port: 6881,
+            options: &[],
+        };
+        self.ask(Request::Announce(request)).await
+    }
+
+    async fn download(&self) {
+        let connection = self.connect().await;
+        self.announce(connection, AnnounceEvent::Started, 5).await;
+        self.announce(connection, AnnounceEvent::Completed, 0).await;
+        self.announce(connection, AnnounceEvent::Stopped, 0).await;
+    }
+
+    async fn scrape(&self) -> ScrapeEntry {
+        let connection = self.connect().await;
+        let hashes = &[HASH.0];
+        let reply = self
+            .ask(Request::Scrape(ScrapeRequest { connection, transaction: TransactionId(3), hashes }))
+            .await;
+        let Reply::Scrape { swarms, .. } = reply else { panic!("{reply:?}") };
+        swarms[0]
+    }
+}
+
+#[tokio::test]
+async fn a_tracker_serves_counts_and_remembers() {
+    let store = MemoryStore::default();
+    let (handle, root) = started(store.clone()).await;
+    let client = Client::of(&handle).await;
+    client.download().await;
+    let id_of_before = client.connect().await;
+    assert_eq!(handle.stats().registry.announces, 3);
+    stopped(&handle, root).await;
+    assert_eq!(store.completed(HASH), Some(1), "a stop flushes");
+
+    let config = TrackerConfig { bind: handle.local_addrs().to_vec(), registry: RegistryConfig::default() };
+    let (handle, root) = start(environment(), config, store, Seed::from_u64(2)).await.expect("starts again");
+    let root = tokio::spawn(root);
+    let reply = client.announce(id_of_before, AnnounceEvent::Started, 5).await;
+    assert!(matches!(reply, Reply::Announce { .. }), "an id of before the restart is still good: {reply:?}");
+    assert_eq!(client.scrape().await, ScrapeEntry { seeders: 0, completed: 1, leechers: 1 });
+    stopped(&handle, root).await;
+}
+
+#[tokio::test]
+async fn garbage_does_not_stop_it() {
+    let (handle, root) = started(MemoryStore::default()).await;
+    let client = Client::of(&handle).await;
+    for garbage in [&[][..], &[0; 15], &[0xff; 98], &[7; 2000]] {
+        client.0.send(garbage).await.expect("sends");
+    }
+    client.download().await;
+    assert_eq!(handle.stats().registry.malformed, 4);
+    stopped(&handle, root).await;
+}
+
+#[tokio::test]
+async fn a_failing_store_is_tried_again_while_it_serves() {
+    let store = MemoryStore::default();
+    let (handle, root) = started(store.clone()).await;
+    store.fail_with(Some(StoreError::Full));
+    Client::of(&handle).await.download().await;
+    timeout(Duration::from_secs(10), async {
+        while handle.stats().store_failures == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("the failure is counted");
+    assert_eq!(Client::of(&handle).await.scrape().await.completed, 1);
+    store.fail_with(None);
+    stopped(&handle, root).await;
+    assert_eq!(store.completed(HASH), Some(1));
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let (handle, root) = started(MemoryStore::default()).await;
+    let addr = handle.local_addrs()[0];
+    let second =
+        start(environment(), TrackerConfig::at(addr), MemoryStore::default(), Seed::from_u64(1)).await;
+    assert!(matches!(second.map(|_| ()), Err(TrackerError::Bind { addr: named, .. }) if named == addr));
+    stopped(&handle, root).await;
+    let none = TrackerConfig { bind: Vec::new(), registry: RegistryConfig::default() };
+    let none = start(environment(), none, MemoryStore::default(), Seed::from_u64(1)).await;
+    assert!(matches!(none.map(|_| ()), Err(TrackerError::Sockets(0))));
+}
+
+fn batch(rows: impl IntoIterator<Item = (u8, u32)>) -> Batch {
+    Batch { completed: rows.into_iter().map(|(byte, count)| (InfoHash([byte; 20]), count)).collect() }
+}
+
+#[test]
+fn sqlite_gives_back_what_it_got() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tracker.db");
+    let mut store = SqliteStore::open(&path).expect("created");
+    assert_eq!(store.load(), Ok(Stored::default()));
+    store.keep_secret(Secret([9; 16])).expect("kept");
+    store.flush(&batch([(1, 10), (2, u32::MAX)])).expect("flushed");
+    store.flush(&batch([(1, 11)])).expect("flushed");
+    // Killed here: what was flushed stands, without sync or close.
+    let second = SqliteStore::open(&path).expect("opened").load();
+    let stored =
+        Stored { secret: Some(Secret([9; 16])), completed: batch([(1, 11), (2, u32::MAX)]).completed };
+    assert_eq!(second, Ok(stored));
+    store.close().expect("closed");
+}
+
+#[test]
+fn files_that_are_not_ours_are_refused_and_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name);
+    let refusal = |path: &Path| SqliteStore::open(path).map(|_| ()).expect_err("refused");
+
+    let text = "these are my holiday notes; ".repeat(100);
+    std::fs::write(file("notes.txt"), &text).expect("written");
+    assert!(matches!(refusal(&file("notes.txt")), StoreError::Damaged { .. }));
+    assert_eq!(std::fs::read_to_string(file("notes.txt")).expect("read"), text);
+
+    let foreign = rusqlite::Connection::open(file("foreign.db")).expect("created");
+    foreign.execute_batch("CREATE TABLE mine (x)").expect("a table");
+    assert!(matches!(refusal(&file("foreign.db")), StoreError::Damaged { .. }));
+
+    drop(SqliteStore::open(&file("newer.db")).expect("created"));
+    let newer = rusqlite::Connection::open(file("newer.db")).expect("opened");
+    newer.pragma_update(None, "user_version", 99).expect("set");
+    assert_eq!(refusal(&file("newer.db")), StoreError::Newer { path: file("newer.db"), found: 99, known: 1 });
+
+    assert!(matches!(refusal(&file("no/such/folder.db")), StoreError::Unusable { .. }));
+}
+
+#[test]
+fn a_damaged_file_is_told_not_mended() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tracker.db");
+    let mut store = SqliteStore::open(&path).expect("created");
+    store.flush(&batch((0..200).map(|n| (n, 1)))).expect("flushed");
+    drop(store);
+    let mut bytes = std::fs::read(&path).expect("read");
+    bytes[4096..].fill(0x5a);
+    std::fs::write(&path, bytes).expect("written");
+    let error = SqliteStore::open(&path).and_then(|mut store| store.load());
+    assert!(matches!(error, Err(StoreError::Damaged { .. })), "{error:?}");
+}
+
+#[test]
+fn the_background_thread_keeps_everything_by_the_time_it_is_closed() {
+    let kept = MemoryStore::default();
+    let mut store = Background::new(kept.clone());
+    assert_eq!(store.load(), Ok(Stored::default()));
+    for round in 1..=50 {
+        store.flush(&batch((0..40).map(|n| (n, round)))).expect("taken");
+    }
+    store.close().expect("closed");
+    assert!((0..40).all(|n| kept.completed(InfoHash([n; 20])) == Some(50)));
+    assert!(kept.flushes() <= 50);
+}
+
+#[test]
+fn the_background_thread_tells_a_failure_and_tries_again() {
+    let kept = MemoryStore::default();
+    kept.fail_with(Some(StoreError::Full));
+    let mut store = Background::new(kept.clone());
+    store.flush(&batch([(1, 1)])).expect("taken");
+    let told = (0..500).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        store.flush(&batch([(2, 2)])).err()
+    });
+    assert_eq!(told, Some(StoreError::Full));
+    assert_eq!(kept.completed(InfoHash([1; 20])), None);
+    kept.fail_with(None);
+    store.close().expect("closed");
+    assert_eq!(kept.completed(InfoHash([1; 20])), Some(1));
+    assert_eq!(kept.completed(InfoHash([2; 20])), Some(2));
+}
