@@ -85,9 +85,14 @@ fn measure(hosts: usize, tick_ms: u64, seconds: u64) {
     );
 }
 
+/// Arguments `HOSTS TICK_MS SECONDS` measure one row; none, the table.
 fn main() {
+    let row: Vec<u64> = std::env::args().skip(1).filter_map(|word| word.parse().ok()).collect();
     println!("| hosts × sockets | tick | simulated s per wall s | µs per packet | share of the uplinks |");
     println!("|---|---|---|---|---|");
+    if let &[hosts, tick_ms, seconds] = row.as_slice() {
+        return measure(hosts as usize, tick_ms, seconds);
+    }
     for (hosts, tick_ms, seconds) in
         [(100, 1, 20), (100, 2, 20), (100, 5, 20), (1_000, 1, 5), (1_000, 5, 10), (1_000, 10, 10)]
     {
