@@ -8,13 +8,13 @@
 //! Departures from reality, on purpose: pure acknowledgements and resets are never lost at random or to a
 //! full queue (they still take their time on the line), and the window of a connection is 64 KiB.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use proto::time::Instant;
 use turmoil_net::Packet;
 
+mod agenda;
 mod connection;
 mod flows;
 mod keyed;
@@ -29,6 +29,7 @@ mod trace;
 #[cfg(test)]
 mod tests;
 
+use agenda::Agenda;
 use connection::Connection;
 use keyed::{Chance, Keyed, Stream};
 use link::Line;
@@ -90,8 +91,7 @@ pub struct Network {
     connections: Slab<Connection>,
     index: BTreeMap<[SocketAddr; 2], Key>,
     wires: Slab<Wire>,
-    events: BinaryHeap<Reverse<(Instant, u64, Event)>>,
-    sequence: u64,
+    agenda: Agenda<Event>,
     deliveries: VecDeque<Packet>,
     trace: Trace,
 }
@@ -113,8 +113,7 @@ impl Network {
             connections: Slab::new(),
             index: BTreeMap::new(),
             wires: Slab::new(),
-            events: BinaryHeap::new(),
-            sequence: 0,
+            agenda: Agenda::new(),
             deliveries: VecDeque::new(),
             trace: Trace::new(),
         }
@@ -152,15 +151,12 @@ impl Network {
 
     /// When [`Self::advance`] has something to do.
     pub fn next_event(&self) -> Option<Instant> {
-        self.events.peek().map(|Reverse((at, _, _))| *at)
+        self.agenda.next()
     }
 
     /// Does all that is due at `now` or before, each thing at its own time.
     pub fn advance(&mut self, now: Instant) {
-        while let Some(Reverse((at, _, event))) = self.events.peek().copied()
-            && at <= now
-        {
-            self.events.pop();
+        while let Some((at, event)) = self.agenda.pop_due(now) {
             match event {
                 Event::Arrive(wire) => self.arrive(at, wire),
                 Event::Deliver(wire) => self.deliver(at, wire),
@@ -310,7 +306,6 @@ impl Network {
     }
 
     fn schedule(&mut self, at: Instant, event: Event) {
-        self.sequence += 1;
-        self.events.push(Reverse((at, self.sequence, event)));
+        self.agenda.push(at, event);
     }
 }

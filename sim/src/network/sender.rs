@@ -45,6 +45,12 @@ enum State {
 #[derive(Clone, Debug)]
 struct Segment<P> {
     cargo: P,
+    fate: Fate,
+}
+
+/// What is known of a segment.
+#[derive(Clone, Copy, Debug)]
+struct Fate {
     bytes: u32,
     state: State,
     sent_at: Instant,
@@ -125,14 +131,9 @@ impl<P: Clone> Sender<P> {
         if self.segments.is_empty() && now.since(self.last_sent) > self.round_trip.timeout() {
             self.window = self.window.min(INITIAL_WINDOW * self.segment_len);
         }
-        self.segments.push_back(Segment {
-            cargo,
-            bytes: bytes.max(1),
-            state: State::Waiting,
-            sent_at: now,
-            transmission: 0,
-            again: false,
-        });
+        let bytes = bytes.max(1);
+        let fate = Fate { bytes, state: State::Waiting, sent_at: now, transmission: 0, again: false };
+        self.segments.push_back(Segment { cargo, fate });
     }
 
     /// Everything pushed has been acknowledged.
@@ -149,7 +150,7 @@ impl<P: Clone> Sender<P> {
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<P>> {
         let index = self.next_index()?;
         let allowed = self.forced || self.in_flight == 0 || {
-            let bytes = self.segments.get(index).map_or(0, |segment| u64::from(segment.bytes));
+            let bytes = self.segments.get(index).map_or(0, |segment| u64::from(segment.fate.bytes));
             self.in_flight + bytes <= self.window
         };
         if !allowed {
@@ -159,16 +160,16 @@ impl<P: Clone> Sender<P> {
         self.forced = false;
         self.transmissions += 1;
         let segment = self.segments.get_mut(index)?;
-        if segment.state == State::Lost {
+        if segment.fate.state == State::Lost {
             self.lost -= 1;
-            segment.again = true;
+            segment.fate.again = true;
         } else {
             self.unsent += 1;
         }
-        segment.state = State::InFlight;
-        segment.sent_at = now;
-        segment.transmission = self.transmissions;
-        self.in_flight += u64::from(segment.bytes);
+        segment.fate.state = State::InFlight;
+        segment.fate.sent_at = now;
+        segment.fate.transmission = self.transmissions;
+        self.in_flight += u64::from(segment.fate.bytes);
         self.last_sent = now;
         let transmit = Transmit { slot: self.base + index as u64, cargo: segment.cargo.clone() };
         if self.deadline.is_none() {
@@ -184,8 +185,8 @@ impl<P: Clone> Sender<P> {
         while self.base < ack.next {
             let Some(segment) = self.segments.pop_front() else { break };
             self.base += 1;
-            self.unsent -= u64::from(segment.state != State::Waiting);
-            delivered += self.arrived(now, &segment);
+            self.unsent -= u64::from(segment.fate.state != State::Waiting);
+            delivered += self.arrived(now, segment.fate);
         }
         let span = if ack.beyond == 0 { 0 } else { self.segments.len().min(WINDOW_SLOTS) };
         for index in 0..span {
@@ -193,11 +194,10 @@ impl<P: Clone> Sender<P> {
             if offset >= WINDOW_SLOTS as u64 || ack.beyond >> offset & 1 == 0 {
                 continue;
             }
-            let Some(segment) = self.segments.get(index).cloned() else { break };
-            delivered += self.arrived(now, &segment);
-            if let Some(segment) = self.segments.get_mut(index) {
-                segment.state = State::Arrived;
-            }
+            let Some(segment) = self.segments.get_mut(index) else { break };
+            let fate = segment.fate;
+            segment.fate.state = State::Arrived;
+            delivered += self.arrived(now, fate);
         }
         if self.newest_arrived > before {
             self.infer_losses();
@@ -237,28 +237,28 @@ impl<P: Clone> Sender<P> {
     /// The slot to send next: the first lost one, else the first that waits.
     fn next_index(&self) -> Option<usize> {
         if self.lost > 0 {
-            return self.segments.iter().position(|segment| segment.state == State::Lost);
+            return self.segments.iter().position(|segment| segment.fate.state == State::Lost);
         }
         let index = self.unsent as usize;
         (index < self.segments.len().min(WINDOW_SLOTS)).then_some(index)
     }
 
     /// Accounts for a segment that arrived; returns its bytes if that is news.
-    fn arrived(&mut self, now: Instant, segment: &Segment<P>) -> u64 {
-        match segment.state {
+    fn arrived(&mut self, now: Instant, fate: Fate) -> u64 {
+        match fate.state {
             State::Arrived | State::Waiting => return 0,
             State::Lost => self.lost -= 1,
-            State::InFlight => self.in_flight -= u64::from(segment.bytes),
+            State::InFlight => self.in_flight -= u64::from(fate.bytes),
         }
-        let sample = now.since(segment.sent_at);
+        let sample = now.since(fate.sent_at);
         // Karn: an answer to a repeated segment may be to its first copy, and says nothing of its time.
-        if !segment.again {
+        if !fate.again {
             self.round_trip.sample(sample);
         }
-        if !segment.again || sample >= self.round_trip.shortest() {
-            self.newest_arrived = self.newest_arrived.max(segment.transmission);
+        if !fate.again || sample >= self.round_trip.shortest() {
+            self.newest_arrived = self.newest_arrived.max(fate.transmission);
         }
-        u64::from(segment.bytes)
+        u64::from(fate.bytes)
     }
 
     /// RACK: whatever was sent before something that arrived, and has not arrived, is lost.
@@ -266,9 +266,9 @@ impl<P: Clone> Sender<P> {
         let mut news = false;
         let sent = self.unsent as usize;
         for (index, segment) in self.segments.iter_mut().enumerate().take(sent) {
-            if segment.state == State::InFlight && segment.transmission < self.newest_arrived {
-                segment.state = State::Lost;
-                self.in_flight -= u64::from(segment.bytes);
+            if segment.fate.state == State::InFlight && segment.fate.transmission < self.newest_arrived {
+                segment.fate.state = State::Lost;
+                self.in_flight -= u64::from(segment.fate.bytes);
                 self.lost += 1;
                 news |= self.base + index as u64 >= self.cutoff;
             }
@@ -315,17 +315,17 @@ impl<P: Clone> Sender<P> {
 
     fn probe_tail(&mut self) {
         let sent = self.unsent as usize;
-        let tail = self.segments.iter_mut().take(sent).rfind(|segment| segment.state == State::InFlight);
+        let tail = self.segments.iter_mut().take(sent).rfind(|segment| segment.fate.state == State::InFlight);
         if let Some(segment) = tail {
-            segment.state = State::Lost;
-            self.in_flight -= u64::from(segment.bytes);
+            segment.fate.state = State::Lost;
+            self.in_flight -= u64::from(segment.fate.bytes);
             self.lost += 1;
         }
     }
 
     fn lose_all(&mut self) {
-        for segment in self.segments.iter_mut().filter(|segment| segment.state == State::InFlight) {
-            segment.state = State::Lost;
+        for segment in self.segments.iter_mut().filter(|segment| segment.fate.state == State::InFlight) {
+            segment.fate.state = State::Lost;
             self.lost += 1;
         }
         self.in_flight = 0;
