@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use super::limits::{CHOKE_ROUND, NEW_PEER, NEW_PEER_WEIGHT, OPTIMISTIC_ROUNDS};
+use super::limits::{CHOKE_ROUND, MIN_SLOTS, NEW_PEER, NEW_PEER_WEIGHT, OPTIMISTIC_ROUNDS, SLOT_UNIT};
 use super::peers::Peer;
 use crate::time::Instant;
 use crate::torrent::PeerKey;
@@ -42,10 +42,11 @@ impl Torrent {
         self.part_with_the_sated(now);
         let ranked = self.ranked(now);
         let interested = |key: &PeerKey| self.peers.get(key).is_some_and(|peer| peer.them.interested);
+        let regular_slots = self.regular_slots(now);
         let mut taken = 0;
         let mut chosen: Vec<PeerKey> = Vec::new();
         for key in ranked.iter().copied() {
-            if taken == self.config.upload_slots {
+            if taken == regular_slots {
                 break;
             }
             // Better-rated peers without interest are unchoked as well and take no slot (BEP 3).
@@ -70,9 +71,27 @@ impl Torrent {
         }
     }
 
+    /// A peer that was sent a whole piece passes its slot on while others wait for their first one: the sooner
+    /// every uplink has something to give, the better for all.
+    pub(super) fn pass_on_slot(&mut self, now: Instant, key: PeerKey) {
+        let served = self.peers.get(&key).map_or(0, |peer| peer.uplink.since_unchoked);
+        if served < u64::from(self.geometry.piece_len()) {
+            return;
+        }
+        let newcomer = |peer: &Peer| {
+            peer.has.is_empty() && peer.uplink.sent == 0 && peer.them.interested && peer.us.choking
+        };
+        let waiting: Vec<_> =
+            self.peers.iter().filter(|(_, peer)| newcomer(peer)).map(|(&key, _)| key).collect();
+        if let Some(&next) = waiting.get(self.random.index(waiting.len())) {
+            self.set_choking(now, key, true);
+            self.set_choking(now, next, false);
+        }
+    }
+
     /// Gives free slots away between rounds.
     pub(super) fn use_free_slots(&mut self, now: Instant) {
-        let slots = self.config.upload_slots + self.config.optimistic_slots;
+        let slots = self.regular_slots(now) + self.config.optimistic_slots;
         let taken = self.peers.values().filter(|peer| peer.them.interested && !peer.us.choking).count();
         if taken >= slots {
             return;
@@ -86,14 +105,22 @@ impl Torrent {
         }
     }
 
+    /// Few slots on a slow uplink, or each taker waits long for a piece that it could pass on; more on a fast
+    /// one, which few takers cannot fill. The square root is the first client's rule.
+    fn regular_slots(&self, now: Instant) -> usize {
+        let slots = (self.upload_meter.rate(now) / SLOT_UNIT).isqrt() as usize;
+        slots.clamp(MIN_SLOTS, self.config.upload_slots.max(MIN_SLOTS))
+    }
+
     /// Peers that may have a regular slot, best first; ties in random order.
     fn ranked(&mut self, now: Instant) -> Vec<PeerKey> {
         let seeding = self.have.is_full();
         let worth = |peer: &Peer| {
-            if seeding { u64::MAX - u64::from(peer.has.count()) } else { peer.pipeline.ranking.rate(now) }
+            let worth = if seeding { u64::MAX - peer.uplink.sent } else { peer.pipeline.ranking.rate(now) };
+            (worth, peer.has.is_empty())
         };
         let eligible = |peer: &Peer| {
-            !peer.pipeline.snubbed && (peer.them.interested || worth(peer) > 0) && !peer.has.is_full()
+            !peer.pipeline.snubbed && (peer.them.interested || worth(peer).0 > 0) && !peer.has.is_full()
         };
         let mut ranked: Vec<_> = self
             .peers

@@ -13,7 +13,7 @@ pub struct TorrentConfig {
     pub dial_below: usize,
     /// Dials under way at once (home routers lose track of many half-open connections).
     pub max_dialling: usize,
-    /// Regular upload slots at the most. How many of them are open follows from the uplink's rate.
+    /// Regular upload slots at the most; how many of them are open follows from the uplink's rate.
     pub upload_slots: usize,
     /// Optimistic upload slots, on top of the regular ones.
     pub optimistic_slots: usize,
@@ -21,7 +21,7 @@ pub struct TorrentConfig {
 
 impl Default for TorrentConfig {
     fn default() -> Self {
-        Self { max_peers: 50, dial_below: 22, max_dialling: 16, upload_slots: 4, optimistic_slots: 1 }
+        Self { max_peers: 50, dial_below: 22, max_dialling: 16, upload_slots: 20, optimistic_slots: 1 }
     }
 }
 
@@ -35,6 +35,11 @@ pub(super) const NEW_PEER: Duration = Duration::from_secs(60);
 pub(super) const NEW_PEER_WEIGHT: u64 = 3;
 /// The span over which the choker compares rates: two rounds.
 pub(super) const CHOKER_SPAN: Duration = Duration::from_secs(20);
+
+/// Regular upload slots at the least: one taker alone may be slower than the uplink.
+pub(super) const MIN_SLOTS: usize = 2;
+/// Regular slots are the square root of the upload rate over this many bytes a second: 2 at 1 Mbit/s, 7 at 10, 25 at 100.
+pub(super) const SLOT_UNIT: u64 = 20_000;
 
 /// Send something at least this often; clients close after 120 s of silence (BEP 3).
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(100);
@@ -54,7 +59,7 @@ pub(super) const SNUB_AFTER: Duration = Duration::from_secs(20);
 /// In endgame, requesters of one block at the most.
 pub(super) const MAX_REQUESTERS: u8 = 2;
 /// In endgame, a second request is worth its bytes only if the first one's block is not due for this long.
-pub(super) const ENDGAME_GAIN: Duration = Duration::from_secs(1);
+pub(super) const ENDGAME_GAIN: Duration = Duration::from_secs(2);
 
 /// Requests queued for one peer; libtorrent, the most generous, keeps 2000 as well.
 pub(super) const MAX_QUEUED_REQUESTS: usize = 2000;

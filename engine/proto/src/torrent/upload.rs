@@ -95,6 +95,10 @@ impl Torrent {
         if peer.uplink.queue.len() >= MAX_QUEUED_REQUESTS {
             return Err(DisconnectReason::RequestFlood);
         }
+        if peer.uplink.queue.contains(&block) || peer.uplink.reading.contains(&block) {
+            // It crossed our choke, and was repeated after our unchoke.
+            return Ok(());
+        }
         peer.uplink.queue.push_back(block);
         self.serve(now, key);
         Ok(())
@@ -124,8 +128,10 @@ impl Torrent {
             peer.uplink.since_unchoked += len;
             peer.uplink.meter.add(now, len);
             self.totals.uploaded += len;
+            self.upload_meter.add(now, len);
             self.tell_haves(now, key);
             self.send(now, key, Message::Piece { piece: block.piece().get(), offset: block.offset(), data });
+            self.pass_on_slot(now, key);
         }
         self.serve(now, key);
     }
