@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{self, TcpSocket};
 
@@ -54,7 +54,14 @@ impl Transport for OsTransport {
     }
 
     async fn bind(&self, addr: SocketAddr) -> io::Result<OsSocket> {
-        let socket = net::UdpSocket::bind(addr).await?;
+        let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, None)?;
+        if addr.is_ipv6() {
+            // Families do not mix: a tracker binds [::]:6969 beside 0.0.0.0:6969.
+            socket.set_only_v6(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&addr.into())?;
+        let socket = net::UdpSocket::from_std(socket.into())?;
         // Best effort: a small buffer loses bursts, which the protocols survive.
         let _ = SockRef::from(&socket).set_recv_buffer_size(DATAGRAM_BUFFER);
         let _ = SockRef::from(&socket).set_send_buffer_size(DATAGRAM_BUFFER);
