@@ -12,6 +12,7 @@ pub mod engine;
 pub mod environment;
 pub mod handle;
 pub mod peer;
+pub mod probe;
 mod queue;
 pub mod storage;
 mod torrent;
