@@ -1,3 +1,40 @@
-//! The peer on the command line.
+//! The peer on the command line: parse, do, and turn the outcome into an exit status.
 
-fn main() {}
+mod args;
+mod create;
+mod download;
+mod failure;
+mod man;
+mod report;
+mod seed;
+mod show;
+mod torrent_file;
+mod transfer;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_env("OURTORRENT_LOG"))
+        .with_writer(std::io::stderr)
+        .init();
+    let outcome = match args.command {
+        Command::Create(args) => create::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Download(args) => download::run(&args),
+        Command::Seed(args) => seed::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Man => man::run(),
+    };
+    let status = outcome.unwrap_or_else(|failure| {
+        eprintln!("ourtorrent: {failure}");
+        failure.status
+    });
+    status.into()
+}

@@ -1,0 +1,170 @@
+//! The command line as typed. What it means is decided by each subcommand's own file.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+const STATUSES: &str = "\
+Exit status:
+  0    done
+  1    not done, or not all of it: no peers, data missing
+  2    wrong usage
+  3    the torrent file is bad
+  4    a file or folder cannot be read or written
+  130  interrupted; running the same command again goes on";
+
+/// BitTorrent peer: make, check, download and share torrents.
+///
+/// Set `OURTORRENT_LOG=debug` to see what happens inside.
+#[derive(Debug, Parser)]
+#[command(name = "ourtorrent", version, after_help = STATUSES, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a torrent file from a file or folder
+    Create(CreateArgs),
+    /// Print what a torrent file says
+    Show(ShowArgs),
+    /// Download a torrent, going on where an earlier run stopped
+    Download(DownloadArgs),
+    /// Share complete data until interrupted
+    Seed(SeedArgs),
+    /// Hash data on disk and say what is missing
+    Verify(VerifyArgs),
+    /// Print the manual page
+    #[command(hide = true)]
+    Man,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = STATUSES)]
+pub(crate) struct CreateArgs {
+    /// The file or folder to share
+    pub(crate) path: PathBuf,
+    /// Where to write the torrent file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Announce URL, such as `udp://tracker.example:6969`; each further one is a fallback
+    #[arg(short, long, value_name = "URL", required = true)]
+    pub(crate) tracker: Vec<String>,
+    /// Piece length: a power of two from 16K, such as 256K or 1M [default: by size]
+    #[arg(long, value_name = "SIZE", value_parser = piece_length)]
+    pub(crate) piece_length: Option<u32>,
+    /// Peers come from the trackers only (BEP 27)
+    #[arg(long)]
+    pub(crate) private: bool,
+    /// Free text for people to read
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) comment: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = STATUSES)]
+pub(crate) struct ShowArgs {
+    /// The torrent file
+    pub(crate) torrent: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = STATUSES)]
+pub(crate) struct DownloadArgs {
+    /// The torrent file
+    pub(crate) torrent: PathBuf,
+    /// The folder to download into; made if it is missing
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// Go on sharing once complete, until interrupted
+    #[arg(long, visible_alias = "keep-seeding")]
+    pub(crate) seed: bool,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = STATUSES)]
+pub(crate) struct SeedArgs {
+    /// The torrent file
+    pub(crate) torrent: PathBuf,
+    /// The folder that holds the torrent's file or folder
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct NetworkArgs {
+    /// Where to accept peers; port 0 takes any free one
+    #[arg(short, long, value_name = "IP:PORT", default_value = "0.0.0.0:6881")]
+    pub(crate) listen: SocketAddr,
+    /// A peer to try besides those that the trackers know; may be repeated
+    #[arg(short, long, value_name = "IP:PORT")]
+    pub(crate) peer: Vec<SocketAddr>,
+    /// Print one JSON object a line instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = STATUSES)]
+pub(crate) struct VerifyArgs {
+    /// The torrent file
+    pub(crate) torrent: PathBuf,
+    /// The folder that holds the torrent's file or folder
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Reads a size in bytes, with an optional K or M for 1024 or its square.
+fn piece_length(text: &str) -> Result<u32, String> {
+    let (digits, unit) = match text.trim_end_matches(['K', 'k', 'M', 'm']) {
+        digits if digits.len() == text.len() => (digits, 1),
+        digits if text.get(digits.len()..).is_some_and(|unit| unit.eq_ignore_ascii_case("k")) => {
+            (digits, 1 << 10)
+        }
+        digits if text.get(digits.len()..).is_some_and(|unit| unit.eq_ignore_ascii_case("m")) => {
+            (digits, 1 << 20)
+        }
+        _ => return Err("write bytes, or K or M behind a number, such as 256K".to_owned()),
+    };
+    let number: u32 = digits.parse().map_err(|_| format!("{digits:?} is not a number of bytes"))?;
+    number.checked_mul(unit).ok_or_else(|| "too long".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn help_texts_are_as_reviewed() {
+        let mut command = Args::command().term_width(100);
+        command.build();
+        insta::assert_snapshot!("help", command.render_long_help().to_string());
+        for name in ["create", "show", "download", "seed", "verify"] {
+            let subcommand = command.find_subcommand_mut(name).expect("it exists");
+            insta::assert_snapshot!(format!("help_{name}"), subcommand.render_long_help().to_string());
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_with_and_without_a_unit() {
+        assert_eq!(piece_length("16384"), Ok(16_384));
+        assert_eq!((piece_length("256K"), piece_length("2m")), (Ok(256 << 10), Ok(2 << 20)));
+        for wrong in ["", "K", "1G", "1KM", "-1", "5000000K"] {
+            assert!(piece_length(wrong).is_err(), "{wrong}");
+        }
+    }
+}

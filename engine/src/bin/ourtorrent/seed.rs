@@ -1,0 +1,22 @@
+//! `seed`: shares complete data until interrupted.
+
+use std::sync::Arc;
+
+use engine::EngineConfig;
+use engine::storage::file::{Access, FileStorage};
+
+use crate::args::SeedArgs;
+use crate::failure::{Failure, Status};
+use crate::report::Report;
+use crate::torrent_file;
+use crate::transfer::{Goal, Transfer, on_runtime};
+
+/// Checks the data and shares it; the files are never changed.
+pub(crate) fn run(args: &SeedArgs) -> Result<Status, Failure> {
+    let metainfo = torrent_file::read(&args.torrent)?;
+    let storage = FileStorage::open(&args.data, Arc::clone(&metainfo), Access::ReadOnly)
+        .map_err(|error| Failure::new(Status::Storage, error))?;
+    let config = EngineConfig { peers: args.network.peer.clone(), ..EngineConfig::new(args.network.listen) };
+    let report = Report::new(&metainfo, args.network.json);
+    on_runtime(Transfer { metainfo, storage, config, goal: Goal::Seed, report }.run())
+}

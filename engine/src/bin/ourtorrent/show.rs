@@ -1,0 +1,68 @@
+//! `show`: what a torrent file says.
+
+use indicatif::BinaryBytes;
+use proto::metainfo::Metainfo;
+use serde_json::json;
+
+use crate::args::ShowArgs;
+use crate::failure::{Failure, Status};
+use crate::torrent_file;
+
+/// Prints the torrent as text or JSON.
+pub(crate) fn run(args: &ShowArgs) -> Result<Status, Failure> {
+    let metainfo = torrent_file::read(&args.torrent)?;
+    if args.json {
+        println!("{:#}", as_json(&metainfo));
+    } else {
+        print!("{}", as_text(&metainfo));
+    }
+    Ok(Status::Done)
+}
+
+fn as_json(metainfo: &Metainfo) -> serde_json::Value {
+    let (geometry, notes) = (metainfo.geometry(), metainfo.notes());
+    let files = metainfo.files().iter().map(|file| json!({ "path": file.path.join("/"), "len": file.len }));
+    json!({
+        "name": metainfo.name(),
+        "info_hash": metainfo.info_hash().to_string(),
+        "len": geometry.len(),
+        "piece_len": geometry.piece_len(),
+        "pieces": geometry.pieces(),
+        "private": metainfo.private(),
+        "trackers": metainfo.trackers(),
+        "comment": notes.comment,
+        "created_by": notes.created_by,
+        "creation_date": notes.creation_date,
+        "files": files.collect::<Vec<_>>(),
+    })
+}
+
+fn as_text(metainfo: &Metainfo) -> String {
+    let (geometry, notes) = (metainfo.geometry(), metainfo.notes());
+    let mut lines = vec![
+        format!("name        {}", printable(metainfo.name())),
+        format!("info hash   {}", metainfo.info_hash()),
+        format!("size        {} ({} bytes)", BinaryBytes(geometry.len()), geometry.len()),
+        format!("pieces      {} of {}", geometry.pieces(), BinaryBytes(geometry.piece_len().into())),
+    ];
+    if metainfo.private() {
+        lines.push("private     yes: peers come from the trackers only".to_owned());
+    }
+    for (number, tier) in metainfo.trackers().iter().enumerate() {
+        lines.push(format!("tier {:<7}{}", number + 1, printable(&tier.join(" "))));
+    }
+    let notes = [("comment", &notes.comment), ("created by", &notes.created_by)];
+    for (label, text) in notes.into_iter().filter_map(|(label, text)| Some((label, text.as_ref()?))) {
+        lines.push(format!("{label:<12}{}", printable(text)));
+    }
+    lines.push(format!("files       {}", metainfo.files().len()));
+    for file in metainfo.files() {
+        lines.push(format!("{:>12}  {}", BinaryBytes(file.len).to_string(), printable(&file.path.join("/"))));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// A torrent's texts are a stranger's: control characters must not reach the terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}

@@ -1,0 +1,170 @@
+//! The `ourtorrent` program as a user meets it: its messages, its exit statuses, and what it leaves behind.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+const LEN: usize = 300_007;
+
+/// Runs the program in `folder` to its end.
+fn run(folder: &Path, args: &[&str]) -> Output {
+    command(folder, args).output().expect("the program is built")
+}
+
+fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ourtorrent"));
+    command.args(args).current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+fn status(output: &Output) -> i32 {
+    output.status.code().expect("it was not killed")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A folder with `data.bin` and its torrent `data.torrent`, of 32 KiB pieces.
+fn shared() -> TempDir {
+    let folder = TempDir::new().expect("a temporary folder");
+    let content: Vec<u8> = (0..LEN).map(|index| (index % 251) as u8 ^ (index >> 10) as u8).collect();
+    fs::write(folder.path().join("data.bin"), content).expect("written");
+    let created =
+        ["create", "data.bin", "-o", "data.torrent", "-t", "udp://127.0.0.1:1", "--piece-length", "32K"];
+    let created = run(folder.path(), &created);
+    assert_eq!(status(&created), 0, "{}", stderr(&created));
+    folder
+}
+
+/// A seeder of `data.bin`; killed when dropped.
+struct Seeder {
+    child: Child,
+    addr: String,
+}
+
+impl Seeder {
+    fn start(folder: &Path) -> Self {
+        let seed = ["seed", "data.torrent", "--data", ".", "--listen", "127.0.0.1:0", "--json"];
+        let mut child = command(folder, &seed).stdout(Stdio::piped()).spawn().expect("the program is built");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("piped");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let event: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        let addr = event["addr"].as_str().expect("an address").to_owned();
+        Self { child, addr }
+    }
+}
+
+impl Drop for Seeder {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn what_one_seeds_another_downloads() {
+    let folder = shared();
+    let seeder = Seeder::start(folder.path());
+    let download =
+        ["download", "data.torrent", "-o", "out", "--listen", "127.0.0.1:0", "--peer", seeder.addr.as_str()];
+    let downloaded = run(folder.path(), &download);
+    assert_eq!(status(&downloaded), 0, "{}", stderr(&downloaded));
+    let read = |name| fs::read(folder.path().join(name)).expect("a file");
+    assert!(read("data.bin") == read("out/data.bin"));
+
+    let verify = ["verify", "data.torrent", "--data", "out"];
+    assert_eq!(status(&run(folder.path(), &verify)), 0);
+    let cut = fs::File::options().write(true).open(folder.path().join("out/data.bin")).expect("there");
+    cut.set_len(40_000).expect("cut");
+    let missing = run(folder.path(), &verify);
+    assert_eq!(status(&missing), 1);
+    insta::assert_snapshot!("verify_missing", String::from_utf8_lossy(&missing.stdout));
+
+    let again = run(folder.path(), &download);
+    assert_eq!(status(&again), 0, "{}", stderr(&again));
+    assert!(stderr(&again).contains("1 of 10 pieces are there"), "{}", stderr(&again));
+    assert!(read("data.bin") == read("out/data.bin"));
+}
+
+#[test]
+fn show_prints_what_create_made() {
+    let folder = shared();
+    let shown = run(folder.path(), &["show", "data.torrent"]);
+    insta::assert_snapshot!("show", String::from_utf8_lossy(&shown.stdout));
+    let shown = run(folder.path(), &["show", "data.torrent", "--json"]);
+    let value: serde_json::Value = serde_json::from_slice(&shown.stdout).expect("JSON");
+    assert_eq!(value["files"][0]["len"], LEN);
+}
+
+#[test]
+fn a_truncated_torrent_is_one_clear_message() {
+    let folder = shared();
+    let whole = fs::read(folder.path().join("data.torrent")).expect("created");
+    fs::write(folder.path().join("cut.torrent"), &whole[..whole.len() / 2]).expect("written");
+    for args in [["show", "cut.torrent"].as_slice(), &["download", "cut.torrent", "-o", "out"]] {
+        let output = run(folder.path(), args);
+        assert_eq!(status(&output), 3);
+        assert!(stderr(&output).contains("cut.torrent: not a valid torrent file"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("truncated"), "{}", stderr(&output));
+    }
+    assert!(!folder.path().join("out").exists());
+}
+
+#[test]
+fn a_path_out_of_the_folder_is_refused() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let pieces = "x".repeat(20);
+    let info = format!(
+        "d5:filesld6:lengthi5e4:pathl2:..4:evileee4:name3:set12:piece lengthi16384e6:pieces20:{pieces}e"
+    );
+    let torrent = format!("d8:announce17:udp://127.0.0.1:14:info{info}e");
+    fs::write(folder.path().join("evil.torrent"), torrent).expect("written");
+    let output = run(folder.path(), &["download", "evil.torrent", "-o", "out"]);
+    assert_eq!(status(&output), 3, "{}", stderr(&output));
+    assert!(stderr(&output).contains("`..` would leave the download folder"), "{}", stderr(&output));
+    assert!(!folder.path().join("evil").exists() && !folder.path().join("out").exists());
+}
+
+#[test]
+fn a_tracker_that_cannot_be_found_is_named() {
+    let folder = shared();
+    let url = "udp://no-such-tracker.invalid:6969";
+    assert_eq!(status(&run(folder.path(), &["create", "data.bin", "-o", "lost.torrent", "-t", url])), 0);
+    let output = run(folder.path(), &["download", "lost.torrent", "-o", "out", "--listen", "127.0.0.1:0"]);
+    assert_eq!(status(&output), 1, "{}", stderr(&output));
+    assert!(stderr(&output).contains("no tracker answers"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("no-such-tracker.invalid"), "{}", stderr(&output));
+}
+
+#[test]
+fn an_incomplete_seed_says_what_to_do() {
+    let folder = shared();
+    fs::write(folder.path().join("data.bin"), b"nothing").expect("written");
+    let output = run(folder.path(), &["seed", "data.torrent", "--data", ".", "--listen", "127.0.0.1:0"]);
+    assert_eq!(status(&output), 1);
+    assert!(stderr(&output).contains("holds 0 of the 10 pieces of data.bin"), "{}", stderr(&output));
+}
+
+#[test]
+fn wrong_usage_and_missing_files_have_their_own_statuses() {
+    let folder = TempDir::new().expect("a temporary folder");
+    assert_eq!(status(&run(folder.path(), &["download"])), 2);
+    assert_eq!(status(&run(folder.path(), &["show", "nothing.torrent"])), 3);
+    let created = run(folder.path(), &["create", "nothing", "-o", "x.torrent", "-t", "udp://127.0.0.1:1"]);
+    assert_eq!(status(&created), 4);
+    assert!(stderr(&created).contains("cannot read nothing"), "{}", stderr(&created));
+}
+
+#[test]
+fn the_manual_page_has_every_subcommand() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let page = String::from_utf8(run(folder.path(), &["man"]).stdout).expect("text");
+    for name in ["create", "show", "download", "seed", "verify"] {
+        assert!(page.contains(name), "{name}");
+    }
+}
