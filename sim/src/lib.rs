@@ -5,6 +5,7 @@ pub mod network;
 pub mod oracle;
 pub mod record;
 pub mod report;
+pub mod run;
 pub mod scenario;
 pub mod storage;
 pub mod world;

@@ -1,3 +1,33 @@
-//! The peer on the command line.
+//! The test bench on the command line.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod args;
+mod command;
+mod find;
+mod progress;
+mod sweep;
+
+use args::{Args, Command};
+
+/// Exit status: bad usage or a bad scenario.
+const BAD_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let status = match args.command {
+        None => command::run(&args.run),
+        Some(Command::Run(run)) => command::run(&run),
+        Some(Command::Check { scenarios, sets }) => command::check(&scenarios, &sets),
+        Some(Command::List { folder }) => command::list(&folder),
+    };
+    match status {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(BAD_USAGE)
+        }
+    }
+}

@@ -49,6 +49,14 @@ pub(super) fn extinct(record: &Record) -> Vec<Extinct> {
     all.collect()
 }
 
+/// Does everybody who is still at it lack a piece that is extinct?
+pub(super) fn nobody_can_complete(record: &Record) -> bool {
+    let extinct = extinct(record);
+    let lacks = |peer: &PeerRecord| extinct.iter().any(|extinct| held_from(peer, extinct.piece).is_none());
+    let mut open = record.leechers().filter(|(_, peer)| peer.completed.is_none() && peer.gone.is_none());
+    open.all(|(_, peer)| lacks(peer))
+}
+
 pub(super) fn check(record: &Record) -> Vec<Violation> {
     let extinct = extinct(record);
     let pieces = record.piece_count();
@@ -105,6 +113,7 @@ mod tests {
         assert_eq!(extinct(&record), [], "leecher-1 still has it");
         record.peers[1].gone = gone(12);
         let extinct: Vec<_> = extinct(&record).iter().map(ToString::to_string).collect();
+        assert!(nobody_can_complete(&record) && !nobody_can_complete(&stuck()));
         assert_eq!(extinct, ["piece 1 extinct at 12.0 s: its last holder leecher-1 left"]);
         assert_eq!(check(&record), []);
     }

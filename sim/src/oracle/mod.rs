@@ -75,3 +75,8 @@ pub fn judge(record: &Record) -> Vec<Violation> {
 pub fn extinct_pieces(record: &Record) -> Vec<String> {
     liveness::extinct(record).iter().map(ToString::to_string).collect()
 }
+
+/// Is there nobody left who is, or will be, able to complete?
+pub fn nobody_can_complete(record: &Record) -> bool {
+    liveness::nobody_can_complete(record)
+}

@@ -105,15 +105,18 @@ fn torrent(value: &Value<'_>) -> Result<Torrent, Refusal> {
 }
 
 fn tracker(value: Option<&Value<'_>>, links: &BTreeMap<String, Link>) -> Result<Tracker, Refusal> {
-    let Some(value) = value else { return Ok(Tracker { interval: None, link: "server".to_owned() }) };
-    let fields = Fields::of(value, "[tracker]", &["interval", "link"])?;
+    let default = Tracker { interval: None, peers: None, link: SERVER.to_owned() };
+    let Some(value) = value else { return Ok(default) };
+    let fields = Fields::of(value, "[tracker]", &["interval", "peers", "link"])?;
     Ok(Tracker {
         interval: fields.optional("interval", some_time)?,
-        link: fields
-            .optional("link", |value| link_name(value, links))?
-            .unwrap_or_else(|| "server".to_owned()),
+        peers: fields.optional("peers", |value| within(value, 1..=1_000))?,
+        link: fields.optional("link", |value| link_name(value, links))?.unwrap_or(default.link),
     })
 }
+
+/// The built-in link that a tracker has unless its scenario says otherwise.
+const SERVER: &str = "server";
 
 /// Links that every scenario may use without describing them: what homes and servers typically have.
 pub(super) fn builtin_links() -> BTreeMap<String, Link> {
@@ -125,7 +128,6 @@ pub(super) fn builtin_links() -> BTreeMap<String, Link> {
         ("mobile", 10_000, 40_000, 40, 1_000, 0.005),
         (SERVER, 1_000_000, 1_000_000, 10, 4_000, 0.0),
     ];
-    const SERVER: &str = "server";
     let link = |(name, up, down, latency, queue, loss): (&str, u64, u64, u64, u64, f64)| {
         let latency = Duration::from_millis(latency);
         (name.to_owned(), Link { up: up * 125, down: down * 125, latency, queue: queue * 1000, loss })
@@ -325,14 +327,13 @@ fn target_names(group: &Group) -> impl Iterator<Item = String> + '_ {
 }
 
 fn run(value: &Value<'_>) -> Result<Run, Refusal> {
-    const KEYS: &[&str] = &["time_limit", "tick", "mtu", "initial_peers", "max_connections"];
+    const KEYS: &[&str] = &["time_limit", "tick", "mtu", "max_connections"];
     let fields = Fields::of(value, "[run]", KEYS)?;
     let default = Run::default();
     Ok(Run {
         time_limit: fields.optional("time_limit", some_time)?.unwrap_or(default.time_limit),
         tick: fields.optional("tick", tick)?.unwrap_or(default.tick),
         mtu: fields.optional("mtu", |value| within(value, 576..=65_535))?.unwrap_or(default.mtu),
-        initial_peers: fields.optional("initial_peers", |value| within(value, 1..=1_000))?,
         max_connections: fields.optional("max_connections", |value| within(value, 1..=1_000))?,
     })
 }

@@ -11,7 +11,6 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     Arrival, Departure, Fault, FaultPlan, Group, MAX_FAULTS, PeerPlan, Plan, Scenario, TRACKER, Target,
-    TrackerPlan,
 };
 
 /// The seed of one draw: of `what`, for the one called `whose`.
@@ -42,7 +41,7 @@ impl Scenario {
             claim: self.claim.clone(),
             seed,
             torrent: self.torrent,
-            tracker: TrackerPlan { interval: self.tracker.interval, link: self.tracker.link.clone() },
+            tracker: self.tracker.clone(),
             links: self.links.iter().filter(|(name, _)| in_use(name)).map(|(k, v)| (k.clone(), *v)).collect(),
             peers,
             faults,

@@ -21,7 +21,7 @@ mod write;
 mod tests;
 
 pub use expect::{Completed, Expect};
-pub use plan::{FaultPlan, PeerPlan, Plan, Target, TrackerPlan};
+pub use plan::{FaultPlan, PeerPlan, Plan, Target};
 pub use source::ScenarioError;
 
 /// Peers of one scenario at the most: what the address plan and one machine's memory are good for.
@@ -72,6 +72,8 @@ pub struct Torrent {
 pub struct Tracker {
     /// The announce interval that it asks for; its own default if absent.
     pub interval: Option<Duration>,
+    /// Peers of one reply at the most; its own default if absent.
+    pub peers: Option<u32>,
     /// Its access link's name.
     pub link: String,
 }
@@ -182,8 +184,6 @@ pub struct Run {
     pub tick: Duration,
     /// Largest IP packet, in bytes.
     pub mtu: u32,
-    /// Peers that a peer asks the tracker for; the engine's default if absent.
-    pub initial_peers: Option<u32>,
     /// Connections that a peer keeps; the engine's default if absent.
     pub max_connections: Option<u32>,
 }
@@ -194,7 +194,6 @@ impl Default for Run {
             time_limit: Duration::from_secs(3600),
             tick: Duration::from_millis(1),
             mtu: 1500,
-            initial_peers: None,
             max_connections: None,
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Departure, Expect, FaultKind, Link, Role, Run, Torrent};
+use super::{Departure, Expect, FaultKind, Link, Role, Run, Torrent, Tracker};
 
 /// A scenario, drawn for one seed.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +17,7 @@ pub struct Plan {
     /// What is shared.
     pub torrent: Torrent,
     /// The tracker.
-    pub tracker: TrackerPlan,
+    pub tracker: Tracker,
     /// The links in use, by name.
     pub links: BTreeMap<String, Link>,
     /// Every peer, in the order of the file.
@@ -28,15 +28,6 @@ pub struct Plan {
     pub run: Run,
     /// What must come out.
     pub expect: Expect,
-}
-
-/// The tracker of a plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrackerPlan {
-    /// The announce interval that it asks for; its own default if absent.
-    pub interval: Option<Duration>,
-    /// Its link's name.
-    pub link: String,
 }
 
 /// One peer.

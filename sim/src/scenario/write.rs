@@ -20,6 +20,7 @@ impl Plan {
         if let Some(interval) = self.tracker.interval {
             line(&mut out, "interval", &duration_text(interval));
         }
+        self.tracker.peers.inspect(|&peers| number(&mut out, "peers", peers));
         line(&mut out, "link", &self.tracker.link);
         self.links.iter().for_each(|(name, link)| write_link(&mut out, name, link));
         self.write_run(&mut out);
@@ -35,7 +36,6 @@ impl Plan {
         line(out, "time_limit", &duration_text(self.run.time_limit));
         line(out, "tick", &duration_text(self.run.tick));
         number(out, "mtu", self.run.mtu);
-        self.run.initial_peers.inspect(|&peers| number(out, "initial_peers", peers));
         self.run.max_connections.inspect(|&connections| number(out, "max_connections", connections));
     }
 

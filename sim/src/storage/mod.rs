@@ -73,6 +73,10 @@ impl Disk {
         self.canonical.get(cell / 64).is_some_and(|word| word & (1 << (cell % 64)) != 0)
     }
 
+    fn is_hole(&self, cell: usize) -> bool {
+        !self.is_canonical(cell) && !self.differing.contains_key(&cell)
+    }
+
     fn set_canonical(&mut self, cell: usize, yes: bool) {
         if let Some(word) = self.canonical.get_mut(cell / 64) {
             let bit = 1 << (cell % 64);
@@ -140,6 +144,9 @@ impl Storage for SharedStorage {
 
     async fn hash(&self, piece: PieceIndex) -> io::Result<PieceHash> {
         let disk = self.disk();
+        if self.content.cells_of(piece).all(|cell| disk.is_hole(cell)) {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "nothing was ever written there"));
+        }
         if self.content.is_canonical(&disk, piece) {
             return Ok(self.content.hashes.get(piece.as_usize()).copied().unwrap_or_default());
         }
@@ -169,9 +176,13 @@ impl Content {
         self.geometry.piece_len().div_ceil(BLOCK_LEN) as usize
     }
 
-    fn is_canonical(&self, disk: &Disk, piece: PieceIndex) -> bool {
+    fn cells_of(&self, piece: PieceIndex) -> std::ops::Range<usize> {
         let first = piece.as_usize() * self.cells_per_piece();
-        (first..first + self.geometry.blocks_of(piece) as usize).all(|cell| disk.is_canonical(cell))
+        first..first + self.geometry.blocks_of(piece) as usize
+    }
+
+    fn is_canonical(&self, disk: &Disk, piece: PieceIndex) -> bool {
+        self.cells_of(piece).all(|cell| disk.is_canonical(cell))
     }
 
     /// The cells that `len` bytes of `piece` from `offset` touch.

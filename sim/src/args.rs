@@ -1,0 +1,135 @@
+//! The command line, as clap sees it.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+/// Runs one or more scenarios of the real tracker and the real peers in an emulated network.
+///
+/// The same scenario and the same seed give the same digest, on any machine.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sim",
+    version,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100,
+    after_help = "Exit status: 0 all expectations met · 1 an expectation missed · 2 bad usage or scenario ·\n\
+                  3 a safety oracle fired · 4 somebody who could have completed did not · 5 two runs differ\n\n\
+                  Example: sim scenarios/flash_crowd.toml --set peers.leecher.count=20"
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run scenarios (the same as without a command)
+    Run(RunArgs),
+    /// Read scenarios and say what they would run, without running them
+    Check {
+        /// Scenario files, or names of files in scenarios/
+        #[arg(value_name = "SCENARIO", required = true)]
+        scenarios: Vec<String>,
+        #[command(flatten)]
+        sets: Sets,
+    },
+    /// List the scenarios of a folder with what each claims
+    List {
+        /// The folder
+        #[arg(default_value = "scenarios")]
+        folder: PathBuf,
+    },
+}
+
+/// Values replaced in every scenario.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub(crate) struct Sets {
+    /// Replace a value, e.g. torrent.size="4 MiB" or peers.leecher.count=20
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+}
+
+/// How to run.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct RunArgs {
+    /// Scenario files, or names of files in scenarios/
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) scenarios: Vec<String>,
+    /// Draw from this seed [default: the scenario's, or 1]
+    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    pub(crate) seed: Option<u64>,
+    /// Run every seed from A up to, but not including, B
+    #[arg(long, value_name = "A..B", value_parser = seeds)]
+    pub(crate) seeds: Option<Range<u64>>,
+    /// Run so many at the same time, one thread each
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: u16,
+    #[command(flatten)]
+    pub(crate) sets: Sets,
+    /// Run each twice and compare the digests
+    #[arg(long)]
+    pub(crate) twice: bool,
+    /// Write one JSON object per run to standard output, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write summary.json and expanded.toml there; with several runs, into a folder for each
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// Seeds of one command at the most.
+const MAX_SEEDS: u64 = 1_000_000;
+
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let (from, to) = text.split_once("..").ok_or("write for example 1..101")?;
+    let number = |text: &str| text.parse().map_err(|_| format!("`{text}` is not a seed"));
+    let range: Range<u64> = number(from)?..number(to)?;
+    match range.end.checked_sub(range.start) {
+        Some(1..=MAX_SEEDS) => Ok(range),
+        Some(0) | None => Err("no seed lies in this range".to_owned()),
+        Some(_) => Err(format!("more than {MAX_SEEDS} seeds")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_help_texts() {
+        // No terminal's width must show in a snapshot.
+        let mut command = Args::command().term_width(100);
+        insta::assert_snapshot!("help", command.render_long_help());
+        let check = command.find_subcommand_mut("check").expect("it exists");
+        insta::assert_snapshot!("help_check", check.clone().term_width(100).render_help());
+    }
+
+    #[test]
+    fn the_commands_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_scenario_needs_no_command() {
+        let args = Args::parse_from(["sim", "scenarios/flash_crowd.toml", "--seed", "2"]);
+        assert!(args.command.is_none());
+        assert_eq!((args.run.scenarios.len(), args.run.seed), (1, Some(2)));
+        let args = Args::parse_from(["sim", "run", "a.toml", "b.toml", "--seeds", "3..5"]);
+        assert!(matches!(args.command, Some(Command::Run(run)) if run.seeds == Some(3..5)));
+    }
+
+    #[test]
+    fn senseless_seeds_are_refused() {
+        assert_eq!(seeds("1..4"), Ok(1..4));
+        assert!(
+            seeds("4..4").is_err() && seeds("5..4").is_err() && seeds("1").is_err() && seeds("a..b").is_err()
+        );
+    }
+}

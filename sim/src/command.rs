@@ -1,0 +1,209 @@
+//! What the commands do.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{IsTerminal, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use sim::report::{Style, Verdict};
+use sim::run::imagine;
+use sim::scenario::{Plan, Scenario};
+
+use crate::args::{RunArgs, Sets};
+use crate::find;
+use crate::progress::Progress;
+use crate::sweep::{Ending, sweep};
+
+/// Exit status: a safety oracle fired.
+const UNSAFE: u8 = 3;
+/// Exit status: two runs of one seed differ.
+const DIFFERENT: u8 = 5;
+
+/// Runs scenarios; returns the exit status of the worst run.
+pub(crate) fn run(args: &RunArgs) -> Result<u8> {
+    if args.scenarios.is_empty() {
+        bail!("which scenario shall it be? {}", available());
+    }
+    let mut plans = Vec::new();
+    let mut files = Vec::new();
+    for name in &args.scenarios {
+        let (path, scenario) = find::load(name, &args.sets.sets)?;
+        let seed = args.seed.unwrap_or(scenario.seed);
+        for seed in args.seeds.clone().unwrap_or(seed..seed.saturating_add(1)) {
+            plans.push(scenario.expand(seed));
+            files.push(path.clone());
+        }
+    }
+    let progress = Progress::new();
+    let mut printer = Printer { args, progress: &progress, several: plans.len() > 1, worst: 0, error: None };
+    sweep(&plans, usize::from(args.jobs), args.twice, &progress, |index, ending| {
+        if let (Some(plan), Some(file)) = (plans.get(index), files.get(index)) {
+            printer.print(plan, file, ending);
+        }
+    });
+    match printer.error {
+        Some(error) => Err(error),
+        None => Ok(printer.worst),
+    }
+}
+
+struct Printer<'a> {
+    args: &'a RunArgs,
+    progress: &'a Progress,
+    several: bool,
+    worst: u8,
+    error: Option<anyhow::Error>,
+}
+
+impl Printer<'_> {
+    fn print(&mut self, plan: &Plan, file: &Path, ending: Ending) {
+        let replay = replay(file, plan, &self.args.sets);
+        let (status, outcome) = match ending {
+            Ending::Done { record, wall, other } => {
+                let verdict = Verdict::of(*record);
+                let status = if other.is_some() { DIFFERENT } else { verdict.outcome.exit_status() };
+                (status, self.report(&verdict, wall, other.as_deref(), &replay, status))
+            }
+            Ending::Failed(error) => (2, Err(error.into())),
+            Ending::Panicked(message) => {
+                self.progress.suspend(|| {
+                    eprintln!("{} seed {} panicked: {message}\nreplay: {replay}", plan.name, plan.seed);
+                });
+                (UNSAFE, Ok(()))
+            }
+        };
+        self.worst = worse(self.worst, status);
+        self.error = self.error.take().or(outcome.err());
+    }
+
+    fn report(
+        &self,
+        verdict: &Verdict,
+        wall: Duration,
+        other: Option<&str>,
+        replay: &str,
+        status: u8,
+    ) -> Result<()> {
+        let summary = serde_json::to_string(&verdict.summary(wall.as_secs_f64()))?;
+        let text = if self.args.json { format!("{summary}\n") } else { self.table(verdict, wall) };
+        let mut failure = String::new();
+        if let Some(other) = other {
+            let _ = writeln!(failure, "two runs of one seed differ: {} and {other}", verdict.record.digest);
+        }
+        if status != 0 {
+            let _ = writeln!(failure, "replay: {replay}");
+        }
+        let mut written = Ok(());
+        self.progress.suspend(|| {
+            written = std::io::stdout().write_all(text.as_bytes());
+            eprint!("{failure}");
+        });
+        written.context("cannot write the verdict")?;
+        match &self.args.out {
+            Some(folder) => self.write_out(folder, verdict, &summary),
+            None => Ok(()),
+        }
+    }
+
+    fn table(&self, verdict: &Verdict, wall: Duration) -> String {
+        let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let style = if coloured { Style::Coloured } else { Style::Plain };
+        let speed = verdict.record.end.as_secs_f64() / wall.as_secs_f64().max(1e-3);
+        let seconds = wall.as_secs_f64();
+        let pace = format!("  {seconds:.1} s of wall time, {speed:.1} simulated seconds in each\n");
+        let gap = if self.several { "\n" } else { "" };
+        format!("{}{}{gap}", verdict.table(style), style.faint(&pace))
+    }
+
+    fn write_out(&self, folder: &Path, verdict: &Verdict, summary: &str) -> Result<()> {
+        let plan = &verdict.record.plan;
+        let own = format!("{}-{}", plan.name, plan.seed);
+        let folder = if self.several { folder.join(own) } else { folder.to_owned() };
+        let write = |name: &str, text: &str| {
+            let path = folder.join(name);
+            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+        };
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        write("expanded.toml", &plan.to_toml())?;
+        write("summary.json", &format!("{summary}\n"))
+    }
+}
+
+/// The worse of two exit statuses: safety before determinism before liveness before expectations.
+fn worse(a: u8, b: u8) -> u8 {
+    const ORDER: [u8; 6] = [UNSAFE, DIFFERENT, 4, 2, 1, 0];
+    let rank = |status| ORDER.iter().position(|&other| other == status);
+    if rank(b) < rank(a) { b } else { a }
+}
+
+/// The one command that runs this again.
+fn replay(file: &Path, plan: &Plan, sets: &Sets) -> String {
+    let mut command = format!("sim {} --seed {}", quoted(&file.to_string_lossy()), plan.seed);
+    for set in &sets.sets {
+        let _ = write!(command, " --set {}", quoted(set));
+    }
+    command
+}
+
+/// `word` as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+/// Reads scenarios and says what they would run.
+pub(crate) fn check(names: &[String], sets: &Sets) -> Result<u8> {
+    for name in names {
+        let (path, scenario) = find::load(name, &sets.sets)?;
+        println!("{}: {}", path.display(), describe(&scenario));
+    }
+    Ok(0)
+}
+
+fn describe(scenario: &Scenario) -> String {
+    let plan = scenario.expand(scenario.seed);
+    let imagined = imagine(&plan, plan.run.time_limit);
+    let leechers = plan.leechers().count();
+    let (seeders, faults) = (plan.peers.len() - leechers, plan.faults.len());
+    let bound = imagined.swarm().bound();
+    let bound = bound.map_or_else(String::new, |bound| {
+        format!("; at least {:.1} s, set by {}", bound.seconds, bound.term)
+    });
+    format!(
+        "fine; {seeders} seeders, {leechers} leechers, {} pieces, {faults} faults{bound}",
+        imagined.piece_count()
+    )
+}
+
+/// Lists the scenarios of a folder.
+pub(crate) fn list(folder: &Path) -> Result<u8> {
+    let files = find::in_folder(folder)?;
+    let width = files.iter().map(|path| stem(path).chars().count()).max().unwrap_or(0);
+    for path in &files {
+        let claim = match find::load(&path.to_string_lossy(), &[]) {
+            Ok((_, scenario)) => scenario.claim,
+            Err(error) => format!("refused: {}", error.to_string().lines().next().unwrap_or_default()),
+        };
+        println!("{:<width$}  {claim}", stem(path));
+    }
+    Ok(0)
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// What could have been named.
+fn available() -> String {
+    let files: Vec<PathBuf> = find::in_folder(Path::new("scenarios")).unwrap_or_default();
+    match files.first() {
+        Some(first) => {
+            let names: Vec<_> = files.iter().map(|path| stem(path)).collect();
+            format!("For example: sim {}\n(known: {})", first.display(), names.join(", "))
+        }
+        None => "Name a file: sim PATH/TO/SCENARIO.toml".to_owned(),
+    }
+}

@@ -1,0 +1,102 @@
+//! Runs a plan: builds the world, starts the real tracker and the real peers in it, and keeps a record.
+//!
+//! Nothing here knows the protocol. Peers come and go through `Engine::start` and `EngineHandle::stop`, as
+//! they do in the binaries; the runner only decides when, and writes down what they say.
+
+use std::time::Duration;
+
+use proto::piece::GeometryError;
+use thiserror::Error;
+
+use crate::record::{Packets, PeerRecord, Record};
+use crate::scenario::{Plan, Role};
+
+mod agenda;
+mod hosts;
+mod log;
+mod peer;
+mod stage;
+mod torrent;
+mod tracker;
+
+use stage::Stage;
+
+/// How far the world runs before the runner looks at it again. Times do not depend on it, as peers write
+/// down their own; the end of a run does.
+const STEP: Duration = Duration::from_millis(250);
+
+/// The runner looks for pieces that nobody can have any more every so many steps: it is much to count.
+const STEPS_PER_SEARCH: u32 = 40;
+
+/// Why a plan could not be run.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The machine refused the runtime.
+    #[error("cannot make a world: {0}")]
+    World(#[from] std::io::Error),
+    /// Lengths that make no torrent; a parsed scenario has none such.
+    #[error(transparent)]
+    Geometry(#[from] GeometryError),
+    /// No torrent file could be made.
+    #[error(transparent)]
+    Torrent(#[from] proto::metainfo::create::CreateError),
+    /// The torrent file that was made does not read back.
+    #[error(transparent)]
+    Metainfo(#[from] proto::metainfo::MetainfoError),
+    /// The world has fewer hosts than the plan: a mistake in the runner.
+    #[error("the world lacks host {0}")]
+    Host(usize),
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glimpse {
+    /// Simulated time.
+    pub now: Duration,
+    /// Leechers that are complete.
+    pub completed: usize,
+    /// Leechers.
+    pub leechers: usize,
+    /// Pieces that leechers hold.
+    pub pieces: u64,
+    /// Pieces that all leechers would hold.
+    pub all_pieces: u64,
+}
+
+/// Runs `plan` to its end and tells `watch` now and then how far it is.
+///
+/// The end is reached when every leecher is complete or gone, when nobody can become complete any more, or
+/// at the plan's time limit.
+///
+/// # Errors
+/// If the world or the torrent cannot be made; whatever goes wrong inside the world is in the record.
+pub fn run(plan: &Plan, watch: &mut dyn FnMut(Glimpse)) -> Result<Record, RunError> {
+    let mut stage = Stage::set(plan)?;
+    let limit = plan.run.time_limit;
+    let mut step = 0;
+    while !stage.is_decided(step % STEPS_PER_SEARCH == 0) && stage.now() < limit {
+        step += 1;
+        let until = (STEP * step).min(limit);
+        stage.run_until(until);
+        watch(stage.glimpse());
+    }
+    Ok(stage.record())
+}
+
+/// The record of a plan as it would be if everybody completed at `time`: for bounds on what is still to run.
+pub fn imagine(plan: &Plan, time: Duration) -> Record {
+    let leaves_early = |peer: &crate::scenario::PeerPlan| {
+        matches!(peer.departure, crate::scenario::Departure::AfterArrival(_)) && peer.role == Role::Leecher
+    };
+    let completed = |peer| (!leaves_early(peer)).then_some(time);
+    let peers =
+        plan.peers.iter().map(|peer| PeerRecord { completed: completed(peer), ..PeerRecord::default() });
+    Record {
+        digest: String::new(),
+        end: time,
+        peers: peers.collect(),
+        packets: Packets::default(),
+        wire_bytes: 0,
+        plan: plan.clone(),
+    }
+}

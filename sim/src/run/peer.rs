@@ -1,0 +1,148 @@
+//! The root future of a peer's host: starts its engine and writes down what it says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::clock::Clock;
+use engine::{Engine, EngineConfig, EngineEvent, EngineHandle, Environment};
+use proto::metainfo::Metainfo;
+use proto::seed::Seed;
+use proto::time::Instant;
+use tokio::sync::mpsc;
+
+use super::log::SharedLog;
+use crate::record::Departed;
+use crate::scenario::Departure;
+use crate::storage::SharedStorage;
+use crate::world::{SimClock, SimTransport};
+
+/// What the runner may ask of a running peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Leave in good order.
+    Leave,
+    /// Write your sums into the log.
+    Count,
+}
+
+/// All that a peer's life needs.
+pub(super) struct Life {
+    pub(super) environment: Environment<SimTransport, SimClock>,
+    pub(super) metainfo: Arc<Metainfo>,
+    pub(super) storage: SharedStorage,
+    pub(super) config: EngineConfig,
+    pub(super) seed: Seed,
+    pub(super) departure: Departure,
+    pub(super) arrival: Duration,
+    pub(super) log: SharedLog,
+    pub(super) orders: mpsc::UnboundedReceiver<Order>,
+}
+
+/// Lives until the engine ends.
+pub(super) async fn live(life: Life) {
+    let Life { environment, metainfo, storage, config, seed, .. } = life;
+    let clock = environment.clock;
+    let now = elapsed(&clock);
+    match Engine::start(environment, metainfo, storage, config, seed).await {
+        Err(error) => life.log.lock().failure = Some(error.to_string()),
+        Ok((handle, root)) => {
+            let mut observer = Observer {
+                handle,
+                leave_at: match life.departure {
+                    Departure::AfterArrival(time) => Some(life.arrival + time),
+                    Departure::Never | Departure::AfterCompletion(_) | Departure::Exponential(_) => None,
+                },
+                departure: life.departure,
+                orders: life.orders,
+                log: life.log,
+                clock,
+            };
+            // A host that was down when it should have left does so now.
+            observer.leave_at = observer.leave_at.map(|at| at.max(now));
+            tokio::join!(root, observer.observe());
+        }
+    }
+}
+
+struct Observer {
+    handle: EngineHandle,
+    clock: SimClock,
+    log: SharedLog,
+    orders: mpsc::UnboundedReceiver<Order>,
+    departure: Departure,
+    leave_at: Option<Duration>,
+}
+
+impl Observer {
+    async fn observe(mut self) {
+        loop {
+            tokio::select! {
+                biased;
+                event = self.handle.next_event() => match event {
+                    Some(event) => self.note(event),
+                    None => break,
+                },
+                Some(order) = self.orders.recv() => self.obey(order).await,
+                () = sleep_until(&self.clock, self.leave_at) => self.leave().await,
+            }
+        }
+        let mut log = self.log.lock();
+        if log.gone.is_none() && log.failure.is_none() {
+            log.failure = Some("the engine ended by itself".to_owned());
+        }
+    }
+
+    fn note(&mut self, event: EngineEvent) {
+        let now = elapsed(&self.clock);
+        let mut log = self.log.lock();
+        match event {
+            EngineEvent::Checked { have, .. } => log.checked(now, have),
+            EngineEvent::PieceVerified(piece) => log.verified(now, piece),
+            EngineEvent::Completed => {
+                log.completed.get_or_insert(now);
+            }
+            EngineEvent::StorageFailed { error, .. } => log.failure = Some(error),
+            EngineEvent::Listening(_)
+            | EngineEvent::PieceFailed(_)
+            | EngineEvent::Announced { .. }
+            | EngineEvent::TrackerFailed { .. }
+            | EngineEvent::Missed(_)
+            | EngineEvent::Stopped => {}
+        }
+        if let (Departure::AfterCompletion(time), Some(completed)) = (self.departure, log.completed) {
+            self.leave_at = log.gone.is_none().then_some(completed + time);
+        }
+    }
+
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::Leave => self.leave().await,
+            Order::Count => self.count().await,
+        }
+    }
+
+    async fn leave(&mut self) {
+        self.leave_at = None;
+        self.count().await;
+        let at = elapsed(&self.clock);
+        self.log.lock().gone.get_or_insert(Departed { at, how: "left".to_owned() });
+        self.handle.stop();
+    }
+
+    async fn count(&self) {
+        if let Some(stats) = self.handle.stats().await {
+            self.log.lock().count(&stats);
+        }
+    }
+}
+
+async fn sleep_until(clock: &SimClock, at: Option<Duration>) {
+    match at {
+        Some(at) => clock.sleep_until(Instant::ZERO + at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn elapsed(clock: &SimClock) -> Duration {
+    clock.now().since(Instant::ZERO)
+}

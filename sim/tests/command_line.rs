@@ -1,0 +1,236 @@
+//! The test bench as its users meet it: a process, its output and its exit status.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const TINY: &str = "# Three homes get a small file from one seeder.
+version = 1
+
+[torrent]
+size = \"1 MiB\"
+piece_length = \"64 KiB\"
+
+[[peers]]
+role = \"seeder\"
+link = \"cable\"
+
+[[peers]]
+role = \"leecher\"
+count = 3
+link = \"adsl\"
+arrival = { uniform = \"1 s\" }
+
+[run]
+time_limit = \"2 min\"
+
+[expect]
+completed = \"all\"
+time = \"<= 1 min\"
+";
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(tempfile::tempdir().expect("a folder"));
+        folder.write("tiny.toml", TINY);
+        folder
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path().join(name), text).expect("writes");
+    }
+
+    fn sim(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sim"));
+        command.args(args).current_dir(self.path()).output().expect("runs")
+    }
+
+    /// The summary of the only run.
+    fn json(&self, args: &[&str]) -> serde_json::Value {
+        let output = self.sim(&[args, &["--json"]].concat());
+        serde_json::from_str(&text(&output.stdout)).expect("one JSON object and nothing else")
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+fn status(output: &Output) -> i32 {
+    output.status.code().expect("it ended by itself")
+}
+
+#[test]
+fn a_run_ends_in_a_verdict() {
+    let output = Folder::new().sim(&["tiny.toml"]);
+    assert_eq!(status(&output), 0, "{}", text(&output.stderr));
+    // Figures change with every improvement of the engine; the shape is for people.
+    insta::with_settings!({filters => vec![
+        (r"[0-9a-f]{32}", "[digest]"),
+        (r"[0-9][0-9,]*(\.[0-9]+)?", "[n]"),
+        (r"[ ▁▂▃▄▅▆▇█]*█ ", "[curve] "),
+        (r"[▏▎▍▌▋▊▉█]+░*", "[bar]"),
+    ]}, {
+        insta::assert_snapshot!(text(&output.stdout), @r"
+        tiny                                                                            PASS
+        Three homes get a small file from one seeder.
+
+          peers        [n] of [n] leechers completed
+          completed at p[n] [n] s, p[n] [n] s, p[n] [n] s, last [n] s
+                       [n] s[curve] [n] s
+          took         p[n] [n] s, p[n] [n] s, p[n] [n] s, last [n] s, each since its arrival
+          lower bound  [n] s, set by the slowest download (B[n])
+          efficiency   [n]   [bar]
+          link use     [n] % of the uplinks, [n] % of the downlinks
+          fairness     [n] (Jain's index of the share ratios)
+          overhead     [n] % on the wire beyond the content; [n] % came twice ([n] KiB)
+          packets      [n] sent, [n] delivered, [n] dropped
+          conditions   seed [n] [n] simulated s, tick [n] ms, MTU [n]
+          digest       [digest]
+
+          ✓ completed  all who stay      [n] of [n]
+          ✓ time       <= [n] s           [n] s
+          [n] s of wall time, [n] simulated seconds in each
+        ");
+    });
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
+fn two_processes_agree_and_another_seed_differs() {
+    let folder = Folder::new();
+    let one = folder.json(&["tiny.toml"]);
+    let two = folder.json(&["tiny.toml"]);
+    let other = folder.json(&["tiny.toml", "--seed", "2"]);
+    assert_eq!(one["digest"], two["digest"]);
+    assert_eq!(one["completion_seconds"], two["completion_seconds"]);
+    assert_ne!(one["digest"], other["digest"]);
+    assert_eq!(one["outcome"], "pass");
+}
+
+#[test]
+fn the_expanded_scenario_replays_the_run() {
+    let folder = Folder::new();
+    let first = folder.json(&["tiny.toml", "--seed", "5", "--out", "out"]);
+    let again = folder.json(&["out/expanded.toml"]);
+    assert_eq!((&first["digest"], &first["seed"]), (&again["digest"], &again["seed"]));
+    let summary = fs::read_to_string(folder.path().join("out/summary.json")).expect("it was written");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&summary).expect("JSON")["digest"], first["digest"]);
+}
+
+#[test]
+fn running_twice_compares() {
+    let output = Folder::new().sim(&["tiny.toml", "--twice"]);
+    assert_eq!(status(&output), 0, "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_sweep_keeps_the_order_of_its_seeds() {
+    let output = Folder::new().sim(&["tiny.toml", "--seeds", "1..5", "--jobs", "3", "--json"]);
+    let lines: Vec<serde_json::Value> =
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.iter().map(|line| &line["seed"]).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert_ne!(lines[0]["digest"], lines[1]["digest"]);
+}
+
+#[test]
+fn a_missed_expectation_has_status_1_and_says_how_to_replay() {
+    let output = Folder::new().sim(&["tiny.toml", "--set", "expect.time=<= 1 s"]);
+    assert_eq!(status(&output), 1);
+    assert!(text(&output.stdout).contains("✗ time"), "{}", text(&output.stdout));
+    assert_eq!(text(&output.stderr), "replay: sim tiny.toml --seed 1 --set 'expect.time=<= 1 s'\n");
+}
+
+#[test]
+fn who_could_have_completed_and_did_not_has_status_4() {
+    let output = Folder::new().sim(&["tiny.toml", "--set", "run.time_limit=2 s"]);
+    assert_eq!(status(&output), 4, "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("could have completed"));
+}
+
+#[test]
+fn a_seeder_that_crashes_early_makes_pieces_extinct() {
+    let folder = Folder::new();
+    folder.write("crash.toml", &format!("{TINY}\n[[faults]]\nat = \"1500 ms\"\ncrash = \"seeder\"\n"));
+    let output = folder.sim(&["crash.toml"]);
+    assert_eq!(status(&output), 1, "{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(text(&output.stdout).contains("extinct at 1.5 s: its last holder seeder crashed"));
+}
+
+#[test]
+fn a_crashed_peer_comes_back_with_its_disk() {
+    let folder = Folder::new();
+    folder.write(
+        "back.toml",
+        &format!("{TINY}\n[[faults]]\nat = \"1500 ms\"\ncrash = \"leecher\"\ncount = 2\nfor = \"2 s\"\n"),
+    );
+    let output = folder.sim(&["back.toml", "--twice"]);
+    assert_eq!(status(&output), 0, "{}{}", text(&output.stdout), text(&output.stderr));
+}
+
+#[test]
+fn a_misspelt_key_is_one_clear_message() {
+    let folder = Folder::new();
+    folder.write("bad.toml", &TINY.replace("piece_length", "piece_lenght"));
+    let output = folder.sim(&["bad.toml"]);
+    assert_eq!((status(&output), text(&output.stdout)), (2, String::new()));
+    insta::assert_snapshot!(text(&output.stderr), @r#"
+    error: bad.toml:6:1: unknown key `piece_lenght` in [torrent]
+       |
+     6 | piece_lenght = "64 KiB"
+       | ^^^^^^^^^^^^
+       = did you mean `piece_length`?
+    "#);
+}
+
+#[test]
+fn bad_usage_is_answered_with_what_would_be_right() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path().join("scenarios")).expect("a folder");
+    folder.write("scenarios/flash_crowd.toml", TINY);
+    let complaint = |args: &[&str]| {
+        let output = folder.sim(args);
+        assert_eq!(status(&output), 2);
+        text(&output.stderr)
+    };
+    insta::assert_snapshot!(complaint(&[]), @r"
+    error: which scenario shall it be? For example: sim scenarios/flash_crowd.toml
+    (known: flash_crowd)
+    ");
+    insta::assert_snapshot!(complaint(&["flash_crwod"]), @r"
+    error: there is no scenario flash_crwod; did you mean scenarios/flash_crowd.toml?
+    ");
+    insta::assert_snapshot!(complaint(&["chek", "tiny.toml"]), @r"
+    error: there is no scenario chek; did you mean the command `check`?
+    ");
+    insta::assert_snapshot!(complaint(&["scenarios"]), @r"
+    error: scenarios is a folder; `sim list scenarios` lists its scenarios
+    ");
+    insta::assert_snapshot!(complaint(&["tiny.toml", "--seeds", "5..5"]), @r"
+    error: invalid value '5..5' for '--seeds <A..B>': no seed lies in this range
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn names_are_looked_up_in_the_folder_of_scenarios() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path().join("scenarios")).expect("a folder");
+    folder.write("scenarios/pair.toml", TINY);
+    folder.write("scenarios/bad.toml", "version = 1\n");
+    assert_eq!(folder.json(&["pair"])["scenario"], "pair");
+    insta::assert_snapshot!(text(&folder.sim(&["list"]).stdout), @r"
+    bad   refused: scenarios/bad.toml:1:1: the first line must say what the scenario claims
+    pair  Three homes get a small file from one seeder.
+    ");
+    insta::assert_snapshot!(text(&folder.sim(&["check", "pair"]).stdout), @r"
+    scenarios/pair.toml: fine; 1 seeders, 3 leechers, 16 pieces, 0 faults; at least 1.3 s, set by the slowest download (B1)
+    ");
+}
