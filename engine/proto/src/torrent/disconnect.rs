@@ -32,9 +32,6 @@ pub enum DisconnectReason {
     /// A bitfield of the wrong length or with spare bits set.
     #[error("malformed bitfield")]
     BadBitfield,
-    /// A bitfield that was not the first message.
-    #[error("bitfield after other messages")]
-    LateBitfield,
     /// `have` for a piece that does not exist.
     #[error("`have` for a piece that does not exist")]
     BadHave,

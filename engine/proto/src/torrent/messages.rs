@@ -64,6 +64,7 @@ impl Torrent {
     }
 
     //= BEP 3: "bitfield is only ever sent as the first message."
+    // Yet aria2 sends one later, in place of many haves, so what is new in it counts as haves.
     fn bitfield(
         &mut self,
         now: Instant,
@@ -71,12 +72,15 @@ impl Torrent {
         bits: &Bytes,
         first: bool,
     ) -> Result<(), DisconnectReason> {
-        if !first {
-            return Err(DisconnectReason::LateBitfield);
-        }
         let pieces = self.geometry.pieces();
         let has = Bitfield::from_wire(bits, pieces).map_err(|_| DisconnectReason::BadBitfield)?;
-        self.learn_bitfield(now, key, has);
+        if first {
+            self.learn_bitfield(now, key, has);
+        } else {
+            for piece in self.geometry.all_pieces().filter(|&piece| has.has(piece)) {
+                self.learn_have(now, key, piece);
+            }
+        }
         Ok(())
     }
 

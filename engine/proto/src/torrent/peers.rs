@@ -45,7 +45,7 @@ pub(super) struct Peer {
     pub(super) has: Bitfield,
     /// The picker counts it among the complete peers.
     pub(super) counted_complete: bool,
-    /// A bitfield may still come.
+    /// A bitfield would be the first message that counts.
     pub(super) may_send_bitfield: bool,
     /// Pieces it has and we lack.
     pub(super) wanted: u32,
