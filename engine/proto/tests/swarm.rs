@@ -8,7 +8,8 @@ mod bound;
 #[path = "swarm/world.rs"]
 mod world;
 
-use proto::time::Duration;
+use proto::time::{Duration, Instant};
+use proto::torrent::DisconnectReason;
 use world::{Node, Plan, Swarm};
 
 const MEGABIT: u64 = 125_000;
@@ -44,4 +45,80 @@ fn a_flash_crowd_is_served_near_the_bound() {
     assert_eq!(report.completed, 100);
     assert!(bound / report.makespan > 0.85);
     assert!(report.duplicate + report.wasted < 100 * (16 << 20) / 50);
+}
+
+#[test]
+fn everybody_finishes_in_a_thousand_small_swarms() {
+    for seed in 0..1000 {
+        let mut plan = Plan::new((3 + seed % 20) * 32 * 1024, 32 * 1024);
+        plan.nodes.push(Node::seeder(MEGABIT));
+        for _ in 0..=seed % 5 {
+            plan.nodes.push(Node::leecher(MEGABIT, MEGABIT));
+        }
+        plan.arrivals = Duration::from_secs(seed % 7);
+        let (leechers, bound) = (plan.nodes.len() - 1, bound::of(&plan, seed));
+        let report = Swarm::new(plan, seed).run(Duration::from_secs(60));
+        assert_eq!(report.completed, leechers, "seed {seed}: {report}");
+        assert!(report.makespan > bound, "seed {seed}: faster than possible, {report}");
+    }
+}
+
+#[test]
+fn one_seed_is_one_run() {
+    let run = |seed| Swarm::new(flash_crowd(10, 1 << 20), seed).run(Duration::from_secs(99)).to_string();
+    assert_eq!(run(1), run(1));
+    assert_ne!(run(1), run(2));
+}
+
+#[test]
+fn pieces_spread_so_that_the_seeder_may_leave() {
+    let mut plan = flash_crowd(20, 4 << 20);
+    // One copy takes 3.4 s at full rate, and the last leecher comes at ten.
+    plan.nodes[0].leaves = Some(Instant::from_micros(15_000_000));
+    let report = Swarm::new(plan, 1).run(Duration::from_secs(300));
+    assert_eq!(report.completed, 20, "{report}");
+}
+
+#[test]
+fn leechers_that_vanish_take_nothing_with_them() {
+    let mut plan = flash_crowd(30, 4 << 20);
+    for (number, node) in plan.nodes.iter_mut().enumerate().skip(21) {
+        node.leaves = Some(Instant::from_micros(12_000_000 + number as u64 * 500_000));
+    }
+    let report = Swarm::new(plan, 1).run(Duration::from_secs(300));
+    assert!(report.completed >= 20, "{report}");
+}
+
+#[test]
+fn poisoners_are_found_out_and_nobody_honest_is() {
+    let mut plan = flash_crowd(10, 4 << 20);
+    plan.nodes.push(Node { poisoner: true, ..Node::seeder(MEGABIT) });
+    let report = Swarm::new(plan, 1).run(Duration::from_secs(900));
+    assert_eq!(report.completed, 10, "{report}");
+    assert!(report.hash_failures > 0);
+    assert!(report.reasons.contains_key(&DisconnectReason::Poisoner), "{report}");
+    assert!(report.banned.iter().all(|&node| node == 11), "{:?}", report.banned);
+}
+
+#[test]
+fn a_disk_that_is_full_for_a_while_delays_one_peer_and_loses_nothing() {
+    let mut plan = flash_crowd(5, 2 << 20);
+    let full = (Instant::from_micros(5_000_000), Instant::from_micros(45_000_000));
+    plan.nodes[3].disk_full = Some(full);
+    let report = Swarm::new(plan, 1).run(Duration::from_secs(300));
+    assert_eq!(report.completed, 5, "{report}");
+    assert_eq!(report.storage_failures, 1);
+    assert!(report.makespan > 45.0 && report.makespan < 90.0, "{report}");
+}
+
+#[test]
+fn a_slow_peer_does_not_hold_the_last_piece() {
+    let mut plan = Plan::new(2 << 20, 256 * 1024);
+    plan.nodes.push(Node::seeder(MEGABIT));
+    plan.nodes.push(Node::seeder(1000));
+    plan.nodes.push(Node::leecher(MEGABIT, 16 * MEGABIT));
+    let bound = bound::of(&plan, 1);
+    let report = Swarm::new(plan, 1).run(Duration::from_secs(300));
+    assert!(report.makespan < bound + 5.0, "{bound}: {report}");
+    assert!(report.wasted + report.duplicate <= 4 * 16384, "{report}");
 }

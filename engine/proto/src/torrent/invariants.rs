@@ -1,10 +1,22 @@
-//! What must hold after every input, checked in this crate's tests (it costs O(pieces × peers)).
+//! What must hold after every input: checked each time in this crate's own tests, and now and then in every
+//! debug build (it costs O(pieces × peers), and the simulator runs thousands of machines).
 
 use crate::torrent::machine::Torrent;
 
+/// Check after every so many inputs.
+const SAMPLE: u32 = if cfg!(test) { 1 } else { 1024 };
+
 impl Torrent {
+    /// Checks every [`SAMPLE`]th time.
+    pub(super) fn sample_invariants(&mut self) {
+        self.handled = self.handled.wrapping_add(1);
+        if self.handled.is_multiple_of(SAMPLE) {
+            self.assert_invariants();
+        }
+    }
+
     /// Panics if the parts contradict each other.
-    pub(super) fn assert_invariants(&self) {
+    fn assert_invariants(&self) {
         let mut on_order = 0;
         for peer in self.peers.values() {
             let lacking = || self.geometry.all_pieces().filter(|&p| peer.has.has(p) && !self.have.has(p));

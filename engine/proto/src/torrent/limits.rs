@@ -61,6 +61,11 @@ pub(super) const MAX_REQUESTERS: u8 = 2;
 /// In endgame, a second request is worth its bytes only if the first one's block is not due for this long.
 pub(super) const ENDGAME_GAIN: Duration = Duration::from_secs(2);
 
+/// In endgame, everybody's chances are weighed anew this often, since a peer that stalls causes no event.
+pub(super) const ENDGAME_LOOK: Duration = Duration::from_secs(1);
+/// Bytes a second expected of a peer that has not sent anything yet.
+pub(super) const UNPROVEN_RATE: u64 = BLOCK_LEN as u64;
+
 /// Requests queued for one peer; libtorrent, the most generous, keeps 2000 as well.
 pub(super) const MAX_QUEUED_REQUESTS: usize = 2000;
 /// Bytes handed to a peer's connection and not yet sent, at least: two blocks keep a socket busy.

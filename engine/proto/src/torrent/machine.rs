@@ -55,6 +55,9 @@ pub struct Torrent {
     /// Peers whose unsent bytes passed the limit.
     jammed: Vec<PeerKey>,
     pub(super) stopped: bool,
+    /// Inputs and timeouts handled, for sampling.
+    #[cfg(debug_assertions)]
+    pub(super) handled: u32,
 }
 
 impl Torrent {
@@ -94,6 +97,8 @@ impl Torrent {
             slots_changed: false,
             jammed: Vec::new(),
             stopped: false,
+            #[cfg(debug_assertions)]
+            handled: 0,
             metainfo,
             have,
         }
@@ -154,8 +159,8 @@ impl Torrent {
         if !self.stopped {
             self.dial(now);
         }
-        #[cfg(test)]
-        self.assert_invariants();
+        #[cfg(debug_assertions)]
+        self.sample_invariants();
     }
 
     /// Sends a message and keeps account of its bytes until the socket took them.

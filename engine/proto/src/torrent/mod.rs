@@ -19,7 +19,7 @@ mod candidates;
 mod choker;
 mod disconnect;
 mod interest;
-#[cfg(test)]
+#[cfg(debug_assertions)]
 mod invariants;
 mod limits;
 mod machine;

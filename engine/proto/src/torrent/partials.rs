@@ -83,13 +83,13 @@ impl Partials {
     }
 
     /// Is `piece` started?
-    #[cfg(test)]
+    #[cfg(debug_assertions)]
     pub(super) fn holds(&self, piece: PieceIndex) -> bool {
         self.pieces.contains_key(&piece)
     }
 
     /// Requests under way.
-    #[cfg(test)]
+    #[cfg(debug_assertions)]
     pub(super) fn on_order(&self) -> usize {
         self.pieces.values().flat_map(|partial| &partial.slots).map(|slot| usize::from(slot.asked)).sum()
     }
@@ -206,6 +206,11 @@ impl Partials {
         }
         partial.unwritten -= 1;
         partial.unwritten == 0
+    }
+
+    /// Every block of `piece` reached the storage, and nobody has judged it yet.
+    pub(super) fn is_written(&self, piece: PieceIndex) -> bool {
+        self.pieces.get(&piece).is_some_and(|partial| partial.unwritten == 0)
     }
 
     /// Drops `piece` if nothing of it is here or on order; true if so.

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::limits::{
-    CHOKER_SPAN, ENDGAME_GAIN, MAX_PIPELINE, MAX_REQUESTERS, MAX_UNSOLICITED, MAX_WRITING, MIN_PIPELINE,
-    PIPELINE_METER, PIPELINE_SPAN, SNUB_AFTER,
+    CHOKER_SPAN, ENDGAME_GAIN, ENDGAME_LOOK, MAX_PIPELINE, MAX_REQUESTERS, MAX_UNSOLICITED, MAX_WRITING,
+    MIN_PIPELINE, PIPELINE_METER, PIPELINE_SPAN, SNUB_AFTER, UNPROVEN_RATE,
 };
 use super::partials::Arrival;
 use crate::piece::{BLOCK_LEN, Block};
@@ -89,12 +89,13 @@ impl Pipeline {
         ((bytes / u128::from(BLOCK_LEN)) as usize).clamp(MIN_PIPELINE, MAX_PIPELINE)
     }
 
-    /// How long until its `position`th answer, at its present rate.
-    fn wait(&self, now: Instant, position: usize) -> Duration {
-        let bytes = (position as u64 + 1) * u64::from(BLOCK_LEN);
-        let span = bytes.saturating_mul(1_000_000) / self.rate(now).max(1);
-        let spent = if position == 0 { now.since(self.progress) } else { Duration::ZERO };
-        Duration::from_micros(span).saturating_sub(spent)
+    /// How long until its `position`th answer, at its present rate; a peer that stalls is taken to need as long
+    /// again for each block as it has been silent.
+    fn wait(&self, now: Instant, position: usize, unproven: u64) -> Duration {
+        let rate = if self.received == 0 { unproven } else { self.rate(now).max(1) };
+        let block = Duration::from_micros(u64::from(BLOCK_LEN) * 1_000_000 / rate);
+        let silent = if self.asked.is_empty() { Duration::ZERO } else { now.since(self.progress) };
+        block.max(silent) * (position as u32 + 1)
     }
 
     fn take(&mut self, block: Block) -> Option<Asked> {
@@ -152,9 +153,14 @@ impl Torrent {
         self.endgame_block(now, key)
     }
 
+    /// Everything that is missing is on order.
+    pub(super) fn endgame(&self) -> bool {
+        self.partials.len() > 0 && self.partials.all_on_order() && self.picker.is_empty()
+    }
+
     /// Once everything is on order: the block that would come last, if this peer can clearly beat that.
     fn endgame_block(&self, now: Instant, key: PeerKey) -> Option<Block> {
-        if !self.partials.all_on_order() || !self.picker.is_empty() {
+        if !self.endgame() {
             return None;
         }
         let helper = self.peers.get(&key)?;
@@ -167,10 +173,10 @@ impl Torrent {
         let slowest = others.filter_map(|(_, peer)| {
             let mut late = peer.pipeline.asked.iter().enumerate().rev();
             let (position, asked) = late.find(|(_, asked)| useful(asked.block))?;
-            Some((peer.pipeline.wait(now, position), asked.block))
+            Some((peer.pipeline.wait(now, position, UNPROVEN_RATE), asked.block))
         });
         let (wait, block) = slowest.max_by_key(|&(wait, _)| wait)?;
-        let ours = helper.pipeline.wait(now, helper.pipeline.len());
+        let ours = helper.pipeline.wait(now, helper.pipeline.len(), UNPROVEN_RATE / 2);
         (wait > ours + ENDGAME_GAIN).then_some(block)
     }
 
@@ -181,7 +187,7 @@ impl Torrent {
         }
         peer.pipeline.asked.push_back(Asked { block, at: now, released: false });
         self.partials.ask(block, key);
-        self.wake_for_peers(now + SNUB_AFTER);
+        self.wake_for_peers(now + if self.endgame() { ENDGAME_LOOK } else { SNUB_AFTER });
         self.send(now, key, Message::Request(raw(block)));
     }
 

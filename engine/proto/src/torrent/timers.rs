@@ -1,6 +1,6 @@
 //! When to wake up, and why: every deadline of the machine is one of these.
 
-use super::limits::{ASK_AGAIN, IDLE_TIMEOUT, KEEP_ALIVE};
+use super::limits::{ASK_AGAIN, ENDGAME_LOOK, IDLE_TIMEOUT, KEEP_ALIVE};
 use crate::time::Instant;
 use crate::torrent::machine::Torrent;
 use crate::torrent::{DisconnectReason, Output, PeerKey};
@@ -97,6 +97,10 @@ impl Torrent {
     /// earliest one found here is a safe next wake-up.
     fn look_after_peers(&mut self, now: Instant) {
         self.peers_due = None;
+        if self.endgame() {
+            self.refill = true;
+            self.wake_for_peers(now + ENDGAME_LOOK);
+        }
         let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
         for key in keys {
             let Some(peer) = self.peers.get(&key) else { continue };

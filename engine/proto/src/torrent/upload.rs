@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::limits::{CHOKER_SPAN, MAX_QUEUED_REQUESTS, MAX_SEND_WATERMARK, MIN_SEND_WATERMARK, SEND_SPAN};
-use crate::piece::Block;
+use crate::piece::{BLOCK_LEN, Block};
 use crate::time::Instant;
 use crate::torrent::machine::Torrent;
 use crate::torrent::meter::Meter;
@@ -59,7 +59,8 @@ impl Uplink {
     fn next(&mut self, now: Instant) -> Option<Block> {
         let span = SEND_SPAN.as_millis() as u64;
         let watermark = (self.meter.rate(now) * span / 1000).clamp(MIN_SEND_WATERMARK, MAX_SEND_WATERMARK);
-        let reading: u64 = self.reading.iter().map(|block| u64::from(block.len())).sum();
+        // Each counts as a whole block, or one-byte requests could have any number of reads under way.
+        let reading = self.reading.len() as u64 * u64::from(BLOCK_LEN);
         if self.unsent + reading >= watermark {
             return None;
         }

@@ -107,7 +107,7 @@ impl Torrent {
 
     /// A complete piece was hashed.
     pub(super) fn hashed(&mut self, now: Instant, piece: PieceIndex, hash: Option<PieceHash>) {
-        if self.have.has(piece) {
+        if !self.partials.is_written(piece) {
             return;
         }
         match hash {

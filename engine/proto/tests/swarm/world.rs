@@ -99,6 +99,8 @@ pub(crate) struct Report {
     pub(crate) hash_failures: u64,
     pub(crate) storage_failures: u64,
     pub(crate) reasons: BTreeMap<DisconnectReason, u64>,
+    /// Nodes that somebody closed a connection to as poisoners.
+    pub(crate) banned: Vec<usize>,
     /// Payload bytes sent in each second.
     pub(crate) sent: Vec<u64>,
     /// The same, of seeders.
@@ -395,6 +397,10 @@ impl Swarm {
             Output::Connect { addr } => self.dial(node, addr),
             Output::Disconnect { peer, reason } => {
                 *self.report.reasons.entry(reason).or_default() += 1;
+                if reason == DisconnectReason::Poisoner {
+                    let link = &self.links[(peer.0 / 2) as usize];
+                    self.report.banned.push(link.ends[1 - (peer.0 % 2) as usize].node);
+                }
                 self.close(peer);
                 return Some(Input::Disconnected { peer });
             }

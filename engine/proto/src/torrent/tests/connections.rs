@@ -1,0 +1,139 @@
+//! Who is dialled, who may stay, and how a connection is kept alive.
+
+use super::*;
+use crate::torrent::limits::{DIAL_BACKOFF, IDLE_TIMEOUT, KEEP_ALIVE, MAX_DIAL_FAILURES, RECONNECT_AFTER};
+
+fn outgoing(table: &mut Table, name: u8) -> PeerKey {
+    table.arrive(name, Direction::Outgoing).0
+}
+
+#[test]
+fn every_candidate_is_dialled_once() {
+    let mut table = Table::new(4, &[]);
+    let addrs = vec![address(1), address(2), address(1)];
+    let mut dialled = dials(&table.feed(Input::Candidates(addrs.clone())));
+    dialled.sort();
+    assert_eq!(dialled, [address(1), address(2)]);
+    assert_eq!(dials(&table.feed(Input::Candidates(addrs))), []);
+}
+
+#[test]
+fn dials_stop_at_the_limit_of_half_open_connections() {
+    let config = TorrentConfig { max_dialling: 3, ..TorrentConfig::default() };
+    let mut table = Table::configured(4, &[], config);
+    let many: Vec<_> = (1..=20).map(address).collect();
+    assert_eq!(dials(&table.feed(Input::Candidates(many))).len(), 3);
+}
+
+#[test]
+fn a_failed_dial_is_repeated_ever_later_and_then_given_up() {
+    let mut table = Table::new(4, &[]);
+    assert_eq!(dials(&table.feed(Input::Candidates(vec![address(1)]))), [address(1)]);
+    let mut wait = DIAL_BACKOFF;
+    for _ in 1..MAX_DIAL_FAILURES {
+        table.feed(Input::ConnectFailed { addr: address(1) });
+        assert_eq!(dials(&table.pass(wait.saturating_sub(MOMENT))), []);
+        assert_eq!(dials(&table.pass(MOMENT)), [address(1)]);
+        wait *= 2;
+    }
+    table.feed(Input::ConnectFailed { addr: address(1) });
+    assert_eq!(dials(&table.pass(wait * 4)), []);
+}
+
+#[test]
+fn a_lost_peer_is_dialled_again_after_a_while() {
+    let mut table = Table::new(4, &[]);
+    table.feed(Input::Candidates(vec![address(1)]));
+    let peer = outgoing(&mut table, 1);
+    table.feed(Input::Disconnected { peer });
+    assert_eq!(dials(&table.pass(RECONNECT_AFTER)), [address(1)]);
+}
+
+#[test]
+fn the_port_of_an_incoming_connection_is_never_dialled() {
+    let mut table = Table::new(4, &[]);
+    let peer = table.peer(&[0]);
+    table.feed(Input::Disconnected { peer });
+    assert_eq!(dials(&table.pass(RECONNECT_AFTER * 2)), []);
+}
+
+#[test]
+fn a_connection_to_itself_is_closed_and_never_tried_again() {
+    let mut table = Table::new(4, &[]);
+    table.feed(Input::Candidates(vec![address(1)]));
+    let id = table.torrent.peer_id();
+    let (peer, addr, direction) = (PeerKey(1), address(1), Direction::Outgoing);
+    let outputs = table.feed(Input::Connected { peer, addr, id, reserved: [0; 8], direction });
+    assert_eq!(closes(&outputs), [(peer, DisconnectReason::SelfConnection)]);
+    assert_eq!(dials(&table.pass(RECONNECT_AFTER * 2)), []);
+}
+
+#[test]
+fn of_two_simultaneous_dials_both_ends_keep_the_same_one() {
+    // Our id starts with '-', so name 1 is smaller and name 255 larger.
+    let mut table = Table::new(4, &[]);
+    let kept = outgoing(&mut table, 1);
+    let (second, outputs) = table.arrive(1, Direction::Incoming);
+    assert_eq!(closes(&outputs), [(second, DisconnectReason::DuplicatePeer)]);
+    assert!(table.torrent.peers.contains_key(&kept));
+
+    let first = outgoing(&mut table, 255);
+    let (kept, outputs) = table.arrive(255, Direction::Incoming);
+    assert_eq!(closes(&outputs), [(first, DisconnectReason::DuplicatePeer)]);
+    assert!(table.torrent.peers.contains_key(&kept));
+}
+
+#[test]
+fn a_full_house_turns_newcomers_away() {
+    let config = TorrentConfig { max_peers: 2, ..TorrentConfig::default() };
+    let mut table = Table::configured(4, &[], config);
+    table.peer(&[]);
+    table.peer(&[]);
+    let (third, outputs) = table.arrive(3, Direction::Incoming);
+    assert_eq!(closes(&outputs), [(third, DisconnectReason::TooManyPeers)]);
+}
+
+#[test]
+fn complete_peers_part() {
+    let mut table = Table::seeder(2);
+    let (peer, _) = table.arrive(1, Direction::Incoming);
+    let outputs = table.say(peer, Message::Bitfield(bits(&table.metainfo, &[0, 1]).to_wire()));
+    assert_eq!(closes(&outputs), [(peer, DisconnectReason::BothComplete)]);
+    // Peers do not tell us of pieces that we have, so one that wants nothing is taken to be complete.
+    let silent = table.peer(&[0]);
+    assert_eq!(closes(&table.pass(Duration::from_secs(20))), [(silent, DisconnectReason::BothComplete)]);
+}
+
+#[test]
+fn a_quiet_connection_is_kept_alive_and_a_dead_one_closed() {
+    let mut table = Table::new(4, &[]);
+    let peer = table.peer(&[]);
+    let outputs = table.pass(KEEP_ALIVE);
+    assert_eq!(said(&outputs, peer), [Message::KeepAlive]);
+    let outputs = table.pass(IDLE_TIMEOUT.saturating_sub(KEEP_ALIVE));
+    assert_eq!(closes(&outputs), [(peer, DisconnectReason::Idle)]);
+}
+
+#[test]
+fn the_tracker_is_asked_again_once_nobody_is_left_to_dial() {
+    let mut table = Table::new(4, &[]);
+    let asks =
+        |outputs: &[Output]| outputs.iter().filter(|output| **output == Output::Announce(None)).count();
+    assert_eq!(asks(&table.pass(Duration::from_secs(29))), 0);
+    assert_eq!(asks(&table.pass(Duration::from_secs(60))), 2);
+    let mut table = Table::seeder(4);
+    assert_eq!(asks(&table.pass(Duration::from_secs(100))), 0);
+}
+
+#[test]
+fn stopping_says_so_and_closes_everything() {
+    let mut table = Table::new(4, &[0]);
+    let peer = table.peer(&[1]);
+    let outputs = table.feed(Input::Stop);
+    assert_eq!(outputs[0], Output::Announce(Some(AnnounceEvent::Stopped)));
+    assert_eq!(closes(&outputs), [(peer, DisconnectReason::Stopping)]);
+    assert_eq!(table.feed(Input::Stop), []);
+    assert_eq!(table.torrent.poll_timeout(), None);
+    let (late, outputs) = table.arrive(9, Direction::Incoming);
+    assert_eq!(closes(&outputs), [(late, DisconnectReason::Stopping)]);
+}

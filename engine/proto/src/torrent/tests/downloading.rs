@@ -1,0 +1,162 @@
+//! Interest, requests, endgame, snubbing, verification and blame.
+
+use super::*;
+use crate::torrent::limits::{MAX_BAD_PIECES, MAX_PIPELINE, MIN_PIPELINE, SNUB_AFTER};
+
+#[test]
+fn our_bitfield_comes_first_unless_it_is_empty() {
+    let mut table = Table::new(4, &[0, 3]);
+    let (peer, outputs) = table.arrive(1, Direction::Incoming);
+    assert_eq!(said(&outputs, peer), [Message::Bitfield(Bytes::from_static(&[0x90]))]);
+    let mut empty = Table::new(4, &[]);
+    assert_eq!(empty.arrive(1, Direction::Incoming).1, []);
+}
+
+#[test]
+fn interest_is_exact_both_ways() {
+    let mut table = Table::new(2, &[0]);
+    let peer = table.peer(&[0]);
+    assert!(!table.torrent.peers[&peer].us.interested);
+    let outputs = table.say(peer, Message::Have { piece: 1 });
+    assert_eq!(said(&outputs, peer), [Message::Interested]);
+    let asked = requests(&table.say(peer, Message::Unchoke));
+    table.answer_all(peer, asked);
+    table.write(1);
+    let outputs = table.verify(1);
+    assert_eq!(said(&outputs, peer), [Message::NotInterested]);
+}
+
+#[test]
+fn a_started_piece_is_finished_before_another_is_begun() {
+    let mut table = Table::new(8, &[]);
+    let everything: Vec<_> = (0..8).collect();
+    let (_, first) = table.server(&everything);
+    assert_eq!(first.len(), MIN_PIPELINE);
+    assert!(first.iter().all(|block| block.piece == first[0].piece));
+    // A second peer begins another piece, because the first one's blocks are all on order.
+    let (second, asked) = table.server(&everything);
+    assert_ne!(asked[0].piece, first[0].piece);
+    // What a choke drops is taken over by whoever has room.
+    table.say(second, Message::Choke);
+    let (_, third) = table.server(&everything);
+    assert_ne!(third[0].piece, first[0].piece);
+}
+
+#[test]
+fn the_rarest_piece_is_begun_first() {
+    let mut table = Table::new(4, &[]);
+    table.peer(&[0, 1, 3]);
+    table.peer(&[0, 1, 3]);
+    let (_, asked) = table.server(&[0, 1, 2, 3]);
+    assert!(asked.iter().all(|block| block.piece == 2), "{asked:?}");
+}
+
+#[test]
+fn afast_peer_gets_a_deep_pipeline_within_the_limit() {
+    let mut table = Table::new(1000, &[]);
+    let (peer, mut asked) = table.server(&(0..1000).collect::<Vec<_>>());
+    for _ in 0..8 {
+        table.now += Duration::from_millis(50);
+        asked = asked.iter().flat_map(|&block| requests(&table.answer(peer, block))).collect();
+    }
+    let depth = table.torrent.peers[&peer].pipeline.len();
+    assert!((100..=MAX_PIPELINE).contains(&depth), "{depth}");
+}
+
+#[test]
+fn a_verified_piece_is_told_to_those_who_lack_it() {
+    let mut table = Table::new(2, &[]);
+    let (giver, asked) = table.server(&[0]);
+    let lacking = table.peer(&[]);
+    table.answer_all(giver, asked);
+    assert_eq!(table.write(0), [Output::Hash { piece: table.piece(0) }]);
+    let outputs = table.verify(0);
+    assert!(outputs.contains(&Output::Event(Event::PieceVerified(table.piece(0)))));
+    assert_eq!(said(&outputs, lacking), [Message::Have { piece: 0 }]);
+    assert_eq!(said(&outputs, giver), [Message::NotInterested]);
+}
+
+#[test]
+fn completion_is_announced_exactly_once() {
+    let mut table = Table::new(1, &[]);
+    let (peer, asked) = table.server(&[0]);
+    table.answer_all(peer, asked);
+    table.write(0);
+    let outputs = [table.verify(0), table.verify(0)].concat();
+    let completed = |output: &&Output| **output == Output::Announce(Some(AnnounceEvent::Completed));
+    assert_eq!(outputs.iter().filter(completed).count(), 1);
+    assert_eq!(table.torrent.progress(), Progress { uploaded: 0, downloaded: 65536, left: 0 });
+}
+
+#[test]
+fn a_choke_drops_what_is_on_order_and_late_blocks_are_waste_and_no_crime() {
+    let mut table = Table::new(1, &[]);
+    let (slow, asked) = table.server(&[0]);
+    table.say(slow, Message::Choke);
+    let (_, again) = table.server(&[0]);
+    assert_eq!(again, asked);
+    assert_eq!(closes(&table.answer(slow, asked[0])), []);
+    assert_eq!(table.torrent.stats(table.now).wasted, 16384);
+}
+
+#[test]
+fn a_snubbing_peer_is_overtaken_and_its_request_cancelled() {
+    let mut table = Table::new(1, &[]);
+    let (snubbing, mut asked) = table.server(&[0]);
+    let (helper, nothing) = table.server(&[0]);
+    assert_eq!(nothing, []);
+    let mut taken = requests(&table.pass(SNUB_AFTER));
+    taken.sort_by_key(|block| block.offset);
+    asked.sort_by_key(|block| block.offset);
+    assert_eq!(taken, asked);
+    assert!(table.torrent.peers[&snubbing].pipeline.snubbed);
+    let outputs = table.answer(helper, asked[0]);
+    assert_eq!(said(&outputs, snubbing), [Message::Cancel(asked[0])]);
+}
+
+#[test]
+fn endgame_asks_afaster_peer_for_the_slowest_block_alone() {
+    let mut table = Table::new(2, &[]);
+    let (slow, first) = table.server(&[0]);
+    table.pass(Duration::from_secs(3));
+    table.answer(slow, first[0]);
+    table.pass(Duration::from_secs(3));
+    let (fast, asked) = table.server(&[0, 1]);
+    let doubled: Vec<_> = asked.iter().filter(|block| block.piece == 0).collect();
+    assert!(doubled.is_empty(), "an unproven peer is no better: {doubled:?}");
+    let second = table.answer_all(fast, asked);
+    let doubled = requests(&second);
+    assert_eq!(doubled.first(), first.last(), "the block that is due last");
+}
+
+#[test]
+fn a_lone_giver_of_bad_pieces_is_refused() {
+    let mut table = Table::new(4, &[]);
+    let (poisoner, mut asked) = table.server(&[0]);
+    for round in 1..=MAX_BAD_PIECES {
+        table.answer_all(poisoner, asked.clone());
+        table.write(0);
+        let outputs = table.feed(Input::Hashed { piece: table.piece(0), hash: Some(PieceHash::default()) });
+        assert!(outputs.contains(&Output::Event(Event::PieceFailed(table.piece(0)))));
+        assert_eq!(closes(&outputs).len(), usize::from(round == MAX_BAD_PIECES));
+        asked = requests(&outputs);
+    }
+    let (again, outputs) = table.arrive(1, Direction::Incoming);
+    assert_eq!(closes(&outputs), [(again, DisconnectReason::Poisoner)]);
+}
+
+#[test]
+fn of_several_givers_nobody_is_blamed_and_the_piece_is_then_fetched_from_one() {
+    let mut table = Table::new(1, &[]);
+    let (first, asked) = table.server(&[0]);
+    let (second, _) = table.server(&[0]);
+    table.answer(first, asked[0]);
+    let rest = requests(&table.say(first, Message::Choke));
+    table.answer_all(second, rest);
+    table.write(0);
+    table.say(first, Message::Unchoke);
+    let outputs = table.feed(Input::Hashed { piece: table.piece(0), hash: Some(PieceHash::default()) });
+    assert_eq!(closes(&outputs), []);
+    let to = |peer| said(&outputs, peer).len();
+    assert_eq!((to(first), to(second)), (BLOCKS as usize, 0));
+}
