@@ -1,0 +1,165 @@
+//! One test's world: a folder, a tracker, some content, and peers around it.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use proto::metainfo::Metainfo;
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::content::Content;
+use crate::process::{Process, wait_until};
+
+/// A folder on disk and the address of a tracker in it.
+pub(crate) struct Lab {
+    folder: TempDir,
+    tracker: SocketAddr,
+}
+
+/// A torrent file, and what is in it.
+pub(crate) struct Torrent {
+    pub(crate) path: PathBuf,
+    pub(crate) metainfo: Metainfo,
+}
+
+/// A peer that has everything or gets it; it leaves the swarm when dropped.
+pub(crate) struct Peer {
+    pub(crate) process: Process,
+    pub(crate) folder: PathBuf,
+}
+
+/// Seeders and leechers, as a tracker counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) seeders: u32,
+    pub(crate) leechers: u32,
+}
+
+impl Lab {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder"), tracker: free_address() }
+    }
+
+    pub(crate) fn announce_url(&self) -> String {
+        format!("udp://{}/announce", self.tracker)
+    }
+
+    /// A new folder in the lab's own.
+    pub(crate) fn subfolder(&self, name: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        fs::create_dir_all(&path).expect("a folder");
+        path
+    }
+
+    /// Starts our tracker.
+    pub(crate) fn track(&self) -> Process {
+        let folder = self.subfolder("tracker");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ourtorrent-tracker"));
+        command.args(["--bind", &self.tracker.to_string(), "--db"]).arg(folder.join("tracker.sqlite"));
+        self.await_tracker(Process::spawn(&mut command, &folder, "ourtorrent-tracker"))
+    }
+
+    /// Starts opentracker, which Debian builds so that it serves listed torrents only.
+    pub(crate) fn track_with_opentracker(&self, torrent: &Torrent) -> Process {
+        let folder = self.subfolder("opentracker");
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("our folder");
+        let write = |name: &str, text: String| fs::write(folder.join(name), text).expect("a file");
+        write("whitelist.txt", format!("{}\n", torrent.metainfo.info_hash()));
+        write("opentracker.conf", format!("listen.tcp_udp {}\n", self.tracker));
+        let mut command = Command::new("opentracker");
+        command.current_dir(&folder).arg("-f").arg(folder.join("opentracker.conf"));
+        command.arg("-d").arg(&folder).args(["-w", "whitelist.txt"]);
+        self.await_tracker(Process::spawn(&mut command, &folder, "opentracker"))
+    }
+
+    fn await_tracker(&self, mut tracker: Process) -> Process {
+        tracker.until("answers", |_| self.connect().is_some());
+        tracker
+    }
+
+    /// Has `client` make a torrent of `content`.
+    pub(crate) fn create(&self, client: Client, content: &Content) -> Torrent {
+        let path = self.subfolder("torrents").join(format!("{client:?}.torrent"));
+        client.create(self, content, &path);
+        let bytes = fs::read(&path).expect("the torrent file");
+        let metainfo = Metainfo::parse(&bytes).unwrap_or_else(|error| panic!("{client:?}: {error}"));
+        Torrent { path, metainfo }
+    }
+
+    /// Starts a seeder, and waits until the tracker knows it.
+    pub(crate) fn seed(&self, client: Client, torrent: &Torrent, content: &Content) -> Peer {
+        let before = self.counts(torrent).seeders;
+        let mut peer = client.seed(self, torrent, content.parent());
+        peer.process.until("is in the swarm", |_| self.counts(torrent).seeders > before);
+        peer
+    }
+
+    /// Starts a leecher.
+    pub(crate) fn leech(&self, client: Client, torrent: &Torrent) -> Peer {
+        client.leech(self, torrent, &self.subfolder(&format!("{client:?}-leech")))
+    }
+
+    /// Waits until the tracker knows a leecher that has nobody to download from yet.
+    pub(crate) fn joined(&self, mut peer: Peer, torrent: &Torrent) -> Peer {
+        peer.process.until("is in the swarm", |_| self.counts(torrent).leechers > 0);
+        peer
+    }
+
+    /// Waits until a leecher has everything, and compares it with the original.
+    pub(crate) fn complete(&self, client: Client, mut peer: Peer, torrent: &Torrent, content: &Content) {
+        client.finish(&mut peer);
+        let log = self.folder.path().join("no log");
+        // Transmission says so a moment before its last blocks are on disk.
+        wait_until(&format!("{client:?} has written its files"), &log, || {
+            content.difference(&torrent.metainfo, &peer.folder).is_none()
+        });
+    }
+
+    /// A connection id, if the tracker gives one (BEP 15).
+    fn connect(&self) -> Option<[u8; 8]> {
+        let reply = self.ask(&[&0x0417_2710_1980_u64.to_be_bytes()[..], &[0; 8]].concat())?;
+        reply.get(8..16)?.try_into().ok()
+    }
+
+    /// What the tracker counts (BEP 15's scrape); nobody if it does not answer.
+    pub(crate) fn counts(&self, torrent: &Torrent) -> Counts {
+        let scrape = || {
+            let id = self.connect()?;
+            let hash = torrent.metainfo.info_hash();
+            let reply = self.ask(&[&id[..], &2_u32.to_be_bytes(), &[0; 4], hash.as_bytes()].concat())?;
+            let number = |at: usize| Some(u32::from_be_bytes(reply.get(at..at + 4)?.try_into().ok()?));
+            (number(0)? == 2).then_some(Counts { seeders: number(8)?, leechers: number(16)? })
+        };
+        scrape().unwrap_or(Counts { seeders: 0, leechers: 0 })
+    }
+
+    fn ask(&self, request: &[u8]) -> Option<Vec<u8>> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
+        socket.set_read_timeout(Some(Duration::from_millis(300))).ok()?;
+        socket.connect(self.tracker).ok()?;
+        socket.send(request).ok()?;
+        let mut reply = vec![0; 2048];
+        let len = socket.recv(&mut reply).ok()?;
+        reply.truncate(len);
+        Some(reply)
+    }
+}
+
+/// An address on loopback that is free for TCP and UDP.
+pub(crate) fn free_address() -> SocketAddr {
+    let both = || {
+        let stream = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
+        let addr = stream.local_addr().ok()?;
+        UdpSocket::bind(addr).ok().map(|_| addr)
+    };
+    std::iter::repeat_with(both).take(100).flatten().next().expect("a free port")
+}
+
+/// Where a script of these tests lies.
+pub(crate) fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(name)
+}

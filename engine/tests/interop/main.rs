@@ -1,0 +1,132 @@
+//! Our binaries beside real, foreign clients: over our tracker, on loopback, in both directions, with real
+//! content that is compared byte for byte.
+//!
+//! A client that is not installed is named with the package that has it, and its tests are left out. With
+//! `OURTORRENT_INTEROP=require`, as in CI, that is a failure, and the long transfers run as well.
+
+mod client;
+mod content;
+mod lab;
+mod process;
+
+use client::{Client, has, required};
+use content::Content;
+use lab::Lab;
+
+const MIB: u64 = 1 << 20;
+
+/// Some MiB, and odd: neither piece nor block length divides it.
+const SOME: u64 = 6 * MIB + 12_345;
+
+/// What CI transfers with libtorrent.
+const MUCH: u64 = 256 * MIB;
+
+/// `seeder` makes a torrent of `content` and shares it; `leecher` must get the same bytes.
+fn transfer(seeder: Client, leecher: Client, content: impl FnOnce(&std::path::Path) -> Content) {
+    if !(seeder.is_there() && leecher.is_there()) {
+        return;
+    }
+    let lab = Lab::new();
+    let content = content(&lab.subfolder("original"));
+    let torrent = lab.create(seeder, &content);
+    let _tracker = lab.track();
+    // Transmission never dials a loopback address, so the other side must hear of it first.
+    if leecher == Client::Transmission {
+        let peer = lab.joined(lab.leech(leecher, &torrent), &torrent);
+        let _seeder = lab.seed(seeder, &torrent, &content);
+        lab.complete(leecher, peer, &torrent, &content);
+    } else {
+        let _seeder = lab.seed(seeder, &torrent, &content);
+        let peer = lab.leech(leecher, &torrent);
+        lab.complete(leecher, peer, &torrent, &content);
+    }
+}
+
+fn file(folder: &std::path::Path) -> Content {
+    Content::file(folder, SOME)
+}
+
+fn large_file(folder: &std::path::Path) -> Content {
+    Content::file(folder, if required() { MUCH } else { SOME })
+}
+
+#[test]
+fn our_seeder_serves_our_leecher() {
+    transfer(Client::Ours, Client::Ours, Content::folder);
+}
+
+#[test]
+fn our_seeder_serves_libtorrent() {
+    transfer(Client::Ours, Client::Libtorrent, large_file);
+}
+
+#[test]
+fn our_leecher_downloads_from_libtorrent() {
+    transfer(Client::Libtorrent, Client::Ours, large_file);
+}
+
+#[test]
+fn a_folder_goes_to_libtorrent() {
+    transfer(Client::Ours, Client::Libtorrent, Content::folder);
+}
+
+#[test]
+fn a_hybrid_torrent_with_padding_files_comes_from_libtorrent() {
+    transfer(Client::LibtorrentHybrid, Client::Ours, Content::folder);
+}
+
+#[test]
+fn our_seeder_serves_transmission() {
+    transfer(Client::Ours, Client::Transmission, file);
+}
+
+#[test]
+fn our_leecher_downloads_from_transmission() {
+    transfer(Client::Transmission, Client::Ours, Content::folder);
+}
+
+#[test]
+fn our_seeder_serves_aria2() {
+    transfer(Client::Ours, Client::Aria2, file);
+}
+
+#[test]
+fn our_leecher_downloads_from_aria2() {
+    transfer(Client::Aria2, Client::Ours, Content::folder);
+}
+
+#[test]
+fn our_tracker_serves_two_foreign_peers() {
+    transfer(Client::Libtorrent, Client::Aria2, file);
+}
+
+#[test]
+fn our_peers_meet_over_a_foreign_tracker() {
+    if !has("which", &["opentracker"], "opentracker") {
+        return;
+    }
+    let lab = Lab::new();
+    let content = Content::folder(&lab.subfolder("original"));
+    let torrent = lab.create(Client::Ours, &content);
+    let _tracker = lab.track_with_opentracker(&torrent);
+    let _seeder = lab.seed(Client::Ours, &torrent, &content);
+    let peer = lab.leech(Client::Ours, &torrent);
+    lab.complete(Client::Ours, peer, &torrent, &content);
+}
+
+#[test]
+fn a_mixed_swarm_completes_from_one_seeder() {
+    let all = [Client::Ours, Client::Libtorrent, Client::Aria2];
+    if !all.into_iter().all(Client::is_there) {
+        return;
+    }
+    let lab = Lab::new();
+    let content = Content::folder(&lab.subfolder("original"));
+    let torrent = lab.create(Client::Ours, &content);
+    let _tracker = lab.track();
+    let _seeder = lab.seed(Client::Ours, &torrent, &content);
+    let peers: Vec<_> = all.into_iter().map(|client| (client, lab.leech(client, &torrent))).collect();
+    for (client, peer) in peers {
+        lab.complete(client, peer, &torrent, &content);
+    }
+}
