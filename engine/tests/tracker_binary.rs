@@ -55,7 +55,11 @@ impl Drop for Tracker {
 
 fn command(bind: &str, db: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ourtorrent-tracker"));
-    command.args(["--bind", bind, "--json", "--db"]).arg(db).env("RUST_LOG", "info").env("NO_COLOR", "1");
+    command
+        .args(["--bind", bind, "--json", "--db"])
+        .arg(db)
+        .env("OURTORRENT_LOG", "info")
+        .env("NO_COLOR", "1");
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -22,6 +22,8 @@ Example:
 ///
 /// It answers anybody about any torrent. Swarms live in memory; counts of completed downloads and the
 /// secret of connection ids live in the database, so that a restart loses neither.
+///
+/// Set `OURTORRENT_LOG=debug` to see what happens inside.
 #[derive(Debug, Parser)]
 #[command(name = "ourtorrent-tracker", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Args {

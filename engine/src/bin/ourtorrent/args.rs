@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use proto::id::InfoHash;
+use proto::tracker::TrackerUrl;
 
 const STATUSES: &str = "\
 Exit status:
   0    done
-  1    not done, or not all of it: no peers, data missing
+  1    not done, or not all of it: no peers, data missing, tracker silent
   2    wrong usage
   3    the torrent file is bad
   4    a file or folder cannot be read or written
@@ -36,6 +38,8 @@ pub(crate) enum Command {
     Seed(SeedArgs),
     /// Hash data on disk and say what is missing
     Verify(VerifyArgs),
+    /// Ask a UDP tracker and measure its answers
+    Probe(ProbeArgs),
     /// Print the manual page
     #[command(hide = true)]
     Man,
@@ -126,6 +130,30 @@ pub(crate) struct VerifyArgs {
     pub(crate) json: bool,
 }
 
+#[derive(Debug, ClapArgs)]
+#[command(after_help = STATUSES)]
+pub(crate) struct ProbeArgs {
+    /// The tracker, such as `udp://tracker.example:6969`
+    pub(crate) url: TrackerUrl,
+    /// The torrent to ask about, as 40 hexadecimal digits; a random one by default. For the moment of the
+    /// probe it gets a peer that nobody can reach
+    #[arg(long, value_name = "HASH", value_parser = info_hash)]
+    pub(crate) info_hash: Option<InfoHash>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Reads 40 hexadecimal digits.
+fn info_hash(text: &str) -> Result<InfoHash, String> {
+    let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
+    let bytes: Option<Vec<u8>> = digits
+        .map(|digits| digits.chunks(2).map(|pair| pair.iter().fold(0, |n, d| n * 16 + *d as u8)).collect());
+    let even = text.len().is_multiple_of(2);
+    let hash = bytes.filter(|_| even).and_then(|bytes| InfoHash::from_slice(&bytes));
+    hash.ok_or_else(|| "an info hash has 40 hexadecimal digits".to_owned())
+}
+
 /// Reads a size in bytes, with an optional K or M for 1024 or its square.
 fn piece_length(text: &str) -> Result<u32, String> {
     let (digits, unit) = match text.trim_end_matches(['K', 'k', 'M', 'm']) {
@@ -153,9 +181,17 @@ mod tests {
         let mut command = Args::command().term_width(100);
         command.build();
         insta::assert_snapshot!("help", command.render_long_help().to_string());
-        for name in ["create", "show", "download", "seed", "verify"] {
+        for name in ["create", "show", "download", "seed", "verify", "probe"] {
             let subcommand = command.find_subcommand_mut(name).expect("it exists");
             insta::assert_snapshot!(format!("help_{name}"), subcommand.render_long_help().to_string());
+        }
+    }
+
+    #[test]
+    fn info_hashes_have_40_digits() {
+        assert_eq!(info_hash(&"aB".repeat(20)), Ok(InfoHash([0xab; 20])));
+        for wrong in ["", "ab", &"g".repeat(40), &"a".repeat(39), &"a".repeat(42)] {
+            assert!(info_hash(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -5,6 +5,7 @@ mod create;
 mod download;
 mod failure;
 mod man;
+mod probe;
 mod report;
 mod seed;
 mod show;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Download(args) => download::run(&args),
         Command::Seed(args) => seed::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Probe(args) => probe::run(&args),
         Command::Man => man::run(),
     };
     let status = outcome.unwrap_or_else(|failure| {

@@ -247,7 +247,7 @@ impl Outlook {
     }
 }
 
-fn random_seed() -> Result<Seed, Failure> {
+pub(crate) fn random_seed() -> Result<Seed, Failure> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| Failure::new(Status::Incomplete, error))?;
     Ok(Seed(bytes))

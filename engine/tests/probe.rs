@@ -1,0 +1,110 @@
+//! `ourtorrent probe` against our own tracker, opentracker and silence.
+//!
+//! opentracker is not part of a build; without it that test says so and ends, unless the environment has
+//! `OURTORRENT_INTEROP=require`.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::UdpSocket;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Ends the process when a test is over.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Exit status, standard output and standard error.
+fn probe(args: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_ourtorrent")).arg("probe").args(args).output();
+    let output = output.expect("the binary runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// A port that is free on both transports, as far as one can know.
+fn free_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port()
+}
+
+#[test]
+fn our_tracker_answers_every_question() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ourtorrent-tracker"));
+    command.args(["--bind", "127.0.0.1:0"]).env("NO_COLOR", "1").stderr(Stdio::piped());
+    let mut tracker = Running(command.spawn().expect("the binary runs"));
+    let log = BufReader::new(tracker.0.stderr.take().expect("piped"));
+    let url =
+        log.lines().map_while(Result::ok).find_map(|line| Some(line.split_once("udp://")?.1.to_owned()));
+    let url = format!("udp://{}/announce", url.expect("it says where it listens"));
+
+    let (status, table, _) = probe(&[&url]);
+    assert_eq!(status, Some(0), "{table}");
+    assert!(table.contains("seeders 0, leechers 1, 0 peers named"), "{table}");
+
+    let (status, report, _) = probe(&[&url, "--json", "--info-hash", &"ab".repeat(20)]);
+    assert_eq!(status, Some(0));
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(report["info_hash"], "ab".repeat(20));
+    assert_eq!(report["steps"][2]["answer"], "scraped");
+    assert_eq!(report["steps"][2]["leechers"], 1);
+}
+
+#[test]
+fn opentracker_answers_every_question() {
+    let hash = "ab".repeat(20);
+    let folder = tempfile::tempdir().expect("a folder");
+    // Debian builds it to serve listed torrents only.
+    std::fs::write(folder.path().join("list"), format!("{hash}\n")).expect("written");
+    let Some((_tracker, port)) = opentracker(folder.path()) else { return };
+    let url = format!("udp://127.0.0.1:{port}/announce");
+    let (status, table, error) = probe(&[&url, "--info-hash", &hash]);
+    assert_eq!(status, Some(0), "{table}{error}");
+    assert!(table.contains("seeders 0, leechers 1"), "{table}");
+}
+
+/// A running opentracker and its port, if it is installed.
+fn opentracker(folder: &Path) -> Option<(Running, u16)> {
+    let port = free_port();
+    let number = port.to_string();
+    let mut command = Command::new("opentracker");
+    command.args(["-i", "127.0.0.1", "-p", &number, "-P", &number, "-w", "list", "-d"]).arg(folder);
+    // It drops its privileges and must still read the list.
+    Command::new("chmod").args(["-R", "a+rX"]).arg(folder).status().expect("chmod runs");
+    let spawned = command.current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let Ok(child) = spawned else {
+        let required = std::env::var("OURTORRENT_INTEROP").is_ok_and(|value| value == "require");
+        assert!(!required, "opentracker is missing: apt-get install opentracker");
+        // Not `println`: the test harness would keep it to itself.
+        let _ = writeln!(
+            std::io::stderr(),
+            "NOT RUN: a test that needs opentracker: apt-get install opentracker"
+        );
+        return None;
+    };
+    // Whoever binds its port finds it taken once it is up.
+    for _ in 0..200 {
+        if UdpSocket::bind(("127.0.0.1", port)).is_err() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Some((Running(child), port))
+}
+
+#[test]
+fn silence_and_wrong_urls_are_one_clear_message() {
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("binds");
+    let addr = silent.local_addr().expect("an address");
+    let (status, table, error) = probe(&[&format!("udp://{addr}")]);
+    assert_eq!((status, &table[..]), (Some(1), ""));
+    assert_eq!(error, format!("ourtorrent: udp://{addr} does not answer (asked 3 times at {addr})\n"));
+
+    let (status, _, error) = probe(&["http://127.0.0.1:80/announce"]);
+    assert_eq!(status, Some(2));
+    assert!(error.contains("only udp:// trackers are supported"), "{error}");
+}
