@@ -53,7 +53,7 @@ fn everybody_finishes_in_a_thousand_small_swarms() {
         let mut plan = Plan::new((3 + seed % 20) * 32 * 1024, 32 * 1024);
         plan.nodes.push(Node::seeder(MEGABIT));
         for _ in 0..=seed % 5 {
-            plan.nodes.push(Node::leecher(MEGABIT, MEGABIT));
+            plan.nodes.push(Node::leecher(MEGABIT, 16 * MEGABIT));
         }
         plan.arrivals = Duration::from_secs(seed % 7);
         let (leechers, bound) = (plan.nodes.len() - 1, bound::of(&plan, seed));

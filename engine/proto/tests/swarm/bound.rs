@@ -31,15 +31,13 @@ pub(crate) fn of(plan: &Plan, seed: u64) -> f64 {
         sum += rate;
         starts.push((rate, f64::max(tau, came)));
     }
-    let tail = up.iter().take(up.len().saturating_sub(1));
-    let granular = len / seeding
-        + tail
-            .scan(0.0, |sum, rate| {
-                let term = piece / (seeding + *sum);
-                *sum += rate;
-                Some(term)
-            })
-            .sum::<f64>();
+    // The last piece leaves the seeder no sooner than all before it, and must then reach everybody else.
+    let mut sum = 0.0;
+    let spreading: f64 = up.iter().take(up.len().saturating_sub(1)).fold(0.0, |time, rate| {
+        sum += rate;
+        time + piece / (seeding + sum)
+    });
+    let granular = len / seeding + spreading;
     let capacity =
         |t: f64| seeding * t + starts.iter().map(|(rate, from)| rate * (t - from).max(0.0)).sum::<f64>();
     let (mut low, mut high) = (0.0, 1e7);

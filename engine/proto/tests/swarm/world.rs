@@ -2,6 +2,7 @@
 //! latency, a disk that answers at once and a tracker that knows everybody.
 //!
 //! An uplink sends one packet after the other and takes the connections in turn, as competing TCP flows share.
+//! Downlinks have no limit here; only the bound knows theirs.
 
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::fmt;

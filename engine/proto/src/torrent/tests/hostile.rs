@@ -22,13 +22,15 @@ fn block(piece: u32, offset: u32, len: u32) -> RawBlock {
 }
 
 #[test]
-fn bitfields_come_first_and_fit() {
+fn bitfields_fit() {
     assert_eq!(fate(4, &[], [bitfield(0xf0)]), None);
     assert_eq!(fate(4, &[], [Message::KeepAlive, bitfield(0xf0)]), None);
     assert_eq!(fate(4, &[], [bitfield(0xf8)]), Some(DisconnectReason::BadBitfield));
     assert_eq!(fate(9, &[], [bitfield(0xff)]), Some(DisconnectReason::BadBitfield));
-    assert_eq!(fate(4, &[], [bitfield(0), bitfield(0)]), Some(DisconnectReason::LateBitfield));
-    assert_eq!(fate(4, &[], [Message::Have { piece: 0 }, bitfield(0)]), Some(DisconnectReason::LateBitfield));
+    assert_eq!(
+        fate(4, &[], [Message::Have { piece: 0 }, bitfield(0xf8)]),
+        Some(DisconnectReason::BadBitfield)
+    );
 }
 
 #[test]
