@@ -38,12 +38,23 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         }
     }
     let progress = Progress::new();
-    let mut printer = Printer { args, progress: &progress, several: plans.len() > 1, worst: 0, error: None };
+    let mut printer = Printer {
+        args,
+        progress: &progress,
+        several: plans.len() > 1,
+        worst: 0,
+        passed: 0,
+        efficiencies: Vec::new(),
+        error: None,
+    };
     sweep(&plans, usize::from(args.jobs), args.twice, &progress, |index, ending| {
         if let (Some(plan), Some(file)) = (plans.get(index), files.get(index)) {
             printer.print(plan, file, ending);
         }
     });
+    if args.seeds.is_some() && !args.json {
+        println!("{}", printer.summary(plans.len()));
+    }
     match printer.error {
         Some(error) => Err(error),
         None => Ok(printer.worst),
@@ -55,6 +66,8 @@ struct Printer<'a> {
     progress: &'a Progress,
     several: bool,
     worst: u8,
+    passed: usize,
+    efficiencies: Vec<f64>,
     error: Option<anyhow::Error>,
 }
 
@@ -65,6 +78,8 @@ impl Printer<'_> {
             Ending::Done { record, wall, other } => {
                 let verdict = Verdict::of(*record);
                 let status = if other.is_some() { DIFFERENT } else { verdict.outcome.exit_status() };
+                self.efficiencies.push(verdict.efficiency);
+                self.passed += usize::from(status == 0);
                 (status, self.report(&verdict, wall, other.as_deref(), &replay, status))
             }
             Ending::Failed(error) => (2, Err(error.into())),
@@ -79,6 +94,17 @@ impl Printer<'_> {
         self.error = self.error.take().or(outcome.err());
     }
 
+    /// The last line of a sweep.
+    fn summary(&mut self, runs: usize) -> String {
+        self.efficiencies.sort_by(f64::total_cmp);
+        let at = |part: usize| {
+            self.efficiencies.get(self.efficiencies.len() * part / 2).or(self.efficiencies.last())
+        };
+        let [least, median, most] = [0, 1, 2].map(|part| at(part).copied().unwrap_or(0.0));
+        let passed = self.passed;
+        format!("{passed} of {runs} runs passed; efficiency {least:.3} to {most:.3}, median {median:.3}")
+    }
+
     fn report(
         &self,
         verdict: &Verdict,
@@ -88,7 +114,11 @@ impl Printer<'_> {
         status: u8,
     ) -> Result<()> {
         let summary = serde_json::to_string(&verdict.summary(wall.as_secs_f64()))?;
-        let text = if self.args.json { format!("{summary}\n") } else { self.table(verdict, wall) };
+        let text = match (self.args.json, &self.args.seeds) {
+            (true, _) => format!("{summary}\n"),
+            (false, Some(_)) => line(verdict),
+            (false, None) => self.table(verdict, wall),
+        };
         let mut failure = String::new();
         if let Some(other) = other {
             let _ = writeln!(failure, "two runs of one seed differ: {} and {other}", verdict.record.digest);
@@ -109,8 +139,7 @@ impl Printer<'_> {
     }
 
     fn table(&self, verdict: &Verdict, wall: Duration) -> String {
-        let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let style = if coloured { Style::Coloured } else { Style::Plain };
+        let style = style();
         let speed = verdict.record.end.as_secs_f64() / wall.as_secs_f64().max(1e-3);
         let seconds = wall.as_secs_f64();
         let pace = format!("  {seconds:.1} s of wall time, {speed:.1} simulated seconds in each\n");
@@ -130,6 +159,18 @@ impl Printer<'_> {
         write("expanded.toml", &plan.to_toml())?;
         write("summary.json", &format!("{summary}\n"))
     }
+}
+
+/// One line for a run of a sweep, and what is wrong with it.
+fn line(verdict: &Verdict) -> String {
+    let complaints = verdict.complaints().into_iter().map(|complaint| format!("      {complaint}\n"));
+    std::iter::once(format!("{}\n", verdict.line(style()))).chain(complaints).collect()
+}
+
+/// Colours on terminals, unless the user asks for none (no-color.org).
+fn style() -> Style {
+    let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    if coloured { Style::Coloured } else { Style::Plain }
 }
 
 /// The worse of two exit statuses: safety before determinism before liveness before expectations.

@@ -20,6 +20,10 @@ pub struct Record {
     pub packets: Packets,
     /// IP bytes that the hosts sent.
     pub wire_bytes: u64,
+    /// The engine's and the tracker's settings, for the reader.
+    pub settings: String,
+    /// What the scenario asked for and the run had no occasion for.
+    pub vacuous: Vec<String>,
 }
 
 /// Packets of the whole network.
@@ -162,6 +166,8 @@ overhead = \"<= 20 %\"
             peers: vec![seeder, full(10_000), full(12_500)],
             packets: Packets { sent: 4_321, delivered: 4_300, dropped: 21 },
             wire_bytes: 4_600_000,
+            settings: "50 connections".to_owned(),
+            vacuous: Vec::new(),
         }
     }
 

@@ -73,6 +73,7 @@ fn a_run_ends_in_a_verdict() {
     // Figures change with every improvement of the engine; the shape is for people.
     insta::with_settings!({filters => vec![
         (r"[0-9a-f]{32}", "[digest]"),
+        (r"[0-9.]+ ([KM]i)?B\)", "[size])"),
         (r"[0-9][0-9,]*(\.[0-9]+)?", "[n]"),
         (r"[ ▁▂▃▄▅▆▇█]*█ ", "[curve] "),
         (r"[▏▎▍▌▋▊▉█]+░*", "[bar]"),
@@ -89,8 +90,9 @@ fn a_run_ends_in_a_verdict() {
           efficiency   [n]   [bar]
           link use     [n] % of the uplinks, [n] % of the downlinks
           fairness     [n] (Jain's index of the share ratios)
-          overhead     [n] % on the wire beyond the content; [n] % came twice ([n] KiB)
+          overhead     [n] % on the wire beyond the content; [n] % came twice ([size])
           packets      [n] sent, [n] delivered, [n] dropped
+          settings     [n] connections, [n] upload slots, [n] optimistic; announces every [n] s
           conditions   seed [n] [n] simulated s, tick [n] ms, MTU [n]
           digest       [digest]
 
@@ -137,6 +139,25 @@ fn a_sweep_keeps_the_order_of_its_seeds() {
         text(&output.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.iter().map(|line| &line["seed"]).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert_ne!(lines[0]["digest"], lines[1]["digest"]);
+}
+
+#[test]
+fn a_sweep_for_people_has_a_line_for_each_run_and_a_sum() {
+    let output = Folder::new().sim(&["tiny.toml", "--seeds", "1..4"]);
+    let lines = text(&output.stdout);
+    assert_eq!(lines.lines().filter(|line| line.starts_with("PASS  tiny seed ")).count(), 3, "{lines}");
+    assert!(lines.lines().last().is_some_and(|line| line.starts_with("3 of 3 runs passed; efficiency ")));
+}
+
+#[test]
+fn a_fault_that_finds_nobody_is_told() {
+    let folder = Folder::new();
+    let late = "\n[[faults]]\nat = \"100 s\"\ncrash = \"leecher-1\"\n";
+    let early = "\n[[faults]]\nat = \"0 s\"\nleave = \"leecher-2\"\n";
+    folder.write("vacuous.toml", &format!("{TINY}{late}{early}"));
+    let table = text(&folder.sim(&["vacuous.toml"]).stdout);
+    assert!(table.contains("! fault at 0 s: leecher-2 was not there"), "{table}");
+    assert!(table.contains("! fault at 100 s: the run was over"), "{table}");
 }
 
 #[test]
@@ -203,15 +224,9 @@ fn bad_usage_is_answered_with_what_would_be_right() {
     error: which scenario shall it be? For example: sim scenarios/flash_crowd.toml
     (known: flash_crowd)
     ");
-    insta::assert_snapshot!(complaint(&["flash_crwod"]), @r"
-    error: there is no scenario flash_crwod; did you mean scenarios/flash_crowd.toml?
-    ");
-    insta::assert_snapshot!(complaint(&["chek", "tiny.toml"]), @r"
-    error: there is no scenario chek; did you mean the command `check`?
-    ");
-    insta::assert_snapshot!(complaint(&["scenarios"]), @r"
-    error: scenarios is a folder; `sim list scenarios` lists its scenarios
-    ");
+    insta::assert_snapshot!(complaint(&["flash_crwod"]), @"error: there is no scenario flash_crwod; did you mean scenarios/flash_crowd.toml?");
+    insta::assert_snapshot!(complaint(&["chek", "tiny.toml"]), @"error: there is no scenario chek; did you mean the command `check`?");
+    insta::assert_snapshot!(complaint(&["scenarios"]), @"error: scenarios is a folder; `sim list scenarios` lists its scenarios");
     insta::assert_snapshot!(complaint(&["tiny.toml", "--seeds", "5..5"]), @r"
     error: invalid value '5..5' for '--seeds <A..B>': no seed lies in this range
 
@@ -230,7 +245,5 @@ fn names_are_looked_up_in_the_folder_of_scenarios() {
     bad   refused: scenarios/bad.toml:1:1: the first line must say what the scenario claims
     pair  Three homes get a small file from one seeder.
     ");
-    insta::assert_snapshot!(text(&folder.sim(&["check", "pair"]).stdout), @r"
-    scenarios/pair.toml: fine; 1 seeders, 3 leechers, 16 pieces, 0 faults; at least 1.3 s, set by the slowest download (B1)
-    ");
+    insta::assert_snapshot!(text(&folder.sim(&["check", "pair"]).stdout), @"scenarios/pair.toml: fine; 1 seeders, 3 leechers, 16 pieces, 0 faults; at least 1.3 s, set by the slowest download (B1)");
 }

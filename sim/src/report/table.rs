@@ -43,6 +43,7 @@ impl Verdict {
         let packets = self.record.packets;
         let [sent, delivered, dropped] = [packets.sent, packets.delivered, packets.dropped].map(grouped);
         row("packets", format!("{sent} sent, {delivered} delivered, {dropped} dropped"));
+        row("settings", self.record.settings.clone());
         row("conditions", self.conditions_row());
         row("digest", self.record.digest.clone());
         out.push('\n');
@@ -51,15 +52,28 @@ impl Verdict {
         out
     }
 
+    /// The verdict in one line, for a sweep.
+    pub fn line(&self, style: Style) -> String {
+        let word = self.word(style);
+        let last = self.completion.map_or(0.0, |completion| completion.last);
+        let plan = &self.record.plan;
+        format!(
+            "{word}  {} seed {:<6} efficiency {:.3}  last {last:>7.1} s  {} of {} complete  {}",
+            plan.name, plan.seed, self.efficiency, self.completed, self.peers, self.record.digest
+        )
+    }
+
+    fn word(&self, style: Style) -> String {
+        match self.outcome {
+            Outcome::Pass => style.good("PASS"),
+            Outcome::Missed | Outcome::Liveness | Outcome::Safety => style.bad("FAIL"),
+        }
+    }
+
     fn headline(&self, style: Style) -> String {
         let name = &self.record.plan.name;
-        let word = match self.outcome {
-            Outcome::Pass => "PASS",
-            Outcome::Missed | Outcome::Liveness | Outcome::Safety => "FAIL",
-        };
-        let gap = WIDTH.saturating_sub(name.chars().count() + word.len()).max(1);
-        let coloured = if self.outcome == Outcome::Pass { style.good(word) } else { style.bad(word) };
-        let mut out = format!("{}{}{coloured}\n", style.strong(name), " ".repeat(gap));
+        let gap = WIDTH.saturating_sub(name.chars().count() + "PASS".len()).max(1);
+        let mut out = format!("{}{}{}\n", style.strong(name), " ".repeat(gap), self.word(style));
         for line in wrapped(&self.record.plan.claim, WIDTH) {
             out.push_str(&line);
             out.push('\n');
@@ -113,6 +127,9 @@ impl Verdict {
         }
         if let Some(more @ 1..) = all.len().checked_sub(MAX_COMPLAINTS) {
             let _ = writeln!(out, "    and {more} more");
+        }
+        for vacuous in self.record.vacuous.iter().take(MAX_COMPLAINTS) {
+            let _ = writeln!(out, "  ! {vacuous}");
         }
     }
 }

@@ -20,6 +20,7 @@ fn the_table_of_a_good_run() {
       fairness     1.000 (Jain's index of the share ratios)
       overhead     9.7 % on the wire beyond the content; 0.0 % came twice (0 B)
       packets      4,321 sent, 4,300 delivered, 21 dropped
+      settings     50 connections
       conditions   seed 1, 13.0 simulated s, tick 1 ms, MTU 1500
       digest       0123456789abcdef
 
@@ -53,6 +54,7 @@ fn the_table_of_a_bad_run() {
       fairness     1.000 (Jain's index of the share ratios)
       overhead     46.2 % on the wire beyond the content; 9.5 % came twice (293.0 KiB)
       packets      4,321 sent, 4,300 delivered, 21 dropped
+      settings     50 connections
       conditions   seed 1, 13.0 simulated s, tick 1 ms, MTU 1500
       digest       0123456789abcdef
 
@@ -83,6 +85,7 @@ fn the_table_of_an_extinct_torrent() {
       fairness     1.000 (Jain's index of the share ratios)
       overhead     0.0 % on the wire beyond the content; 0.0 % came twice (0 B)
       packets      4,321 sent, 4,300 delivered, 21 dropped
+      settings     50 connections
       conditions   seed 1, 13.0 simulated s, tick 1 ms, MTU 1500
       digest       0123456789abcdef
 

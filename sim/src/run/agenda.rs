@@ -51,6 +51,14 @@ impl Agenda {
         Some(next.remove())
     }
 
+    /// The faults that are still to come.
+    pub(super) fn faults(&self) -> impl Iterator<Item = &FaultPlan> {
+        self.actions.values().filter_map(|action| match action {
+            Action::Fault(fault) => Some(fault),
+            Action::Start(_) => None,
+        })
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.actions.is_empty()
     }

@@ -97,6 +97,8 @@ pub fn imagine(plan: &Plan, time: Duration) -> Record {
         peers: peers.collect(),
         packets: Packets::default(),
         wire_bytes: 0,
+        settings: String::new(),
+        vacuous: Vec::new(),
         plan: plan.clone(),
     }
 }

@@ -9,6 +9,7 @@ use proto::metainfo::Metainfo;
 use proto::seed::Seed;
 use proto::time::Instant;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::log::SharedLog;
 use crate::record::Departed;
@@ -59,7 +60,11 @@ pub(super) async fn live(life: Life) {
             };
             // A host that was down when it should have left does so now.
             observer.leave_at = observer.leave_at.map(|at| at.max(now));
-            tokio::join!(root, observer.observe());
+            // A task of its own, so that it is not asked each time the engine is.
+            let mut observing = JoinSet::new();
+            observing.spawn(observer.observe());
+            root.await;
+            while observing.join_next().await.is_some() {}
         }
     }
 }

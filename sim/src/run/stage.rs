@@ -16,7 +16,8 @@ use super::{Glimpse, RunError, hosts, torrent};
 use crate::oracle;
 use crate::record::{Departed, Packets, PeerRecord, Record};
 use crate::scenario::expand::keyed;
-use crate::scenario::{FaultKind, FaultPlan, PeerPlan, Plan, Role, Target};
+use crate::scenario::quantity::duration_text;
+use crate::scenario::{FaultKind, FaultPlan, PeerPlan, Plan, Role, TRACKER, Target};
 use crate::storage::{Content, SharedStorage};
 use crate::world::{HostId, World, WorldSettings};
 
@@ -29,6 +30,8 @@ pub(super) struct Stage<'a> {
     metainfo: Arc<Metainfo>,
     tracker: TrackerHost,
     peers: Vec<Peer>,
+    /// Faults that found nobody.
+    vacuous: Vec<String>,
 }
 
 /// One peer, whether its host is up or not.
@@ -65,7 +68,7 @@ impl<'a> Stage<'a> {
         };
         let peers = plan.peers.iter().map(peer).collect();
         let (agenda, tracker) = (Agenda::of(plan), TrackerHost::new(plan));
-        let mut stage = Self { plan, world, agenda, content, metainfo, tracker, peers };
+        let mut stage = Self { plan, world, agenda, content, metainfo, tracker, peers, vacuous: Vec::new() };
         stage.act();
         Ok(stage)
     }
@@ -127,14 +130,22 @@ impl<'a> Stage<'a> {
 
     fn fault(&mut self, fault: FaultPlan, now: Duration) {
         let Some(host) = self.world.host(hosts::index(fault.target)) else { return };
-        // Who has not come yet, or is gone, has nothing to lose.
         if !self.world.is_running(host) {
+            let who = self.name(fault.target);
+            self.vacuous.push(format!("fault at {}: {who} was not there", duration_text(fault.at)));
             return;
         }
         self.world.note(&format!("{:?} {:?}", fault.kind, fault.target));
         match fault.kind {
             FaultKind::Leave => self.order(fault.target, Order::Leave),
             FaultKind::Crash { back_after } => self.crash(host, fault.target, back_after, now),
+        }
+    }
+
+    fn name(&self, target: Target) -> &str {
+        match target {
+            Target::Tracker => TRACKER,
+            Target::Peer(index) => self.plan.peers.get(index).map_or("nobody", |peer| &peer.name),
         }
     }
 
@@ -208,13 +219,18 @@ impl<'a> Stage<'a> {
 
     /// The end: everybody's sums, and what the disks hold.
     pub(super) fn record(mut self) -> Record {
-        let record = self.seen();
+        let mut record = self.seen();
+        self.vacuous.extend(
+            self.agenda
+                .faults()
+                .map(|fault| format!("fault at {}: the run was over", duration_text(fault.at))),
+        );
+        record.vacuous = std::mem::take(&mut self.vacuous);
         for index in 0..self.peers.len() {
             self.order(Target::Peer(index), Order::Count);
         }
         let next_tick = self.world.now() + self.plan.run.tick;
         self.world.run_until(next_tick);
-        let mut record = record;
         for (seen, peer) in record.peers.iter_mut().zip(&self.peers) {
             let sums = peer.log.lock().sums();
             (seen.uploaded, seen.downloaded, seen.duplicate) =
@@ -234,6 +250,8 @@ impl<'a> Stage<'a> {
             peers: (0..self.peers.len()).filter_map(|index| self.peer_record(index)).collect(),
             packets: Packets { sent: totals.sent, delivered: totals.delivered, dropped: totals.dropped },
             wire_bytes: totals.sent_bytes,
+            settings: settings(self.plan, &self.tracker),
+            vacuous: Vec::new(),
         }
     }
 
@@ -251,6 +269,18 @@ impl<'a> Stage<'a> {
             ..PeerRecord::default()
         })
     }
+}
+
+/// The settings that matter, for the report.
+fn settings(plan: &Plan, tracker: &TrackerHost) -> String {
+    let torrent = config(plan, Target::Peer(0)).torrent;
+    format!(
+        "{} connections, {} upload slots, {} optimistic; announces every {}",
+        torrent.max_peers,
+        torrent.upload_slots,
+        torrent.optimistic_slots,
+        duration_text(tracker.interval())
+    )
 }
 
 /// The engine's production settings, save what the scenario says.

@@ -1,6 +1,7 @@
 //! The tracker's host: the same tracker as in production, over a store that survives a crash of the host.
 
 use std::future::Future;
+use std::time::Duration;
 
 use engine::Environment;
 use engine::tracker::{self, MemoryStore, TrackerConfig};
@@ -30,6 +31,11 @@ impl TrackerHost {
             config.registry.max_peers_in_reply = peers as usize;
         }
         Self { config, store: MemoryStore::default(), seed: keyed(plan.seed, "engine", TRACKER), lives: 0 }
+    }
+
+    /// The announce interval that it asks for.
+    pub(super) fn interval(&self) -> Duration {
+        self.config.registry.interval
     }
 
     /// The root future of one more life.
