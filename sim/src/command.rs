@@ -142,9 +142,9 @@ impl Printer<'_> {
         let style = style();
         let speed = verdict.record.end.as_secs_f64() / wall.as_secs_f64().max(1e-3);
         let seconds = wall.as_secs_f64();
-        let pace = format!("  {seconds:.1} s of wall time, {speed:.1} simulated seconds in each\n");
+        let pace = format!("  {seconds:.1} s of wall time, {speed:.1} simulated seconds in each");
         let gap = if self.several { "\n" } else { "" };
-        format!("{}{}{gap}", verdict.table(style), style.faint(&pace))
+        format!("{}{}\n{gap}", verdict.table(style), style.faint(&pace))
     }
 
     fn write_out(&self, folder: &Path, verdict: &Verdict, summary: &str) -> Result<()> {

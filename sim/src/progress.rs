@@ -31,7 +31,7 @@ impl Progress {
 
     /// The progress of one run.
     pub(crate) fn of(&self, label: String) -> RunProgress {
-        let style = "{prefix:.bold}  {bar:30.cyan/dim}  {msg}";
+        let style = "{prefix:.bold}  {wide_bar:.cyan/dim}  {msg}";
         let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = self.bars.add(ProgressBar::new(1).with_style(style.progress_chars("█▉▊▋▌▍▎▏░")));
         bar.set_prefix(label.clone());
@@ -61,8 +61,7 @@ impl RunProgress {
         let simulated = glimpse.now.as_secs_f64();
         let speed = simulated / wall.as_secs_f64().max(1e-3);
         let Glimpse { completed, leechers, .. } = glimpse;
-        let message =
-            format!("{simulated:.0} s simulated, {completed} of {leechers} complete, {speed:.1} x real time");
+        let message = format!("{simulated:.0} s, {completed} of {leechers} complete, {speed:.1} x real time");
         if self.plain {
             if wall.saturating_sub(self.spoken) >= BETWEEN_LINES {
                 self.spoken = wall;

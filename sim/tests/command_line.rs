@@ -92,12 +92,12 @@ fn a_run_ends_in_a_verdict() {
           fairness     [n] (Jain's index of the share ratios)
           overhead     [n] % on the wire beyond the content; [n] % came twice ([size])
           packets      [n] sent, [n] delivered, [n] dropped
-          settings     [n] connections, [n] upload slots, [n] optimistic; announces every [n] s
+          settings     [n] connections, [n] upload slots, [n] optimistic; announces every [n] min
           conditions   seed [n] [n] simulated s, tick [n] ms, MTU [n]
           digest       [digest]
 
           ✓ completed  all who stay      [n] of [n]
-          ✓ time       <= [n] s           [n] s
+          ✓ time       <= [n] min          [n] s
           [n] s of wall time, [n] simulated seconds in each
         ");
     });

@@ -12,6 +12,7 @@ use crate::scenario::quantity::duration_text;
 use crate::scenario::{Completed, Expect};
 
 mod figures;
+mod reference;
 mod table;
 mod text;
 

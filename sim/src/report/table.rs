@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::figures::Percentiles;
 use super::text::{Style, bar, bytes, curve, grouped, percent};
-use super::{Outcome, Verdict};
+use super::{Outcome, Verdict, reference};
 
 /// Characters of a line.
 const WIDTH: usize = 84;
@@ -32,6 +32,9 @@ impl Verdict {
             row("lower bound", format!("{:.1} s, set by {}", bound.seconds, bound.term));
             let efficiency = style.strong(&format!("{:.3}", self.efficiency));
             row("efficiency", format!("{efficiency}   {}", bar(self.efficiency, DRAWING)));
+        }
+        if let Some(reference) = reference::of(&self.record) {
+            row("reference", reference);
         }
         let used = self.utilisation;
         row(

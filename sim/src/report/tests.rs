@@ -26,7 +26,7 @@ fn the_table_of_a_good_run() {
 
       ✓ completed  all who stay      2 of 2
       ✓ efficiency >= 0.1            0.127
-      ✓ time       <= 60 s           12.5 s
+      ✓ time       <= 1 min          12.5 s
       ✓ duplicates <= 5.0 %          0.0 %
       ✓ overhead   <= 20.0 %         9.7 %
     ");
@@ -60,7 +60,7 @@ fn the_table_of_a_bad_run() {
 
       ✗ completed  all who stay      1 of 2
       ✓ efficiency >= 0.1            0.105
-      ✓ time       <= 60 s           10.0 s
+      ✓ time       <= 1 min          10.0 s
       ✗ duplicates <= 5.0 %          9.5 %
       ✗ overhead   <= 20.0 %         46.2 %
       ✗ integrity: leecher-1 says that it is complete, but 1 of its 2 pieces differ from the source
@@ -91,7 +91,7 @@ fn the_table_of_an_extinct_torrent() {
 
       ✗ completed  all who stay      0 of 2
       ✗ efficiency >= 0.1            0.000
-      ✗ time       <= 60 s           nobody completed
+      ✗ time       <= 1 min          nobody completed
       ✓ duplicates <= 5.0 %          0.0 %
       ✓ overhead   <= 20.0 %         0.0 %
       ✗ piece 0 extinct at 2.0 s: its last holder seeder crashed

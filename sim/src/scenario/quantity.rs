@@ -93,6 +93,7 @@ pub(crate) fn duration_text(value: Duration) -> String {
         0 => "0 s".to_owned(),
         _ if micros < 1_000 => format!("{micros} us"),
         _ if micros < 1_000_000 => fixed(micros, 1_000, "ms"),
+        _ if micros.is_multiple_of(60_000_000) => format!("{} min", micros / 60_000_000),
         _ => fixed(micros, 1_000_000, "s"),
     }
 }
