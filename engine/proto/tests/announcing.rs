@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::prelude::*;
 use proto::announce::{AnnounceConfig, AnnounceError, Announcer, Input, Output};
 use proto::id::{InfoHash, PeerId};
 use proto::registry::{Datagram, Datagrams, Registry, RegistryConfig, Secret};
@@ -204,4 +206,58 @@ fn a_tracker_behind_a_dead_line_is_one_clear_error() {
     network.run_until(6 * HOUR);
     let client = network.clients.values().next().expect("one client");
     assert_eq!(client.failures, [AnnounceError::NoAnswer]);
+}
+
+/// Carries out every output; the datagrams sent, of which the last one's transaction id is kept.
+fn drain(announcer: &mut Announcer, now: Instant, progress: &Progress, transaction: &mut [u8]) -> usize {
+    let mut sent = 0;
+    while let Some(output) = announcer.poll_output() {
+        match output {
+            Output::Resolve { host, port } => {
+                let input = Input::Resolved { host, port, addrs: vec![tracker_addr()] };
+                announcer.handle_input(now, progress, input);
+            }
+            Output::SendTo { payload, .. } => {
+                sent += 1;
+                transaction.copy_from_slice(&payload[12..16]);
+            }
+            Output::Peers(_) | Output::Announced { .. } | Output::Failed { .. } | Output::Done => {}
+        }
+    }
+    sent
+}
+
+proptest! {
+    /// A tracker that says anything at any time, with the right transaction id or not: the announcer never
+    /// panics, never answers one packet with more than one, and stops within five seconds.
+    #[test]
+    fn a_hostile_tracker_gets_nothing_but_patience(
+        packets in vec((vec(any::<u8>(), 8..80), 0u8..4, any::<bool>(), 0u64..40), 0..60)
+    ) {
+        let mut network = Network::new(2, 100, 1);
+        let Some(Client { mut announcer, progress, .. }) = network.clients.pop_last().map(|last| last.1) else {
+            panic!("no client");
+        };
+        let (mut now, mut transaction) = (Instant::ZERO, [0; 4]);
+        announcer.handle_input(now, &progress, Input::Announce(Some(AnnounceEvent::Started)));
+        drain(&mut announcer, now, &progress, &mut transaction);
+        for (mut payload, action, is_ours, seconds) in packets {
+            now += Duration::from_secs(seconds);
+            announcer.handle_timeout(now, &progress);
+            prop_assert!(drain(&mut announcer, now, &progress, &mut transaction) <= 1);
+            if is_ours {
+                payload[..4].copy_from_slice(&[0, 0, 0, action]);
+                payload[4..8].copy_from_slice(&transaction);
+            }
+            announcer.handle_input(now, &progress, Input::Datagram { from: tracker_addr(), payload: payload.into() });
+            prop_assert!(drain(&mut announcer, now, &progress, &mut transaction) <= 1);
+        }
+        announcer.handle_input(now, &progress, Input::Announce(Some(AnnounceEvent::Stopped)));
+        let end = now + Duration::from_secs(5);
+        while let Some((at, _)) = announcer.poll_timeout() {
+            prop_assert!(at <= end);
+            announcer.handle_timeout(at.max(now), &progress);
+            drain(&mut announcer, at.max(now), &progress, &mut transaction);
+        }
+    }
 }

@@ -152,6 +152,8 @@ async fn run<C: Clock, S: Store, U: UdpSocket>(shared: Arc<Shared>, sockets: Vec
     tokio::select! {
         biased;
         () = shared.stop.notified() => {}
+        // Socket tasks run for ever; one that ended has panicked, and a deaf tracker helps nobody.
+        _ = tasks.join_next() => tracing::error!("a socket's task ended"),
         () = keep_time(&shared, &clock, &mut store) => {}
     }
     tasks.shutdown().await;

@@ -165,3 +165,46 @@ fn store_error(path: &Path, error: &rusqlite::Error) -> StoreError {
         Some(_) | None => StoreError::Failed(reason),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened() -> (tempfile::TempDir, SqliteStore) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(&folder.path().join("tracker.db")).expect("created");
+        (folder, store)
+    }
+
+    fn batch(rows: u32) -> Batch {
+        let hash = |n: u32| std::array::from_fn(|at| n.to_be_bytes()[at % 4]);
+        Batch { completed: (0..rows).map(|n| (InfoHash(hash(n)), n)).collect() }
+    }
+
+    #[test]
+    fn a_full_disk_undoes_the_flush_and_nothing_else() {
+        let (_folder, mut store) = opened();
+        store.flush(&batch(10)).expect("flushed");
+        // SQLite gives the same error for its own limit as for the disk's.
+        let limit = |store: &SqliteStore, pages: u32| {
+            store.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+        };
+        limit(&store, 8).expect("set");
+        assert_eq!(store.flush(&batch(10_000)), Err(StoreError::Full));
+        assert_eq!(store.load().map(|stored| stored.completed.len()), Ok(10));
+        limit(&store, 100_000).expect("set");
+        store.flush(&batch(10_000)).expect("flushed");
+        assert_eq!(store.load().map(|stored| stored.completed.len()), Ok(10_000));
+    }
+
+    #[test]
+    fn a_locked_database_is_busy_until_it_is_not() {
+        let (folder, mut store) = opened();
+        let other = Connection::open(folder.path().join("tracker.db")).expect("opened");
+        other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+        assert_eq!(store.flush(&batch(1)), Err(StoreError::Busy));
+        other.execute_batch("COMMIT").expect("released");
+        store.flush(&batch(1)).expect("flushed");
+        store.sync().expect("a checkpoint");
+    }
+}

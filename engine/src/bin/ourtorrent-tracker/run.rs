@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use engine::Environment;
 use engine::tracker::{self, Background, MemoryStore, SqliteStore, Store, TrackerHandle};
 use proto::seed::Seed;
@@ -37,7 +37,7 @@ async fn serve(args: &Args, store: impl Store) -> anyhow::Result<()> {
     tokio::select! {
         biased;
         () = stop => tracing::info!("stopping"),
-        () = &mut root => {}
+        () = &mut root => bail!("the tracker ended by itself"),
         () = report(&handle, args.stats_every()) => {}
     }
     let failures = handle.stats().store_failures;
