@@ -1,5 +1,6 @@
 //! The same code inside `turmoil` 0.7.
 
+mod swarm;
 mod transport;
 mod window;
 
