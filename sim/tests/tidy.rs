@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A file that one can read in a sitting. Tests count.
+/// A file that one can read in a sitting. Tests in the file count.
 const MAX_LINES: usize = 400;
+
+/// The same for a file of nothing but tests.
+const MAX_TEST_LINES: usize = 600;
 
 /// What may not stand in the source, and why.
 const BANNED: &[(&str, &str)] = &[
@@ -60,7 +63,8 @@ fn every_file_says_what_it_is_and_can_be_read_in_a_sitting() {
     for (name, text) in sources() {
         assert!(text.starts_with("//!"), "{name} opens without saying what it is");
         let lines = text.lines().count();
-        assert!(lines <= MAX_LINES, "{name} has {lines} lines; split it by concept (at most {MAX_LINES})");
+        let limit = if name.contains("/tests/") { MAX_TEST_LINES } else { MAX_LINES };
+        assert!(lines <= limit, "{name} has {lines} lines; split it by concept (at most {limit})");
     }
 }
 

@@ -1,10 +1,11 @@
 //! The engine's transport over the simulated socket stack.
 
+use std::cell::RefCell;
 use std::io::{self, Error, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use engine::transport::{Listener, MAX_DATAGRAM, Stream, Transport, UdpSocket};
@@ -16,6 +17,11 @@ use super::host::{Host, OnHost, Owned};
 
 /// The stack announces a reopened window only after a read of at least half its receive buffer.
 const WINDOW: usize = 64 * 1024;
+
+thread_local! {
+    /// Where the stack's bytes land before they go to the reader.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; WINDOW]);
+}
 
 /// How long closing connections of a former listener may hold its port. Operating systems let a new
 /// listener pass them (`SO_REUSEADDR`); the stack cannot, so the newtype waits until they are gone.
@@ -102,14 +108,15 @@ impl SimTransport {
 }
 
 impl SimReader {
-    /// Reads from the stack straight into `buf`.
-    fn poll_stack(&mut self, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = self.half.with(|half| Pin::new(half).poll_read(context, buf));
-        if buf.filled().len() - before >= WINDOW / 2 {
+    /// Reads a window's worth from the stack into `window`; returns how much there was.
+    fn poll_stack(&mut self, context: &mut Context<'_>, window: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(window);
+        let polled = self.half.with(|half| Pin::new(half).poll_read(context, &mut buf));
+        let read = buf.filled().len();
+        if read >= WINDOW / 2 {
             self.half.host().pulse.raise();
         }
-        polled.unwrap_or(Poll::Pending)
+        polled.unwrap_or(Poll::Pending).map_ok(|()| read)
     }
 }
 
@@ -120,16 +127,16 @@ impl AsyncRead for SimReader {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.taken == self.rest.len() {
-            if buf.remaining() >= WINDOW {
-                return self.poll_stack(context, buf);
-            }
-            let mut rest = vec![0; WINDOW];
-            let mut window = ReadBuf::new(&mut rest);
-            std::task::ready!(self.poll_stack(context, &mut window))?;
-            let filled = window.filled().len();
-            rest.truncate(filled);
-            self.rest = rest;
-            self.taken = 0;
+            // The stack wants initialised memory; clearing 64 KiB for every read would cost more than the read.
+            return SCRATCH.with_borrow_mut(|window| {
+                let read = ready!(self.poll_stack(context, window))?;
+                let fits = read.min(buf.remaining());
+                buf.put_slice(window.get(..fits).unwrap_or_default());
+                self.rest.clear();
+                self.rest.extend_from_slice(window.get(fits..read).unwrap_or_default());
+                self.taken = 0;
+                Poll::Ready(Ok(()))
+            });
         }
         let rest = self.rest.get(self.taken..).unwrap_or_default();
         let taken = rest.len().min(buf.remaining());
