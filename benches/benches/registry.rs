@@ -52,7 +52,8 @@ impl Load {
 
     /// The announce of `member`: three of four download.
     fn request(&mut self, random: &mut Random, member: u32, torrent: u32) -> (SocketAddr, Vec<u8>) {
-        let from = SocketAddr::from((Ipv4Addr::from_bits(0x0a00_0000 + member / 8), 1024 + (member % 8) as u16));
+        let from =
+            SocketAddr::from((Ipv4Addr::from_bits(0x0a00_0000 + member / 8), 1024 + (member % 8) as u16));
         let connection = self.connect(from);
         let mut hash = [0; 20];
         hash[..4].copy_from_slice(&torrent.to_be_bytes());

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+use super::step::{Completion, Step};
 use super::tiers::{Connection, Tiers};
 use super::{
     AnnounceConfig, AnnounceError, FIRST_WAIT, Input, MAX_ADDRS, MAX_INTERVAL, MAX_RETRY, Output, STOP_RETRY,
@@ -38,31 +39,6 @@ pub struct Announcer {
     member_of: Option<usize>,
     answered_at: Instant,
     outputs: VecDeque<Output>,
-}
-
-/// Where the conversation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    /// Not started, or without a tracker to talk to.
-    Idle,
-    /// The resolver has the word.
-    Resolving { until: Instant },
-    /// A connect request is out.
-    Connecting { until: Instant, addr: SocketAddr, transaction: TransactionId },
-    /// An announce is out.
-    Announcing { until: Instant, addr: SocketAddr, transaction: TransactionId, event: Option<AnnounceEvent> },
-    /// Nothing is out.
-    Waiting { until: Instant, timer: Timer },
-    /// Stopped for good.
-    Done,
-}
-
-/// `completed` is said at most once, and never if the torrent was complete at the start (BEP 3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Completion {
-    Incomplete,
-    Owed,
-    Said,
 }
 
 impl Announcer {

@@ -25,6 +25,7 @@ use crate::torrent::AnnounceEvent;
 use crate::tracker::UrlError;
 
 mod machine;
+mod step;
 mod tiers;
 
 #[cfg(test)]
