@@ -1,3 +1,5 @@
+//! The bounds against brute force on tiny cases, and against each other.
+
 use proptest::prelude::*;
 
 use super::*;

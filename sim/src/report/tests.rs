@@ -1,3 +1,5 @@
+//! The verdict as a reader sees it.
+
 use std::time::Duration;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Scenario files that are right, wrong, and wrong in an instructive way.
+
 use std::time::Duration;
 
 use proptest::prelude::*;

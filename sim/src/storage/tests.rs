@@ -1,3 +1,5 @@
+//! The shared-content disk against a plain one.
+
 use proptest::prelude::*;
 
 use super::*;
