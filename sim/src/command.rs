@@ -248,3 +248,22 @@ fn available() -> String {
         None => "Name a file: sim PATH/TO/SCENARIO.toml".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_run_decides() {
+        assert_eq!([0, 1, 4, 5, 3].into_iter().fold(0, worse), 3);
+        assert_eq!([1, 5, 0].into_iter().fold(0, worse), 5);
+        assert_eq!([1, 0, 4].into_iter().fold(0, worse), 4);
+    }
+
+    #[test]
+    fn words_survive_the_shell() {
+        assert_eq!(quoted("scenarios/a-1.toml"), "scenarios/a-1.toml");
+        assert_eq!(quoted("torrent.size=4 MiB"), "'torrent.size=4 MiB'");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+    }
+}

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::record::Record;
 
 mod bounds;
+mod conservation;
 mod integrity;
 mod liveness;
 
@@ -22,6 +23,8 @@ pub struct Violation {
 pub enum Oracle {
     /// What a peer calls complete is byte-identical to the source.
     Integrity,
+    /// Nothing is received that was not sent.
+    Conservation,
     /// Nothing is faster than it can be.
     Bounds,
     /// Whoever can complete, does.
@@ -41,7 +44,7 @@ impl Oracle {
     /// How bad its violations are.
     pub const fn severity(self) -> Severity {
         match self {
-            Self::Integrity | Self::Bounds => Severity::Safety,
+            Self::Integrity | Self::Conservation | Self::Bounds => Severity::Safety,
             Self::Liveness => Severity::Liveness,
         }
     }
@@ -51,6 +54,7 @@ impl fmt::Display for Oracle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Integrity => "integrity",
+            Self::Conservation => "conservation",
             Self::Bounds => "bounds",
             Self::Liveness => "liveness",
         })
@@ -66,6 +70,7 @@ impl fmt::Display for Violation {
 /// Asks every oracle.
 pub fn judge(record: &Record) -> Vec<Violation> {
     let mut violations = integrity::check(record);
+    violations.extend(conservation::check(record));
     violations.extend(bounds::check(record));
     violations.extend(liveness::check(record));
     violations

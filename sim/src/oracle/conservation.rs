@@ -1,0 +1,100 @@
+//! Conservation: nothing is received that was not sent, and no link carries more than its rate allows.
+
+use super::{Oracle, Violation};
+use crate::record::Record;
+use crate::scenario::FaultKind;
+
+/// Bytes of the largest IP packet: one may have begun when time was up.
+const LARGEST_PACKET: f64 = 65_535.0;
+
+pub(super) fn check(record: &Record) -> Vec<Violation> {
+    let messages = packets(record).into_iter().chain(payload(record)).chain(links(record));
+    messages.map(|message| Violation { oracle: Oracle::Conservation, message }).collect()
+}
+
+/// Of the packets sent, each was delivered, was dropped or is under way.
+fn packets(record: &Record) -> Option<String> {
+    let packets = record.packets;
+    let ended = packets.delivered + packets.dropped;
+    (ended > packets.sent)
+        .then(|| format!("{ended} packets were delivered or dropped, and only {} were sent", packets.sent))
+}
+
+/// What peers received, other peers sent. A crash takes its count with it, so then nothing can be said.
+fn payload(record: &Record) -> Option<String> {
+    let crash = |kind: &FaultKind| matches!(kind, FaultKind::Crash { .. });
+    if record.plan.faults.iter().any(|fault| crash(&fault.kind)) {
+        return None;
+    }
+    let uploaded: u64 = record.peers.iter().map(|peer| peer.uploaded).sum();
+    let downloaded: u64 = record.peers.iter().map(|peer| peer.downloaded).sum();
+    (downloaded > uploaded).then(|| {
+        format!("peers received {downloaded} bytes of payload, and all of them together sent {uploaded}")
+    })
+}
+
+/// A link carries at most its rate times the time, and what waits in its queue.
+fn links(record: &Record) -> impl Iterator<Item = String> {
+    let seconds = record.end.as_secs_f64();
+    let peers = record.plan.peers.iter().zip(&record.peers);
+    peers.flat_map(move |(plan, peer)| {
+        let link = record.plan.link_of(plan);
+        let lines = [("uplink", peer.up_bytes, link.up), ("downlink", peer.down_bytes, link.down)];
+        lines.into_iter().filter_map(move |(which, bytes, rate)| {
+            let most = rate as f64 * seconds + link.queue as f64 + LARGEST_PACKET;
+            let name = &plan.name;
+            (bytes as f64 > most).then(|| {
+                format!(
+                    "{name}'s {which} carried {bytes} bytes in {seconds:.1} s, and {most:.0} are possible"
+                )
+            })
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::record::tests::good;
+    use crate::scenario::{FaultPlan, Target};
+
+    fn complaint(spoil: impl FnOnce(&mut Record)) -> String {
+        let mut record = good();
+        assert_eq!(check(&record), []);
+        spoil(&mut record);
+        check(&record).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn packets_do_not_come_from_nowhere() {
+        let complaint = complaint(|record| record.packets.dropped += 1);
+        assert_eq!(
+            complaint,
+            "conservation: 4322 packets were delivered or dropped, and only 4321 were sent"
+        );
+    }
+
+    #[test]
+    fn payload_does_not_come_from_nowhere() {
+        let spoil = |record: &mut Record| record.peers[0].uploaded = 0;
+        let want =
+            "conservation: peers received 4194304 bytes of payload, and all of them together sent 1048576";
+        assert_eq!(complaint(spoil), want);
+        let crash = FaultKind::Crash { back_after: None };
+        let fault = FaultPlan { at: Duration::ZERO, kind: crash, target: Target::Peer(0) };
+        let mut record = good();
+        spoil(&mut record);
+        record.plan.faults.push(fault);
+        assert_eq!(check(&record), [], "who crashes cannot say what it sent");
+    }
+
+    #[test]
+    fn a_link_that_is_faster_than_it_is_gets_caught() {
+        let complaint = complaint(|record| record.peers[1].up_bytes = 2_000_000);
+        let want =
+            "conservation: leecher-1's uplink carried 2000000 bytes in 13.0 s, and 1890535 are possible";
+        assert_eq!(complaint, want);
+    }
+}
