@@ -124,7 +124,6 @@ impl<F: Future> Future for OnHost<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        self.0.host.pulse.raise();
         self.0.with(|future| future.as_mut().poll(context)).unwrap_or(Poll::Pending)
     }
 }

@@ -62,6 +62,7 @@ impl Transport for SimTransport {
     type Socket = SimSocket;
 
     async fn connect(&self, addr: SocketAddr) -> io::Result<Stream<SimReader, SimWriter>> {
+        self.0.pulse.raise();
         let stream = OnHost::new(&self.0, TcpStream::connect(addr)).await?;
         Ok(self.split(stream, addr))
     }
