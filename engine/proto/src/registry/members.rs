@@ -9,6 +9,9 @@ use crate::seed::Random;
 /// Up to this many members are searched one by one: a cache line or two.
 const MAX_UNINDEXED: usize = 16;
 
+/// Places made for the first member: 24 bytes of IPv4, the least that common allocators hand out.
+const FIRST_MEMBERS: usize = 3;
+
 /// The time of an announce, in units of the registry's quantum, on a circle of 2¹⁶.
 pub(super) type Stamp = u16;
 
@@ -135,6 +138,10 @@ impl<const N: usize> Members<N> {
     }
 
     fn push(&mut self, key: &HashKey, member: Member<N>) {
+        if self.list.is_empty() {
+            // Most torrents have few members, and a vector's own first step is four.
+            self.list.reserve_exact(FIRST_MEMBERS);
+        }
         self.list.push(member);
         let list = &self.list;
         let hash_of = |position: usize| key.hash(&list[position].addr);

@@ -210,8 +210,9 @@ impl Registry {
         out.push(from, |bytes| {
             reply::put_announce_head(bytes, &head);
             // Who leaves needs nobody.
-            if let Some(swarm) = swarm.filter(|_| request.event != Some(AnnounceEvent::Stopped)) {
-                swarm.family().choose(&key, random, &addr, wanted, |peer| bytes.extend_from_slice(peer));
+            let members = swarm.filter(|_| request.event != Some(AnnounceEvent::Stopped));
+            if let Some(members) = members.and_then(InFamily::<N>::family) {
+                members.choose(&key, random, &addr, wanted, |peer| bytes.extend_from_slice(peer));
             }
         });
     }
@@ -295,15 +296,15 @@ fn compact<const M: usize, const N: usize>(ip: &[u8; M], port: [u8; 2]) -> [u8; 
 /// The part of a swarm whose compact addresses have `N` bytes.
 trait InFamily<const N: usize> {
     const FAMILY: Family;
-    fn family(&self) -> &Members<N>;
+    fn family(&self) -> Option<&Members<N>>;
     fn family_mut(&mut self) -> &mut Members<N>;
 }
 
 impl InFamily<6> for Swarm {
     const FAMILY: Family = Family::V4;
 
-    fn family(&self) -> &Members<6> {
-        &self.v4
+    fn family(&self) -> Option<&Members<6>> {
+        Some(&self.v4)
     }
 
     fn family_mut(&mut self) -> &mut Members<6> {
@@ -314,11 +315,11 @@ impl InFamily<6> for Swarm {
 impl InFamily<18> for Swarm {
     const FAMILY: Family = Family::V6;
 
-    fn family(&self) -> &Members<18> {
-        &self.v6
+    fn family(&self) -> Option<&Members<18>> {
+        self.v6.as_deref()
     }
 
     fn family_mut(&mut self) -> &mut Members<18> {
-        &mut self.v6
+        self.v6.get_or_insert_default()
     }
 }

@@ -17,7 +17,8 @@ const SLICE_MEMBERS: usize = 64 * 1024;
 pub(super) struct Swarm {
     info_hash: InfoHash,
     pub(super) v4: Members<6>,
-    pub(super) v6: Members<18>,
+    /// Boxed, for few torrents have any, and the others save a third of their bytes.
+    pub(super) v6: Option<Box<Members<18>>>,
     /// Downloads that ever ended.
     pub(super) completed: u32,
     /// `completed` has changed since it was last taken for the store.
@@ -29,15 +30,16 @@ pub(super) struct Swarm {
 impl Swarm {
     /// The counts, both families together.
     pub(super) fn counts(&self) -> ScrapeEntry {
+        let (seeders, leechers) = self.v6.as_ref().map_or((0, 0), |v6| (v6.seeders(), v6.leechers()));
         ScrapeEntry {
-            seeders: (self.v4.seeders() + self.v6.seeders()) as u32,
+            seeders: (self.v4.seeders() + seeders) as u32,
             completed: self.completed,
-            leechers: (self.v4.leechers() + self.v6.leechers()) as u32,
+            leechers: (self.v4.leechers() + leechers) as u32,
         }
     }
 
     fn members(&self) -> usize {
-        self.v4.len() + self.v6.len()
+        self.v4.len() + self.v6.as_ref().map_or(0, |v6| v6.len())
     }
 }
 
@@ -175,7 +177,11 @@ impl Swarms {
             return 0;
         }
         swarm.swept = now;
-        let gone = swarm.v4.expire(&self.key, now, life) + swarm.v6.expire(&self.key, now, life);
+        let mut gone = swarm.v4.expire(&self.key, now, life);
+        if let Some(v6) = &mut swarm.v6 {
+            gone += v6.expire(&self.key, now, life);
+        }
+        swarm.v6 = swarm.v6.take().filter(|v6| v6.len() > 0);
         self.members -= gone;
         gone
     }
