@@ -40,7 +40,7 @@ fn shared() -> TempDir {
     folder
 }
 
-/// A seeder of `data.bin`; killed when dropped.
+/// A seeder of `data.bin`; killed when dropped. Nobody reads what it prints, which must not end it.
 struct Seeder {
     child: Child,
     addr: String,
@@ -48,13 +48,13 @@ struct Seeder {
 
 impl Seeder {
     fn start(folder: &Path) -> Self {
-        let seed = ["seed", "data.torrent", "--data", ".", "--listen", "127.0.0.1:0", "--json"];
-        let mut child = command(folder, &seed).stdout(Stdio::piped()).spawn().expect("the program is built");
+        let (reader, unread) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut seed = command(folder, &["seed", "data.torrent", "--data", ".", "--listen", "127.0.0.1:0"]);
+        let mut child = seed.stdout(unread).stderr(Stdio::piped()).spawn().expect("the program is built");
         let mut line = String::new();
-        let stdout = child.stdout.take().expect("piped");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
-        let event: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-        let addr = event["addr"].as_str().expect("an address").to_owned();
+        BufReader::new(child.stderr.take().expect("piped")).read_line(&mut line).expect("a line");
+        let addr = line.trim().strip_prefix("listening at ").expect("its address").to_owned();
         Self { child, addr }
     }
 }
@@ -167,4 +167,25 @@ fn the_manual_page_has_every_subcommand() {
     for name in ["create", "show", "download", "seed", "verify"] {
         assert!(page.contains(name), "{name}");
     }
+}
+
+/// A file size limit stands for a full disk: it needs no rights to set and fails the same write.
+#[cfg(unix)]
+#[test]
+fn a_disk_that_takes_no_more_loses_nothing() {
+    let folder = shared();
+    let seeder = Seeder::start(folder.path());
+    let program = env!("CARGO_BIN_EXE_ourtorrent");
+    let args = format!("download data.torrent -o out --listen 127.0.0.1:0 --peer {}", seeder.addr);
+    // Blocks of 512 bytes: room for four of the ten pieces.
+    let script = format!("trap '' XFSZ; ulimit -f 256; exec {program} {args}");
+    let full = Command::new("sh").args(["-c", &script]).current_dir(folder.path()).output().expect("a shell");
+    assert_eq!(status(&full), 4, "{}", stderr(&full));
+    assert!(stderr(&full).contains("cannot write out/data.bin"), "{}", stderr(&full));
+    assert!(stderr(&full).contains("run the same command again"), "{}", stderr(&full));
+
+    let again = run(folder.path(), &args.split(' ').collect::<Vec<_>>());
+    assert_eq!(status(&again), 0, "{}", stderr(&again));
+    let read = |name| fs::read(folder.path().join(name)).expect("a file");
+    assert!(read("data.bin") == read("out/data.bin"));
 }

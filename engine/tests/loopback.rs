@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::storage::file::{Access, FileStorage};
+use engine::tracker::{self, MemoryStore, TrackerConfig};
 use engine::{Engine, EngineConfig, EngineEvent, EngineHandle, Environment};
 use proto::id::PieceHash;
 use proto::metainfo::Metainfo;
@@ -99,14 +100,22 @@ fn folders<const N: usize>() -> [TempDir; N] {
 }
 
 #[tokio::test]
-async fn three_leechers_get_every_byte_from_one_seeder() {
+async fn three_leechers_get_every_byte_from_one_seeder_over_our_tracker() {
     let [seeding, first, second, third] = folders();
-    let metainfo = make_torrent(seeding.path(), Vec::new());
-    let seeder = start(seeding.path(), &metainfo, Vec::new(), 0).await;
+    let localhost: SocketAddr = ([127, 0, 0, 1], 0).into();
+    let (store, environment) = (MemoryStore::default(), Environment::os(localhost.ip()));
+    let started = tracker::start(environment, TrackerConfig::at(localhost), store.clone(), Seed::from_u64(9));
+    let (tracker, root) = started.await.expect("started");
+    let tracker_root = tokio::spawn(root);
+    let url = format!("udp://{}", tracker.local_addrs()[0]);
+    let metainfo = make_torrent(seeding.path(), vec![vec![url]]);
+
+    let mut seeder = start(seeding.path(), &metainfo, Vec::new(), 0).await;
     assert_eq!(seeder.have, metainfo.geometry().pieces());
+    seeder.wait_for(|event| matches!(event, EngineEvent::Announced { seeders: 1, .. })).await;
     let mut leechers = Vec::new();
     for (number, folder) in [&first, &second, &third].into_iter().enumerate() {
-        let leecher = start(folder.path(), &metainfo, vec![seeder.addr], 1 + number as u64).await;
+        let leecher = start(folder.path(), &metainfo, Vec::new(), 1 + number as u64).await;
         assert_eq!(leecher.have, 0);
         leechers.push(leecher);
     }
@@ -121,6 +130,12 @@ async fn three_leechers_get_every_byte_from_one_seeder() {
     for folder in [&first, &second, &third] {
         assert_same_files(seeding.path(), folder.path());
     }
+    // All said `stopped` on the way out, and the leechers `completed` before.
+    let registry = tracker.stats().registry;
+    assert_eq!(registry.members, 0, "{registry:?}");
+    tracker.stop();
+    timeout(LIMIT, tracker_root).await.expect("in time").expect("no panic");
+    assert_eq!(store.completed(metainfo.info_hash()), Some(3));
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use proto::metainfo::{Metainfo, Notes};
 use crate::args::CreateArgs;
 use crate::failure::{Failure, Status};
 use crate::report::hashing_bar;
+use crate::screen::print;
 
 /// What a torrent is made from: its name, and its files with their path in the torrent and their length.
 struct Source {
@@ -37,8 +38,8 @@ pub(crate) fn run(args: &CreateArgs) -> Result<Status, Failure> {
     fs::write(&args.output, &bytes).map_err(|error| Failure::of_file("write", &args.output, &error))?;
     if let Ok(metainfo) = Metainfo::parse(&bytes) {
         let (geometry, size) = (metainfo.geometry(), BinaryBytes(metainfo.geometry().len()));
-        println!("{}: {size} in {} pieces", args.output.display(), geometry.pieces());
-        println!("info hash {}", metainfo.info_hash());
+        print(format_args!("{}: {size} in {} pieces", args.output.display(), geometry.pieces()));
+        print(format_args!("info hash {}", metainfo.info_hash()));
     }
     Ok(Status::Done)
 }

@@ -7,6 +7,7 @@ mod failure;
 mod man;
 mod probe;
 mod report;
+mod screen;
 mod seed;
 mod show;
 mod torrent_file;
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
         Command::Man => man::run(),
     };
     let status = outcome.unwrap_or_else(|failure| {
-        eprintln!("ourtorrent: {failure}");
+        screen::note(format_args!("ourtorrent: {failure}"));
         failure.status
     });
     status.into()

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::args::ProbeArgs;
 use crate::failure::{Failure, Status};
+use crate::screen::print;
 use crate::transfer::{on_runtime, random_seed};
 
 /// Asks the tracker and prints what it said; whatever is not answered is a failure.
@@ -17,9 +18,9 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<Status, Failure> {
     let seed = random_seed()?;
     let report = on_runtime(ask(args, seed))?;
     if args.json {
-        println!("{:#}", json!(report));
+        print(format_args!("{:#}", json!(report)));
     } else {
-        print!("{report}");
+        print(report.to_string().trim_end());
     }
     if report.is_healthy() {
         return Ok(Status::Done);

@@ -9,6 +9,7 @@ use proto::metainfo::Metainfo;
 use proto::torrent::Stats;
 use serde_json::json;
 
+use crate::screen::{note, print};
 use crate::show::printable;
 
 /// Between two redraws of the bar.
@@ -71,18 +72,17 @@ impl Report {
                 let percent = done as f64 * 100.0 / total as f64;
                 let (done, down, up) = (BinaryBytes(done), BinaryBytes(down), BinaryBytes(up));
                 let total = BinaryBytes(total);
-                eprintln!("{percent:.1} %, {done} of {total}, down {down}/s, up {up}/s, {peers} peers");
+                note(format_args!(
+                    "{percent:.1} %, {done} of {total}, down {down}/s, up {up}/s, {peers} peers"
+                ));
             }
             Self::Json => {
                 let (uploaded, downloaded) = (stats.progress.uploaded, stats.progress.downloaded);
-                println!(
-                    "{}",
-                    json!({
-                        "event": "progress", "done": done, "total": total, "peers": peers,
-                        "download_rate": down, "upload_rate": up,
-                        "downloaded": downloaded, "uploaded": uploaded,
-                    })
-                );
+                print(json!({
+                    "event": "progress", "done": done, "total": total, "peers": peers,
+                    "download_rate": down, "upload_rate": up,
+                    "downloaded": downloaded, "uploaded": uploaded,
+                }));
             }
         }
     }
@@ -91,7 +91,7 @@ impl Report {
     pub(crate) fn event(&self, event: &EngineEvent) {
         if let Self::Json = self {
             if let Some(object) = as_json(event) {
-                println!("{object}");
+                print(object);
             }
         } else if let Some(text) = as_text(event) {
             self.say(&text);
@@ -102,7 +102,7 @@ impl Report {
     pub(crate) fn say(&self, text: &str) {
         match self {
             Self::Bar(bar) => bar.println(text),
-            Self::Lines => eprintln!("{text}"),
+            Self::Lines => note(text),
             Self::Json => {}
         }
     }
@@ -111,8 +111,8 @@ impl Report {
     pub(crate) fn complete(&self, text: &str) {
         match self {
             Self::Bar(bar) => bar.println(text),
-            Self::Lines => println!("{text}"),
-            Self::Json => println!("{}", json!({ "event": "complete" })),
+            Self::Lines => print(text),
+            Self::Json => print(json!({ "event": "complete" })),
         }
     }
 

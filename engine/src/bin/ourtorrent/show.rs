@@ -6,15 +6,16 @@ use serde_json::json;
 
 use crate::args::ShowArgs;
 use crate::failure::{Failure, Status};
+use crate::screen::print;
 use crate::torrent_file;
 
 /// Prints the torrent as text or JSON.
 pub(crate) fn run(args: &ShowArgs) -> Result<Status, Failure> {
     let metainfo = torrent_file::read(&args.torrent)?;
     if args.json {
-        println!("{:#}", as_json(&metainfo));
+        print(format_args!("{:#}", as_json(&metainfo)));
     } else {
-        print!("{}", as_text(&metainfo));
+        print(as_text(&metainfo));
     }
     Ok(Status::Done)
 }
@@ -59,7 +60,7 @@ fn as_text(metainfo: &Metainfo) -> String {
     for file in metainfo.files() {
         lines.push(format!("{:>12}  {}", BinaryBytes(file.len).to_string(), printable(&file.path.join("/"))));
     }
-    lines.join("\n") + "\n"
+    lines.join("\n")
 }
 
 /// A torrent's texts are a stranger's: control characters must not reach the terminal.

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::args::VerifyArgs;
 use crate::failure::{Failure, Status};
 use crate::report::hashing_bar;
+use crate::screen::print;
 use crate::show::printable;
 use crate::torrent_file;
 use crate::transfer::on_runtime;
@@ -72,11 +73,15 @@ fn gaps(metainfo: &Metainfo, have: &Bitfield) -> Vec<Gap> {
 fn print_text(metainfo: &Metainfo, have: &Bitfield, gaps: &[Gap]) {
     for Gap { path, missing, len } in gaps {
         let (missing, len) = (BinaryBytes(*missing), BinaryBytes(*len));
-        println!("missing {missing} of {len}  {}", printable(&path.display().to_string()));
+        print(format_args!("missing {missing} of {len}  {}", printable(&path.display().to_string())));
     }
     let verdict = if have.is_full() { "complete" } else { "incomplete" };
     let name = printable(metainfo.name());
-    println!("{name}: {verdict}, {} of {} pieces are there and sound", have.count(), have.pieces());
+    print(format_args!(
+        "{name}: {verdict}, {} of {} pieces are there and sound",
+        have.count(),
+        have.pieces()
+    ));
 }
 
 fn print_json(have: &Bitfield, gaps: &[Gap]) {
@@ -87,5 +92,5 @@ fn print_json(have: &Bitfield, gaps: &[Gap]) {
         "pieces": have.pieces(),
         "files": gaps.iter().map(gap).collect::<Vec<_>>(),
     });
-    println!("{verdict:#}");
+    print(format_args!("{verdict:#}"));
 }
