@@ -182,7 +182,9 @@ fn worse(a: u8, b: u8) -> u8 {
 
 /// The one command that runs this again.
 fn replay(file: &Path, plan: &Plan, sets: &Sets) -> String {
-    let mut command = format!("sim {} --seed {}", quoted(&file.to_string_lossy()), plan.seed);
+    let program = std::env::args().next().unwrap_or_else(|| "sim".to_owned());
+    let mut command =
+        format!("{} {} --seed {}", quoted(&program), quoted(&file.to_string_lossy()), plan.seed);
     for set in &sets.sets {
         let _ = write!(command, " --set {}", quoted(set));
     }

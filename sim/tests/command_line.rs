@@ -165,7 +165,10 @@ fn a_missed_expectation_has_status_1_and_says_how_to_replay() {
     let output = Folder::new().sim(&["tiny.toml", "--set", "expect.time=<= 1 s"]);
     assert_eq!(status(&output), 1);
     assert!(text(&output.stdout).contains("✗ time"), "{}", text(&output.stdout));
-    assert_eq!(text(&output.stderr), "replay: sim tiny.toml --seed 1 --set 'expect.time=<= 1 s'\n");
+    // The program is named as it was called, so that the line can be pasted.
+    let replay =
+        format!("replay: {} tiny.toml --seed 1 --set 'expect.time=<= 1 s'\n", env!("CARGO_BIN_EXE_sim"));
+    assert_eq!(text(&output.stderr), replay);
 }
 
 #[test]

@@ -43,15 +43,16 @@ fn decode(source: &Source, file: &str) -> Result<Scenario, Refusal> {
     let top = Fields::open(&table, 0..0, "the scenario", TOP)?;
     top.required("version", version)?;
     let links = links(top.value("links"))?;
+    let run = top.optional("run", run)?.unwrap_or_default();
     let scenario = Scenario {
         name: top.optional("name", text)?.unwrap_or_else(|| stem(file)),
         claim,
         seed: top.optional("seed", whole)?.unwrap_or(1),
         torrent: top.required("torrent", torrent)?,
         tracker: tracker(top.value("tracker"), &links)?,
-        groups: groups(&top, &links)?,
+        groups: groups(&top, &links, run.time_limit)?,
         faults: Vec::new(),
-        run: top.optional("run", run)?.unwrap_or_default(),
+        run,
         expect: expect::decode(top.value("expect"))?,
         links,
     };
@@ -190,11 +191,19 @@ fn plain_name(name: &str, span: std::ops::Range<usize>) -> Result<String, Refusa
     }
 }
 
-fn groups(top: &Fields<'_>, links: &BTreeMap<String, Link>) -> Result<Vec<Group>, Refusal> {
+fn groups(
+    top: &Fields<'_>,
+    links: &BTreeMap<String, Link>,
+    time_limit: Duration,
+) -> Result<Vec<Group>, Refusal> {
     let mut names = BTreeSet::from([TRACKER.to_owned()]);
     let mut groups = Vec::new();
     for value in top.tables("peers")? {
         let group = group(value, links)?;
+        if group.typical_last_arrival() >= time_limit {
+            let place = value.get_ref().get("arrival").unwrap_or(value).span();
+            return Err(Refusal::new(place, "the run is over before all have come (`time_limit` in [run])"));
+        }
         let taken =
             (0..group.count).map(|index| group.peer_name(index)).find(|name| !names.insert(name.clone()));
         if let Some(name) = taken {

@@ -124,6 +124,14 @@ impl Group {
     pub fn peer_name(&self, index: u32) -> String {
         if self.count == 1 { self.name.clone() } else { format!("{}-{}", self.name, index + 1) }
     }
+
+    /// When the last peer comes; on average, if that is random without a limit.
+    fn typical_last_arrival(&self) -> Duration {
+        match self.arrival {
+            Arrival::At(time) | Arrival::Uniform(time) => time,
+            Arrival::Poisson(mean) => mean.saturating_mul(self.count),
+        }
+    }
 }
 
 /// When the peers of a group come.

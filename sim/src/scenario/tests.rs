@@ -146,6 +146,12 @@ fn contradictions_are_refused() {
      20 | at = "2 h"
         |      ^^^^^
     "#);
+    insta::assert_snapshot!(refusal("uniform = \"10 s\"", "poisson = \"20 min\""), @r#"
+    small.toml:16:11: the run is over before all have come (`time_limit` in [run])
+        |
+     16 | arrival = { poisson = "20 min" }
+        |           ^^^^^^^^^^^^^^^^^^^^^^
+    "#);
     insta::assert_snapshot!(refusal("uniform = \"10 s\"", "uniform = \"10 s\", at = \"1 s\""), @r#"
     small.toml:16:11: arrival needs exactly one of: at, uniform, poisson
         |
