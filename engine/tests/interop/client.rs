@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::{env, fs, io};
+use std::{env, fs, io, thread};
 
 use crate::content::Content;
 use crate::lab::{Lab, Peer, Torrent, free_address, script};
@@ -43,9 +43,10 @@ pub(crate) fn has(program: &str, args: &[&str], package: &str) -> bool {
     let found = run.is_ok_and(|status| status.success());
     if !found {
         assert!(!required(), "{program} is missing, and {VARIABLE}=require: apt-get install {package}");
+        let test = thread::current().name().unwrap_or_default().to_owned();
+        let line = format!("\nNOT RUN: {test} needs {package}: sudo apt-get install {package}\n");
         // Not `eprintln`: the test harness would keep it to itself.
-        let _ =
-            writeln!(io::stderr(), "NOT RUN: a test that needs {package}: sudo apt-get install {package}");
+        let _ = io::stderr().write_all(line.as_bytes());
     }
     found
 }
