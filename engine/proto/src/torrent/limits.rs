@@ -21,7 +21,7 @@ pub struct TorrentConfig {
 
 impl Default for TorrentConfig {
     fn default() -> Self {
-        Self { max_peers: 50, dial_below: 22, max_dialling: 16, upload_slots: 20, optimistic_slots: 1 }
+        Self { max_peers: 50, dial_below: 22, max_dialling: 16, upload_slots: 50, optimistic_slots: 1 }
     }
 }
 
@@ -38,8 +38,12 @@ pub(super) const CHOKER_SPAN: Duration = Duration::from_secs(20);
 
 /// Regular upload slots at the least: one taker alone may be slower than the uplink.
 pub(super) const MIN_SLOTS: usize = 2;
-/// Regular slots are the square root of the upload rate over this many bytes a second: 2 at 1 Mbit/s, 7 at 10, 25 at 100.
-pub(super) const SLOT_UNIT: u64 = 20_000;
+/// Regular upload slots to begin with, while the uplink's rate is unknown.
+pub(super) const START_SLOTS: usize = 3;
+/// Bytes a second that a slot is worth opening for: a window of 64 KiB at the delay of a full home uplink.
+pub(super) const SLOT_RATE: u64 = 50_000;
+/// The best rate fades by this fraction each round: an uplink that became slower is known after minutes.
+pub(super) const BEST_RATE_FADES: u64 = 50;
 
 /// Send something at least this often; clients close after 120 s of silence (BEP 3).
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(100);

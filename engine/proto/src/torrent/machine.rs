@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use super::candidates::Candidates;
 use super::choker::Choker;
-use super::limits::{ASK_AGAIN, CHOKER_SPAN, MAX_UNSENT};
-use super::meter::Meter;
+use super::limits::{ASK_AGAIN, MAX_UNSENT};
 use super::partials::Partials;
 use super::peers::{Arrived, Peers};
 use super::picker::Picker;
@@ -41,7 +40,6 @@ pub struct Torrent {
     pub(super) storage: StorageQueue,
     pub(super) choker: Choker,
     pub(super) totals: Totals,
-    pub(super) upload_meter: Meter,
     pub(super) outputs: VecDeque<Output>,
     /// No peer has a deadline before this.
     pub(super) peers_due: Option<Instant>,
@@ -88,7 +86,6 @@ impl Torrent {
             storage: StorageQueue::default(),
             choker: Choker::new(now),
             totals: Totals { left, ..Totals::default() },
-            upload_meter: Meter::new(CHOKER_SPAN, now),
             outputs: VecDeque::from([Output::Announce(Some(AnnounceEvent::Started))]),
             peers_due: None,
             haves_due: None,

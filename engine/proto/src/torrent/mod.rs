@@ -29,6 +29,7 @@ mod partials;
 mod peers;
 mod picker;
 mod pipeline;
+mod slots;
 mod stats;
 mod timers;
 mod upload;

@@ -118,27 +118,26 @@ impl Partials {
         self.open.push(piece);
     }
 
-    /// A free block that `peer` has: of the piece it works on if possible, else of the one nearest completion.
-    pub(super) fn free_block(
-        &self,
-        peer: PeerKey,
-        has: &Bitfield,
-        works_on: Option<PieceIndex>,
-    ) -> Option<Block> {
-        let usable = |piece: &PieceIndex| {
-            let partial = self.pieces.get(piece)?;
-            let refused = partial.alone && partial.owner.is_some_and(|owner| owner != peer);
-            (has.has(*piece) && partial.free > 0 && !refused).then_some(partial)
-        };
-        let nearest = || {
-            let open = self.open.iter().filter_map(|piece| Some((usable(piece)?.missing, *piece)));
-            open.min_by_key(|&(missing, _)| missing).map(|(_, piece)| piece)
-        };
-        let piece = works_on.filter(|piece| usable(piece).is_some()).or_else(nearest)?;
-        let partial = self.pieces.get(&piece)?;
+    /// A free block that `peer` has, of the piece nearest completion.
+    pub(super) fn free_block(&self, peer: PeerKey, has: &Bitfield) -> Option<Block> {
+        let usable =
+            self.open.iter().filter_map(|&piece| Some((self.usable(piece, peer, has)?.missing, piece)));
+        let (_, nearest) = usable.min_by_key(|&(missing, _)| missing)?;
+        self.free_block_of(nearest, peer, has)
+    }
+
+    /// A free block of `piece`, if `peer` has it.
+    pub(super) fn free_block_of(&self, piece: PieceIndex, peer: PeerKey, has: &Bitfield) -> Option<Block> {
+        let partial = self.usable(piece, peer, has)?;
         let after = partial.slots.iter().skip(partial.first_free);
         let number = after.take_while(|slot| !slot.is_free()).count() + partial.first_free;
         self.geometry.block(piece, number as u32)
+    }
+
+    fn usable(&self, piece: PieceIndex, peer: PeerKey, has: &Bitfield) -> Option<&Partial> {
+        let partial = self.pieces.get(&piece)?;
+        let refused = partial.alone && partial.owner.is_some_and(|owner| owner != peer);
+        (has.has(piece) && partial.free > 0 && !refused).then_some(partial)
     }
 
     /// `peer` was asked for `block`.

@@ -12,7 +12,7 @@ use super::limits::{
     MIN_PIPELINE, PIPELINE_METER, PIPELINE_SPAN, SNUB_AFTER, UNPROVEN_RATE,
 };
 use super::partials::Arrival;
-use crate::piece::{BLOCK_LEN, Block};
+use crate::piece::{BLOCK_LEN, Block, PieceIndex};
 use crate::time::{Duration, Instant};
 use crate::torrent::machine::Torrent;
 use crate::torrent::meter::Meter;
@@ -136,21 +136,33 @@ impl Torrent {
             && self.storage.writing() < MAX_WRITING
     }
 
-    /// Finish started pieces first, then start the rarest, then endgame.
+    /// The piece the peer works on, then one that nobody else has, for it may leave; then any started piece,
+    /// then the rarest, then endgame.
     fn next_block(&mut self, now: Instant, key: PeerKey) -> Option<Block> {
         let peer = self.peers.get(&key)?;
         let works_on = peer.pipeline.asked.back().map(|asked| asked.block.piece());
-        if let Some(block) = self.partials.free_block(key, &peer.has, works_on) {
+        if let Some(block) = works_on.and_then(|piece| self.partials.free_block_of(piece, key, &peer.has)) {
             return Some(block);
         }
-        if peer.startable > 0 {
-            let piece = self.picker.rarest(&peer.has, &mut self.random)?;
-            self.picker.take(piece);
-            self.partials.start(piece);
-            self.startable_changed(piece);
-            return self.geometry.block(piece, 0);
+        let may_start = peer.startable > 0;
+        let rarest = may_start.then(|| self.picker.rarest(&peer.has, &mut self.random)).flatten();
+        if let Some(piece) = rarest.filter(|&piece| self.picker.availability(piece) == 1) {
+            return self.start(piece);
         }
-        self.endgame_block(now, key)
+        if let Some(block) = self.partials.free_block(key, &peer.has) {
+            return Some(block);
+        }
+        match rarest {
+            Some(piece) => self.start(piece),
+            None => self.endgame_block(now, key),
+        }
+    }
+
+    fn start(&mut self, piece: PieceIndex) -> Option<Block> {
+        self.picker.take(piece);
+        self.partials.start(piece);
+        self.startable_changed(piece);
+        self.geometry.block(piece, 0)
     }
 
     /// Everything that is missing is on order.

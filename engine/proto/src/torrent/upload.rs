@@ -129,7 +129,6 @@ impl Torrent {
             peer.uplink.since_unchoked += len;
             peer.uplink.meter.add(now, len);
             self.totals.uploaded += len;
-            self.upload_meter.add(now, len);
             self.tell_haves(now, key);
             self.send(now, key, Message::Piece { piece: block.piece().get(), offset: block.offset(), data });
             self.pass_on_slot(now, key);

@@ -1,7 +1,7 @@
 //! A lower bound on the time in which a swarm can be served: Kumar and Ross (fluid), piece granularity,
 //! bootstrap and arrivals. A measured time below it means that the world cheats.
 
-use crate::world::Plan;
+use crate::plan::Plan;
 
 /// Seconds from the start to the last completion, at the least.
 pub(crate) fn of(plan: &Plan, seed: u64) -> f64 {

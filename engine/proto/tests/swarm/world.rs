@@ -1,130 +1,28 @@
 //! The little world: nodes with an uplink of so many bytes a second, connections with a socket buffer, a fixed
 //! latency, a disk that answers at once and a tracker that knows everybody.
 //!
-//! An uplink sends one packet after the other and takes the connections in turn, as competing TCP flows share.
-//! Downlinks have no limit here; only the bound knows theirs.
+//! An uplink sends one packet after the other, in the order in which connections gave them to it. Downlinks have no limit here; only the bound knows theirs.
 
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
-use std::fmt;
+use std::collections::{BinaryHeap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use proto::bitfield::Bitfield;
 use proto::id::PieceHash;
-use proto::metainfo::Metainfo;
-use proto::metainfo::create::{Content, Draft};
 use proto::piece::{BLOCK_LEN, Block};
 use proto::seed::{Random, Seed};
 use proto::time::{Duration, Instant};
-use proto::torrent::{
-    AnnounceEvent, Direction, DisconnectReason, Event, Input, Output, PeerKey, Torrent, TorrentConfig,
-};
+use proto::torrent::{AnnounceEvent, Direction, DisconnectReason, Event, Input, Output, PeerKey, Torrent};
 use proto::wire::Message;
+
+use crate::link::{End, Link, Packet};
+use crate::plan::{Node, Plan, Report};
 
 /// One way, between any two nodes.
 const LATENCY: Duration = Duration::from_millis(50);
-/// Bytes that a socket takes before it blocks its writer.
-const SOCKET_BUFFER: usize = 64 * 1024;
-/// Bytes that a connection sends in its turn.
-const PACKET: usize = 4 * 1448;
 /// Peers in one reply of the tracker.
 const NUM_WANT: usize = 50;
-
-/// What a node is.
-#[derive(Clone, Debug)]
-pub(crate) struct Node {
-    pub(crate) up: u64,
-    pub(crate) down: u64,
-    pub(crate) seeder: bool,
-    /// Sends garbage for every block.
-    pub(crate) poisoner: bool,
-    /// Its disk refuses writes in this span.
-    pub(crate) disk_full: Option<(Instant, Instant)>,
-    /// It leaves then, without a word.
-    pub(crate) leaves: Option<Instant>,
-}
-
-impl Node {
-    pub(crate) fn seeder(up: u64) -> Self {
-        Self { up, down: u64::MAX, seeder: true, poisoner: false, disk_full: None, leaves: None }
-    }
-
-    pub(crate) fn leecher(up: u64, down: u64) -> Self {
-        Self { up, down, seeder: false, poisoner: false, disk_full: None, leaves: None }
-    }
-}
-
-/// What happens in a swarm; a seed makes a run of it.
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) metainfo: Arc<Metainfo>,
-    pub(crate) nodes: Vec<Node>,
-    /// Leechers come uniformly over this span; seeders at once.
-    pub(crate) arrivals: Duration,
-    pub(crate) config: TorrentConfig,
-}
-
-impl Plan {
-    pub(crate) fn new(len: u64, piece_len: u32) -> Self {
-        let draft = Draft::new("content", Content::Single(len), Some(piece_len)).unwrap();
-        let hashes: Vec<_> =
-            draft.geometry().all_pieces().map(|piece| PieceHash([piece.get() as u8; 20])).collect();
-        let metainfo = Arc::new(Metainfo::parse(&draft.finish(&hashes).unwrap()).unwrap());
-        Self { metainfo, nodes: Vec::new(), arrivals: Duration::ZERO, config: TorrentConfig::default() }
-    }
-
-    /// When each node comes.
-    pub(crate) fn arrival_times(&self, seed: u64) -> Vec<Instant> {
-        let mut random = Seed::from_u64(seed).child(1).rng();
-        let span = self.arrivals.as_micros() as u64;
-        let draw = |node: &Node| if node.seeder { 0 } else { random.below(span.max(1)) };
-        self.nodes.iter().map(draw).map(Instant::from_micros).collect()
-    }
-}
-
-/// How a run went.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Report {
-    pub(crate) completed: usize,
-    /// Seconds until the last leecher that finished did.
-    pub(crate) makespan: f64,
-    /// Seconds at which each leecher finished, in order.
-    pub(crate) finished: Vec<f64>,
-    pub(crate) duplicate: u64,
-    pub(crate) wasted: u64,
-    pub(crate) payload: u64,
-    /// Wire bytes that were no blocks.
-    pub(crate) control: u64,
-    pub(crate) messages: u64,
-    pub(crate) hash_failures: u64,
-    pub(crate) storage_failures: u64,
-    pub(crate) reasons: BTreeMap<DisconnectReason, u64>,
-    /// Nodes that somebody closed a connection to as poisoners.
-    pub(crate) banned: Vec<usize>,
-    /// Payload bytes sent in each second.
-    pub(crate) sent: Vec<u64>,
-    /// The same, of seeders.
-    pub(crate) seeded: Vec<u64>,
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let p50 = self.finished.get(self.finished.len() / 2).copied().unwrap_or_default();
-        write!(
-            f,
-            "{} done, first {:.1} s, p50 {p50:.1} s, last {:.1} s, duplicate {:.2} %, wasted {:.2} %, control {:.2} %, {} messages, {:?}",
-            self.completed,
-            self.finished.first().copied().unwrap_or_default(),
-            self.makespan,
-            self.duplicate as f64 * 100.0 / self.payload as f64,
-            self.wasted as f64 * 100.0 / self.payload as f64,
-            self.control as f64 * 100.0 / self.payload as f64,
-            self.messages,
-            self.reasons,
-        )
-    }
-}
 
 #[derive(Debug)]
 enum What {
@@ -133,11 +31,7 @@ enum What {
     Wakes(usize),
     /// The uplink finished a message.
     UplinkFree(usize),
-    Delivered {
-        to: usize,
-        peer: PeerKey,
-        message: Message,
-    },
+    Delivered(Packet),
     Connected {
         link: usize,
     },
@@ -175,51 +69,11 @@ impl Ord for Due {
     }
 }
 
-/// One end of a connection.
-#[derive(Debug, Default)]
-struct End {
-    node: usize,
-    /// Handed over by the machine, in front of the socket.
-    pending: VecDeque<Message>,
-    socket: VecDeque<Message>,
-    buffered: usize,
-    /// Bytes of the socket's first message that have left.
-    begun: usize,
-    in_turn: bool,
-}
-
-impl End {
-    /// Takes the next packet's bytes out of the socket, and the messages that end in it.
-    fn packet(&mut self) -> (usize, Vec<Message>) {
-        let (mut len, mut whole) = (0, Vec::new());
-        while let Some(message) = self.socket.front()
-            && len < PACKET
-        {
-            let rest = message.wire_len() - self.begun;
-            let part = rest.min(PACKET - len);
-            len += part;
-            self.begun += part;
-            if part == rest {
-                self.begun = 0;
-                whole.extend(self.socket.pop_front());
-            }
-        }
-        self.buffered -= len;
-        (len, whole)
-    }
-}
-
-#[derive(Debug)]
-struct Link {
-    ends: [End; 2],
-    open: bool,
-}
-
 struct Host {
     torrent: Option<Torrent>,
     plan: Node,
-    /// Ends with something to send, in turn.
-    turns: VecDeque<PeerKey>,
+    /// Packets that wait for the uplink.
+    uplink: VecDeque<Packet>,
     busy: bool,
     wakes_at: Option<Instant>,
     written: Vec<bool>,
@@ -252,7 +106,7 @@ impl Swarm {
         let host = |node: &Node| Host {
             torrent: None,
             plan: node.clone(),
-            turns: VecDeque::new(),
+            uplink: VecDeque::new(),
             busy: false,
             wakes_at: None,
             written: vec![node.seeder; blocks],
@@ -320,14 +174,9 @@ impl Swarm {
             What::Wakes(node) => self.wake(node),
             What::UplinkFree(node) => {
                 self.hosts[node].busy = false;
-                self.transmit(node);
+                self.next_packet(node);
             }
-            What::Delivered { to, peer, message } => {
-                if self.links[(peer.0 / 2) as usize].open {
-                    self.report.messages += 1;
-                    self.feed(to, Input::Message { peer, message });
-                }
-            }
+            What::Delivered(packet) => self.delivered(packet),
             What::Connected { link } => self.connected(link),
             What::Refused { node, addr } => self.feed(node, Input::ConnectFailed { addr }),
             What::Closed { to, peer } => self.feed(to, Input::Disconnected { peer }),
@@ -472,8 +321,7 @@ impl Swarm {
             self.schedule(at, What::Refused { node, addr });
             return;
         }
-        let end = |node| End { node, ..End::default() };
-        self.links.push(Link { ends: [end(node), end(target)], open: false });
+        self.links.push(Link::between(node, target));
         self.schedule(at, What::Connected { link: self.links.len() - 1 });
     }
 
@@ -505,60 +353,66 @@ impl Swarm {
         }
     }
 
+    fn end(&mut self, peer: PeerKey) -> &mut End {
+        &mut self.links[(peer.0 / 2) as usize].ends[(peer.0 % 2) as usize]
+    }
+
+    fn is_open(&self, peer: PeerKey) -> bool {
+        self.links[(peer.0 / 2) as usize].open
+    }
+
     fn send(&mut self, node: usize, peer: PeerKey, message: Message) -> Option<Input> {
-        let link = &mut self.links[(peer.0 / 2) as usize];
-        if !link.open {
+        if !self.is_open(peer) {
             return None;
         }
-        link.ends[(peer.0 % 2) as usize].pending.push_back(message);
-        let moved = self.flush(peer);
-        self.transmit(node);
-        (moved > 0).then_some(Input::Sent { peer, bytes: moved })
+        self.end(peer).push(message);
+        let bytes = self.end(peer).flush();
+        self.transmit(node, peer);
+        (bytes > 0).then_some(Input::Sent { peer, bytes })
     }
 
-    /// Moves messages into the socket while it has room; returns their bytes.
-    fn flush(&mut self, peer: PeerKey) -> usize {
-        let end = &mut self.links[(peer.0 / 2) as usize].ends[(peer.0 % 2) as usize];
-        let mut moved = 0;
-        while end.buffered < SOCKET_BUFFER
-            && let Some(message) = end.pending.pop_front()
-        {
-            moved += message.wire_len();
-            end.buffered += message.wire_len();
-            end.socket.push_back(message);
+    /// Gives the uplink what the connection's window allows.
+    fn transmit(&mut self, node: usize, peer: PeerKey) {
+        while let Some(packet) = self.end(peer).packet(peer) {
+            for message in &packet.messages {
+                self.count(node, message);
+            }
+            self.hosts[node].uplink.push_back(packet);
         }
-        if !end.in_turn && !end.socket.is_empty() {
-            end.in_turn = true;
-            self.hosts[end.node].turns.push_back(peer);
-        }
-        moved
+        self.next_packet(node);
     }
 
-    /// Starts the uplink's next message.
-    fn transmit(&mut self, node: usize) {
-        while !self.hosts[node].busy
-            && let Some(peer) = self.hosts[node].turns.pop_front()
-        {
-            let link = &mut self.links[(peer.0 / 2) as usize];
-            let to = link.ends[1 - (peer.0 % 2) as usize].node;
-            let end = &mut link.ends[(peer.0 % 2) as usize];
-            end.in_turn = false;
-            if !link.open {
-                continue;
+    fn next_packet(&mut self, node: usize) {
+        if self.hosts[node].busy {
+            return;
+        }
+        let Some(packet) = self.hosts[node].uplink.pop_front() else { return };
+        let took = Duration::from_micros(packet.wire_len() as u64 * 1_000_000 / self.hosts[node].plan.up);
+        self.hosts[node].busy = true;
+        self.schedule(self.now + took, What::UplinkFree(node));
+        self.schedule(self.now + took + LATENCY, What::Delivered(packet));
+    }
+
+    fn delivered(&mut self, packet: Packet) {
+        let peer = PeerKey(packet.from.0 ^ 1);
+        if !self.is_open(peer) {
+            return;
+        }
+        let node = self.end(peer).node;
+        if packet.acknowledged > 0 {
+            self.end(peer).acknowledged(packet.acknowledged);
+            let bytes = self.end(peer).flush();
+            self.transmit(node, peer);
+            if bytes > 0 {
+                self.feed(node, Input::Sent { peer, bytes });
             }
-            let (len, whole) = end.packet();
-            let took = Duration::from_micros(len as u64 * 1_000_000 / self.hosts[node].plan.up);
-            self.hosts[node].busy = true;
-            self.schedule(self.now + took, What::UplinkFree(node));
-            for message in whole {
-                self.count(node, &message);
-                let delivered = What::Delivered { to, peer: PeerKey(peer.0 ^ 1), message };
-                self.schedule(self.now + took + LATENCY, delivered);
-            }
-            let moved = self.flush(peer);
-            if moved > 0 {
-                self.feed(node, Input::Sent { peer, bytes: moved });
-            }
+            return;
+        }
+        self.hosts[node].uplink.push_back(Packet::acknowledge(peer, packet.len));
+        self.next_packet(node);
+        for message in packet.messages {
+            self.report.messages += 1;
+            self.feed(node, Input::Message { peer, message });
         }
     }
 

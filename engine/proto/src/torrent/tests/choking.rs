@@ -1,7 +1,7 @@
 //! Who is served: rates, optimism, newcomers, and no fibrillation.
 
 use super::*;
-use crate::torrent::limits::{CHOKE_ROUND, MIN_SLOTS, OPTIMISTIC_ROUNDS};
+use crate::torrent::limits::{CHOKE_ROUND, OPTIMISTIC_ROUNDS, START_SLOTS};
 
 /// Peers with nothing that all want what we have.
 fn crowd(table: &mut Table, count: usize) -> Vec<PeerKey> {
@@ -20,7 +20,7 @@ fn served(table: &Table) -> Vec<PeerKey> {
 fn slots_are_filled_at_once_and_no_further() {
     let mut table = Table::seeder(4);
     crowd(&mut table, 8);
-    assert_eq!(served(&table).len(), MIN_SLOTS + 1);
+    assert_eq!(served(&table).len(), START_SLOTS + 1);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn who_gives_most_is_served() {
     table.answer_all(giver, asked);
     table.pass(CHOKE_ROUND);
     assert!(served(&table).contains(&giver), "{others:?}");
-    assert_eq!(served(&table).len(), MIN_SLOTS + 1);
+    assert_eq!(served(&table).len(), START_SLOTS + 1);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_better_giver_without_interest_is_unchoked_and_takes_no_slot() {
     table.answer_all(giver, asked);
     table.pass(CHOKE_ROUND);
     assert!(served(&table).contains(&giver));
-    assert_eq!(served(&table).len(), MIN_SLOTS + 2);
+    assert_eq!(served(&table).len(), START_SLOTS + 2);
 }
 
 #[test]
@@ -97,5 +97,5 @@ fn a_whole_piece_sent_passes_the_slot_on_to_a_newcomer() {
     }
     assert_eq!(said(&outputs, first).last(), Some(&Message::Choke));
     assert!(!served(&table).contains(&first));
-    assert_eq!(served(&table).len(), MIN_SLOTS + 1);
+    assert_eq!(served(&table).len(), START_SLOTS + 1);
 }
