@@ -122,11 +122,10 @@ impl Engine {
         };
         torrent_loop.torrent.handle_input(now, Input::Candidates(config.peers));
         let root = async move {
-            tokio::select! {
-                biased;
-                () = torrent_loop.run(happenings) => {}
-                () = door => {}
-            }
+            // A task of its own, so that the loop's many wake-ups do not poll the listener.
+            let mut tasks = JoinSet::new();
+            tasks.spawn(door);
+            torrent_loop.run(happenings).await;
         };
         Ok((handle, root))
     }

@@ -144,7 +144,7 @@ pub(super) struct Orders {
     pub room: usize,
 }
 
-/// What one poll of a connection brought besides messages.
+/// What a connection has for the loop besides messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Catch {
     /// Bytes read.
@@ -198,11 +198,8 @@ impl TaskEnd {
         Orders { closing: state.closing, room: INBOUND_MESSAGES.saturating_sub(taken) }
     }
 
-    /// Delivers what one poll brought. `messages` is left empty.
+    /// Delivers what was caught. `messages` is left empty.
     pub(super) fn deliver(&self, messages: &mut Vec<Message>, catch: Catch) {
-        if messages.is_empty() && catch == Catch::default() {
-            return;
-        }
         let mut state = self.shared.lock();
         state.stalled |= catch.stalled;
         if state.delivery.messages.is_empty() {

@@ -35,6 +35,10 @@ const READ_LEN: usize = 64 * 1024;
 /// Messages are encoded until this many bytes wait for the socket: four blocks and what is small.
 const WRITE_LEN: usize = 64 * 1024;
 
+/// Sent bytes are reported once they are this many or nothing waits for the socket: half a block, so that the
+/// core's credit returns in good time but not for every packet.
+const SENT_LEN: usize = 8 * 1024;
+
 /// How long the two steps of opening a connection may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerTimeouts {
@@ -105,15 +109,8 @@ pub(crate) async fn serve<C, R, W>(
     }
     let Stream { reader, writer, .. } = stream;
     let decoder = Decoder::new(terms.pieces);
-    let mut connection = Connection {
-        reader,
-        writer,
-        decoder,
-        end,
-        input: buffer,
-        output: BytesMut::new(),
-        batch: Vec::new(),
-    };
+    let (output, batch, catch) = (BytesMut::new(), Vec::new(), Catch::default());
+    let mut connection = Connection { reader, writer, decoder, end, input: buffer, output, batch, catch };
     let ending = poll_fn(|cx| connection.poll(cx)).await;
     debug!(%addr, ?ending, "connection ended");
 }
@@ -139,26 +136,31 @@ struct Connection<R, W> {
     output: BytesMut,
     /// Decoded, not yet delivered; empty between polls.
     batch: Vec<Message>,
+    /// Counted, not yet delivered.
+    catch: Catch,
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Does all that can be done now, in both directions.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
-        let mut catch = Catch::default();
-        let orders = match self.poll_send(cx, &mut catch) {
+        let orders = match self.poll_send(cx) {
             Ok(orders) => orders,
             Err(error) => return Poll::Ready(Ending::Failed(error)),
         };
         if orders.closing {
             return Poll::Ready(Ending::Ordered);
         }
-        let ending = self.poll_receive(cx, orders.room, &mut catch);
-        self.end.deliver(&mut self.batch, catch);
+        let ending = self.poll_receive(cx, orders.room);
+        // A packet that completes no message is no reason to wake the loop.
+        let Catch { sent, stalled, .. } = self.catch;
+        if !self.batch.is_empty() || stalled || sent >= SENT_LEN || (sent > 0 && self.output.is_empty()) {
+            self.end.deliver(&mut self.batch, std::mem::take(&mut self.catch));
+        }
         ending
     }
 
     /// Encodes and writes until nothing is queued or the socket is full.
-    fn poll_send(&mut self, cx: &mut Context<'_>, catch: &mut Catch) -> io::Result<Orders> {
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> io::Result<Orders> {
         loop {
             let orders = self.end.orders(cx.waker(), &mut self.output, WRITE_LEN);
             if self.output.is_empty() {
@@ -171,7 +173,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                     Poll::Ready(Ok(len)) => {
                         self.output.advance(len);
-                        catch.sent += len;
+                        self.catch.sent += len;
                     }
                     Poll::Ready(Err(error)) => return Err(error),
                     Poll::Pending => return Ok(orders),
@@ -182,7 +184,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     }
 
     /// Decodes and reads until there is nothing more, or `room` messages or [`INBOUND_BYTES`] are reached.
-    fn poll_receive(&mut self, cx: &mut Context<'_>, room: usize, catch: &mut Catch) -> Poll<Ending> {
+    fn poll_receive(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<Ending> {
         if room == 0 {
             return Poll::Pending;
         }
@@ -194,13 +196,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     Err(error) => return Poll::Ready(Ending::Invalid(error)),
                 }
             }
-            if self.batch.len() >= room || catch.received >= INBOUND_BYTES {
-                catch.stalled = true;
+            if self.batch.len() >= room || self.catch.received >= INBOUND_BYTES {
+                self.catch.stalled = true;
                 return Poll::Pending;
             }
             match ready!(read_some(&mut self.reader, cx, &mut self.input)) {
                 Ok(0) => return Poll::Ready(Ending::Closed),
-                Ok(len) => catch.received += len,
+                Ok(len) => self.catch.received += len,
                 Err(error) => return Poll::Ready(Ending::Failed(error)),
             }
         }
