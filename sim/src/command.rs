@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{IsTerminal, Write as _};
+use std::io::{ErrorKind, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         }
     });
     if args.seeds.is_some() && !args.json {
-        println!("{}", printer.summary(plans.len()));
+        say(&format!("{}\n", printer.summary(plans.len())))?;
     }
     match printer.error {
         Some(error) => Err(error),
@@ -128,10 +128,10 @@ impl Printer<'_> {
         }
         let mut written = Ok(());
         self.progress.suspend(|| {
-            written = std::io::stdout().write_all(text.as_bytes());
+            written = say(&text);
             eprint!("{failure}");
         });
-        written.context("cannot write the verdict")?;
+        written?;
         match &self.args.out {
             Some(folder) => self.write_out(folder, verdict, &summary),
             None => Ok(()),
@@ -197,11 +197,19 @@ fn quoted(word: &str) -> String {
     if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
+/// Writes to standard output. Whoever has closed it wants no more, which is no failure.
+fn say(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write the output"),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// Reads scenarios and says what they would run.
 pub(crate) fn check(names: &[String], sets: &Sets) -> Result<u8> {
     for name in names {
         let (path, scenario) = find::load(name, &sets.sets)?;
-        println!("{}: {}", path.display(), describe(&scenario));
+        say(&format!("{}: {}\n", path.display(), describe(&scenario)))?;
     }
     Ok(0)
 }
@@ -230,7 +238,7 @@ pub(crate) fn list(folder: &Path) -> Result<u8> {
             Ok((_, scenario)) => scenario.claim,
             Err(error) => format!("refused: {}", error.to_string().lines().next().unwrap_or_default()),
         };
-        println!("{:<width$}  {claim}", stem(path));
+        say(&format!("{:<width$}  {claim}\n", stem(path)))?;
     }
     Ok(0)
 }

@@ -1,6 +1,7 @@
 //! Finding scenarios: by path, or by name in `scenarios/`.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -16,13 +17,19 @@ const MAX_FILE_LEN: u64 = 16 << 20;
 /// Reads the scenario called `name`, with `sets` over it. Returns its path, too.
 pub(crate) fn load(name: &str, sets: &[String]) -> Result<(PathBuf, Scenario)> {
     let path = resolve(name)?;
-    let len = fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?.len();
-    if len > MAX_FILE_LEN {
-        bail!("{} has {len} bytes; a scenario has at most {MAX_FILE_LEN}", path.display());
-    }
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let scenario = Scenario::parse(&path.to_string_lossy(), &text, sets)?;
     Ok((path, scenario))
+}
+
+fn read(path: &Path) -> Result<String> {
+    let mut text = String::new();
+    // A pipe does not say how long it is.
+    File::open(path)?.take(MAX_FILE_LEN + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE_LEN {
+        bail!("it has more than {MAX_FILE_LEN} bytes, which no scenario needs");
+    }
+    Ok(text)
 }
 
 /// The scenario files of `folder`, in the order of their names.
@@ -41,11 +48,11 @@ pub(crate) fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
 
 fn resolve(name: &str) -> Result<PathBuf> {
     let path = PathBuf::from(name);
-    if path.is_file() {
-        return Ok(path);
-    }
     if path.is_dir() {
         bail!("{name} is a folder; `sim list {name}` lists its scenarios");
+    }
+    if path.exists() {
+        return Ok(path);
     }
     let in_folder = Path::new(FOLDER).join(format!("{name}.toml"));
     if in_folder.is_file() {

@@ -11,10 +11,11 @@ use toml::de::DeTable;
 use super::fields::{
     Fields, Value, duration, nearest, rate, share, size, some_time, text, whole, within, word, wrong,
 };
+use super::quantity::size_text;
 use super::source::{Refusal, ScenarioError, Source};
 use super::{
-    Arrival, Departure, Fault, FaultKind, Group, Link, MAX_PEERS, Role, Run, Scenario, TRACKER, Torrent,
-    Tracker, expect, overrides,
+    Arrival, Departure, Fault, FaultKind, Group, Link, MAX_CONTENT, MAX_HOLDINGS, MAX_PEERS, Role, Run,
+    Scenario, TRACKER, Torrent, Tracker, expect, overrides,
 };
 
 const VERSION: u64 = 1;
@@ -56,6 +57,7 @@ fn decode(source: &Source, file: &str) -> Result<Scenario, Refusal> {
         expect: expect::decode(top.value("expect"))?,
         links,
     };
+    holdings(&top, &scenario)?;
     let faults = top.tables("faults")?;
     let faults = faults.into_iter().map(|value| fault(value, &scenario)).collect::<Result<_, _>>()?;
     Ok(Scenario { faults, ..scenario })
@@ -93,7 +95,10 @@ fn version(value: &Value<'_>) -> Result<(), Refusal> {
 
 fn torrent(value: &Value<'_>) -> Result<Torrent, Refusal> {
     let fields = Fields::of(value, "[torrent]", &["size", "piece_length"])?;
-    let bytes = fields.required("size", size)?;
+    let bytes = fields.required("size", |value| match size(value)? {
+        bytes if bytes <= MAX_CONTENT => Ok(bytes),
+        _ => Err(Refusal::new(value.span(), format!("content is at most {}", size_text(MAX_CONTENT)))),
+    })?;
     let piece_length = fields.required("piece_length", |value| {
         let piece_length = size(value)?;
         if !piece_length.is_power_of_two() || piece_length < u64::from(BLOCK_LEN) {
@@ -118,6 +123,18 @@ fn tracker(value: Option<&Value<'_>>, links: &BTreeMap<String, Link>) -> Result<
 
 /// The built-in link that a tracker has unless its scenario says otherwise.
 const SERVER: &str = "server";
+
+/// Refuses swarms that would not fit into memory.
+fn holdings(top: &Fields<'_>, scenario: &Scenario) -> Result<(), Refusal> {
+    let pieces = scenario.torrent.size.div_ceil(u64::from(scenario.torrent.piece_length));
+    let peers: u64 = scenario.groups.iter().map(|group| u64::from(group.count)).sum();
+    if pieces * peers <= MAX_HOLDINGS {
+        return Ok(());
+    }
+    let place = top.value("torrent").map_or(0..0, Spanned::span);
+    let message = format!("{peers} peers with {pieces} pieces each are more than fit into memory");
+    Err(Refusal::new(place, message).hint("make the pieces longer, or take fewer peers"))
+}
 
 /// Links that every scenario may use without describing them: what homes and servers typically have.
 pub(super) fn builtin_links() -> BTreeMap<String, Link> {

@@ -27,6 +27,12 @@ pub use source::ScenarioError;
 /// Peers of one scenario at the most: what the address plan and one machine's memory are good for.
 pub const MAX_PEERS: usize = 10_000;
 
+/// Bytes of content at the most: it is held in memory, once.
+pub const MAX_CONTENT: u64 = 4 << 30;
+
+/// Peers times pieces at the most: the runner remembers for each when it came, in 16 bytes.
+pub const MAX_HOLDINGS: u64 = 1 << 26;
+
 /// Faults of one scenario after expansion at the most: ten for every peer.
 pub const MAX_FAULTS: usize = 10 * MAX_PEERS;
 

@@ -85,6 +85,12 @@ fn impossible_values_are_refused_where_they_stand() {
      6 | piece_length = "512 MiB"
        |                ^^^^^^^^^
     "#);
+    insta::assert_snapshot!(refusal("\"1 MiB\"", "\"4097 MiB\""), @r#"
+    small.toml:5:8: content is at most 4 GiB
+       |
+     5 | size = "4097 MiB"
+       |        ^^^^^^^^^^
+    "#);
     insta::assert_snapshot!(refusal("\"adsl\"", "\"asdl\""), @r#"
     small.toml:15:8: there is no link `asdl`
         |
@@ -116,6 +122,18 @@ fn impossible_values_are_refused_where_they_stand() {
         |
      10 | link =
         |       ^
+    ");
+}
+
+#[test]
+fn what_does_not_fit_into_memory_is_refused() {
+    let sets = ["torrent.size=1 GiB", "torrent.piece_length=16 KiB", "peers.2.count=2000"];
+    insta::assert_snapshot!(set(&sets).expect_err("refused"), @r"
+    small.toml:4:1: 2001 peers with 65536 pieces each are more than fit into memory
+       |
+     4 | [torrent]
+       | ^^^^^^^^^
+       = make the pieces longer, or take fewer peers
     ");
 }
 
