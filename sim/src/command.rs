@@ -223,10 +223,15 @@ fn describe(scenario: &Scenario) -> String {
     let bound = bound.map_or_else(String::new, |bound| {
         format!("; at least {:.1} s, set by {}", bound.seconds, bound.term)
     });
-    format!(
-        "fine; {seeders} seeders, {leechers} leechers, {} pieces, {faults} faults{bound}",
-        imagined.piece_count()
-    )
+    let counts = [
+        (seeders, "seeder"),
+        (leechers, "leecher"),
+        (imagined.piece_count() as usize, "piece"),
+        (faults, "fault"),
+    ];
+    let counted =
+        |(count, what): (usize, &str)| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    format!("fine; {}{bound}", counts.map(counted).join(", "))
 }
 
 /// Lists the scenarios of a folder.
