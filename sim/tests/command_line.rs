@@ -248,5 +248,5 @@ fn names_are_looked_up_in_the_folder_of_scenarios() {
     bad   refused: scenarios/bad.toml:1:1: the first line must say what the scenario claims
     pair  Three homes get a small file from one seeder.
     ");
-    insta::assert_snapshot!(text(&folder.sim(&["check", "pair"]).stdout), @"scenarios/pair.toml: fine; 1 seeders, 3 leechers, 16 pieces, 0 faults; at least 1.3 s, set by the slowest download (B1)");
+    insta::assert_snapshot!(text(&folder.sim(&["check", "pair"]).stdout), @"scenarios/pair.toml: fine; 1 seeder, 3 leechers, 16 pieces, 0 faults; at least 1.3 s, set by the slowest download (B1)");
 }
