@@ -189,3 +189,21 @@ fn a_disk_that_takes_no_more_loses_nothing() {
     let read = |name| fs::read(folder.path().join(name)).expect("a file");
     assert!(read("data.bin") == read("out/data.bin"));
 }
+
+/// Ctrl-C while nothing comes in: said once, with a status of its own, and within the five seconds of `stopped`.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_download_says_how_to_go_on() {
+    let folder = shared();
+    let download =
+        ["download", "data.torrent", "-o", "out", "--listen", "127.0.0.1:0", "--peer", "127.0.0.1:1"];
+    let mut child = command(folder.path(), &download).stderr(Stdio::piped()).spawn().expect("built");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+    // By the second line the program hears signals.
+    assert!(lines.by_ref().take(2).all(|line| line.is_ok()));
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(killed.success());
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    assert_eq!(child.wait().expect("ours").code(), Some(130), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("run the same command again")), "{rest:?}");
+}
