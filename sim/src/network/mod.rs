@@ -1,7 +1,7 @@
 //! The emulated network: every packet of every simulated host crosses it.
 //!
 //! sender's uplink queue → path → receiver's downlink queue. UDP datagrams may be lost on the way; TCP
-//! segments belong to a *flow* that re-sends what was lost under congestion control ([`sender`]), because
+//! segments belong to a *flow* that re-sends what was lost under congestion control (`sender`), because
 //! the socket stack above has neither. Pure: time is an argument, and what comes out is taken with
 //! [`Network::poll_delivery`].
 //!

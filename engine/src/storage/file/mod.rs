@@ -1,7 +1,7 @@
 //! Content as files below one folder: sparse, made lazily, read and written by position.
 //!
-//! Blocks wait in memory until their piece is complete ([`unwritten`]), then one blocking job hashes the
-//! piece from memory and writes it if it is sound. Reads go by spans ([`read_ahead`]). This is the only
+//! Blocks wait in memory until their piece is complete (`unwritten`), then one blocking job hashes the
+//! piece from memory and writes it if it is sound. Reads go by spans (`read_ahead`). This is the only
 //! place in the engine that uses threads.
 
 mod disk;
