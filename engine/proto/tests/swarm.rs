@@ -79,7 +79,7 @@ fn one_seed_is_one_run() {
 fn pieces_spread_so_that_the_seeder_may_leave() {
     let mut plan = flash_crowd(20, 4 << 20);
     // One copy takes 3.4 s at full rate; some leechers come later than that.
-    plan.nodes[0].leaves = Some(Instant::from_micros(12_000_000));
+    plan.nodes[0].leaves = Some(Instant::from_micros(18_000_000));
     let report = Swarm::new(plan, 1).run(Duration::from_secs(300));
     assert_eq!(report.completed, 20, "{report}");
 }
@@ -96,7 +96,7 @@ fn leechers_that_vanish_take_nothing_with_them() {
 
 #[test]
 fn poisoners_are_found_out_and_nobody_honest_is() {
-    let mut plan = flash_crowd(10, 4 << 20);
+    let mut plan = flash_crowd(10, 8 << 20);
     plan.nodes.push(Node { poisoner: true, ..Node::seeder(MEGABIT) });
     let report = Swarm::new(plan, 1).run(Duration::from_secs(900));
     assert_eq!(report.completed, 10, "{report}");

@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use super::limits::{CHOKE_ROUND, NEW_PEER, NEW_PEER_WEIGHT, OPTIMISTIC_ROUNDS};
+use super::limits::{CHOKE_ROUND, NEEDIEST, NEW_PEER, NEW_PEER_WEIGHT, OPTIMISTIC_ROUNDS};
 use super::peers::Peer;
 use super::slots::Slots;
 use crate::time::Instant;
@@ -61,8 +61,8 @@ impl Torrent {
         self.apply(now, &chosen);
     }
 
-    /// A complete peer closes connections that nothing will ever flow over. Peers are not told of pieces that
-    /// they have themselves, so a lack of interest is how another complete one shows.
+    /// A complete peer closes connections that nothing will ever flow over. Peers are told late of pieces that
+    /// they have themselves, so a lack of interest is how another complete one shows first.
     fn part_with_the_sated(&mut self, now: Instant) {
         if !self.have.is_full() {
             return;
@@ -108,53 +108,67 @@ impl Torrent {
         }
     }
 
-    /// Peers that may have a regular slot, best first; ties in random order.
+    /// Peers that may have a regular slot, best first; ties in random order. A leecher serves who gives most; a
+    /// complete peer, to whom nobody gives, serves who is furthest behind, so that all finish at about one time.
     fn ranked(&mut self, now: Instant) -> Vec<PeerKey> {
         let seeding = self.have.is_full();
-        let worth = |peer: &Peer| {
-            let worth = if seeding { u64::MAX - peer.uplink.sent } else { peer.pipeline.ranking.rate(now) };
-            (worth, peer.has.is_empty())
-        };
+        let given = |peer: &Peer| if seeding { 0 } else { peer.pipeline.ranking.rate(now) };
         let eligible = |peer: &Peer| {
-            !peer.pipeline.snubbed && (peer.them.interested || worth(peer).0 > 0) && !peer.has.is_full()
+            !peer.pipeline.snubbed && (peer.them.interested || given(peer) > 0) && !peer.has.is_full()
         };
-        let mut ranked: Vec<_> = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| eligible(peer))
-            .map(|(&key, peer)| (worth(peer), key))
-            .collect();
+        let worth = |peer: &Peer| {
+            (given(peer), if seeding { Reverse(self.known_progress(peer)) } else { Reverse(0) })
+        };
+        let eligible_peers = self.peers.iter().filter(|(_, peer)| eligible(peer));
+        let mut ranked: Vec<_> =
+            eligible_peers.map(|(&key, peer)| (worth(peer), peer.has.is_empty(), key)).collect();
         self.random.shuffle(&mut ranked);
-        ranked.sort_by_key(|&(worth, _)| Reverse(worth));
-        ranked.into_iter().map(|(_, key)| key).collect()
+        ranked.sort_by_key(|&(worth, empty, _)| Reverse((worth, empty)));
+        ranked.into_iter().map(|(_, _, key)| key).collect()
     }
 
     /// Keeps the optimistic unchoke for its three rounds, unless it earned a regular slot or lost interest.
     fn choose_optimistic(&mut self, now: Instant, move_on: bool, regular: &[PeerKey]) {
-        let candidate = |key: &PeerKey, peer: &Peer| peer.them.interested && !regular.contains(key);
         if move_on {
             self.choker.optimistic.clear();
         }
         let peers = &self.peers;
-        self.choker.optimistic.retain(|key| peers.get(key).is_some_and(|peer| candidate(key, peer)));
-        while self.choker.optimistic.len() < self.config.optimistic_slots {
-            let pool: Vec<_> = peers
-                .iter()
-                .filter(|(key, peer)| candidate(key, peer) && !self.choker.optimistic.contains(key))
-                .map(|(&key, peer)| {
-                    (key, if now.since(peer.connected) < NEW_PEER { NEW_PEER_WEIGHT } else { 1 })
-                })
-                .collect();
-            let total: u64 = pool.iter().map(|(_, weight)| weight).sum();
-            let mut ticket = self.random.below(total);
-            let drawn = pool.iter().find(|(_, weight)| {
-                let hit = ticket < *weight;
-                ticket = ticket.saturating_sub(*weight);
-                hit
-            });
-            let Some(&(key, _)) = drawn else { break };
+        self.choker
+            .optimistic
+            .retain(|key| peers.get(key).is_some_and(|peer| peer.them.interested) && !regular.contains(key));
+        while self.choker.optimistic.len() < self.config.optimistic_slots
+            && let Some(key) = self.draw_optimistic(now, regular)
+        {
             self.choker.optimistic.push(key);
         }
+    }
+
+    /// Draws one of the neediest quarter, new peers three times as likely.
+    fn draw_optimistic(&mut self, now: Instant, regular: &[PeerKey]) -> Option<PeerKey> {
+        let eligible = |key: &PeerKey, peer: &Peer| {
+            peer.them.interested && !regular.contains(key) && !self.choker.optimistic.contains(key)
+        };
+        let weight = |peer: &Peer| if now.since(peer.connected) < NEW_PEER { NEW_PEER_WEIGHT } else { 1 };
+        let mut pool: Vec<_> = self
+            .peers
+            .iter()
+            .filter(|(key, peer)| eligible(key, peer))
+            .map(|(&key, peer)| (self.known_progress(peer), key, weight(peer)))
+            .collect();
+        pool.sort_unstable();
+        pool.truncate(pool.len().div_ceil(NEEDIEST));
+        let mut ticket = self.random.below(pool.iter().map(|&(_, _, weight)| weight).sum());
+        let drawn = pool.iter().find(|&&(_, _, weight)| {
+            let hit = ticket < weight;
+            ticket = ticket.saturating_sub(weight);
+            hit
+        });
+        drawn.map(|&(_, key, _)| key)
+    }
+
+    /// Bytes that a peer has by its own word, or that we sent it: who hides what it has gains little.
+    fn known_progress(&self, peer: &Peer) -> u64 {
+        (u64::from(peer.has.count()) * u64::from(self.geometry.piece_len())).max(peer.uplink.sent)
     }
 
     /// Unchokes the chosen ones and chokes everybody else.

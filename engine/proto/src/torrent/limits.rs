@@ -31,6 +31,9 @@ pub(super) const CHOKE_ROUND: Duration = Duration::from_secs(10);
 pub(super) const OPTIMISTIC_ROUNDS: u32 = 3;
 /// A connection younger than this is new, and three times as likely to be the next optimistic unchoke (BEP 3).
 pub(super) const NEW_PEER: Duration = Duration::from_secs(60);
+/// The optimistic unchoke is drawn from this fraction of the peers, those with the fewest pieces: a peer that
+/// falls behind for want of connections finishes last, and then the others' uplinks idle.
+pub(super) const NEEDIEST: usize = 4;
 /// How much likelier a new peer is to be chosen.
 pub(super) const NEW_PEER_WEIGHT: u64 = 3;
 /// The span over which the choker compares rates: two rounds.
@@ -63,7 +66,7 @@ pub(super) const SNUB_AFTER: Duration = Duration::from_secs(20);
 /// In endgame, requesters of one block at the most.
 pub(super) const MAX_REQUESTERS: u8 = 2;
 /// In endgame, a second request is worth its bytes only if the first one's block is not due for this long.
-pub(super) const ENDGAME_GAIN: Duration = Duration::from_secs(2);
+pub(super) const ENDGAME_GAIN: Duration = Duration::from_secs(4);
 
 /// In endgame, everybody's chances are weighed anew this often, since a peer that stalls causes no event.
 pub(super) const ENDGAME_LOOK: Duration = Duration::from_secs(1);

@@ -51,7 +51,7 @@ pub(super) struct Peer {
     pub(super) wanted: u32,
     /// Those of them that are not started.
     pub(super) startable: u32,
-    /// How many of our announced pieces it has been told, or has itself.
+    /// How many of our announced pieces it has been told.
     pub(super) told: usize,
     pub(super) pipeline: Pipeline,
     pub(super) uplink: Uplink,

@@ -200,6 +200,7 @@ impl Torrent {
         peer.pipeline.asked.push_back(Asked { block, at: now, released: false });
         self.partials.ask(block, key);
         self.wake_for_peers(now + if self.endgame() { ENDGAME_LOOK } else { SNUB_AFTER });
+        self.tell_haves(now, key);
         self.send(now, key, Message::Request(raw(block)));
     }
 

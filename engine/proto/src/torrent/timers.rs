@@ -53,8 +53,7 @@ impl Torrent {
         }
         if self.haves_due.is_some_and(|at| at <= now) {
             self.haves_due = None;
-            let keys: Vec<_> = self.peers.keys().copied().collect();
-            for key in keys {
+            for key in self.lacking_news() {
                 self.tell_haves(now, key);
             }
         }

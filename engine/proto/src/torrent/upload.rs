@@ -14,6 +14,7 @@ use crate::piece::{BLOCK_LEN, Block};
 use crate::time::Instant;
 use crate::torrent::machine::Torrent;
 use crate::torrent::meter::Meter;
+use crate::torrent::peers::Peer;
 use crate::torrent::{DisconnectReason, Output, PeerKey};
 use crate::wire::{Message, RawBlock};
 
@@ -150,13 +151,21 @@ impl Torrent {
         }
     }
 
-    /// Announces what we gained since the peer was last told, save what it has itself.
+    /// Peers that lack a piece of which they have not been told.
+    pub(super) fn lacking_news(&self) -> Vec<PeerKey> {
+        let lacks = |peer: &Peer| {
+            self.announced.get(peer.told..).unwrap_or_default().iter().any(|&piece| !peer.has.has(piece))
+        };
+        self.peers.iter().filter(|(_, peer)| lacks(peer)).map(|(&key, _)| key).collect()
+    }
+
+    /// Announces what we gained since the peer was last told. What it has itself is no reason to speak, but goes
+    /// along, so that it knows how far we are.
     pub(super) fn tell_haves(&mut self, now: Instant, key: PeerKey) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        let news = self.announced.get(peer.told..).unwrap_or_default();
+        let news = self.announced.get(peer.told..).unwrap_or_default().to_vec();
         peer.told = self.announced.len();
-        let lacking: Vec<_> = news.iter().copied().filter(|&piece| !peer.has.has(piece)).collect();
-        for piece in lacking {
+        for piece in news {
             self.send(now, key, Message::Have { piece: piece.get() });
         }
     }

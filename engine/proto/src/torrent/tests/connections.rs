@@ -99,7 +99,7 @@ fn complete_peers_part() {
     let (peer, _) = table.arrive(1, Direction::Incoming);
     let outputs = table.say(peer, Message::Bitfield(bits(&table.metainfo, &[0, 1]).to_wire()));
     assert_eq!(closes(&outputs), [(peer, DisconnectReason::BothComplete)]);
-    // Peers do not tell us of pieces that we have, so one that wants nothing is taken to be complete.
+    // Peers tell us late of pieces that we have, so one that wants nothing is taken to be complete.
     let silent = table.peer(&[0]);
     assert_eq!(closes(&table.pass(Duration::from_secs(20))), [(silent, DisconnectReason::BothComplete)]);
 }
