@@ -5,6 +5,8 @@
 
 #[path = "swarm/bound.rs"]
 mod bound;
+#[path = "swarm/event.rs"]
+mod event;
 #[path = "swarm/link.rs"]
 mod link;
 #[path = "swarm/plan.rs"]

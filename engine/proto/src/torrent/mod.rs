@@ -12,7 +12,7 @@
 //! | `pipeline` | how many requests to keep at a peer, when to give up, endgame |
 //! | `verify` | writing, hashing, blame, storage failures |
 //! | `upload` | which request to serve, and how far ahead of the socket |
-//! | `choker` | whom to serve |
+//! | `choker` | whom to serve; `slots` how many at once |
 //! | `timers` | when to wake up, and why |
 
 mod candidates;

@@ -4,7 +4,7 @@
 //! An uplink sends one packet after the other, in the order in which connections gave them to it. Downlinks have no limit here; only the bound knows theirs.
 
 use std::collections::{BinaryHeap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use proto::time::{Duration, Instant};
 use proto::torrent::{AnnounceEvent, Direction, DisconnectReason, Event, Input, Output, PeerKey, Torrent};
 use proto::wire::Message;
 
+use crate::event::{Due, What, address, node_at};
 use crate::link::{End, Link, Packet};
 use crate::plan::{Node, Plan, Report};
 
@@ -23,51 +24,6 @@ use crate::plan::{Node, Plan, Report};
 const LATENCY: Duration = Duration::from_millis(50);
 /// Peers in one reply of the tracker.
 const NUM_WANT: usize = 50;
-
-#[derive(Debug)]
-enum What {
-    Arrives(usize),
-    Leaves(usize),
-    Wakes(usize),
-    /// The uplink finished a message.
-    UplinkFree(usize),
-    Delivered(Packet),
-    Connected {
-        link: usize,
-    },
-    Refused {
-        node: usize,
-        addr: SocketAddr,
-    },
-    Closed {
-        to: usize,
-        peer: PeerKey,
-    },
-}
-
-#[derive(Debug)]
-struct Due {
-    at: Instant,
-    order: u64,
-    what: What,
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.order == other.order
-    }
-}
-impl Eq for Due {}
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (other.at, other.order).cmp(&(self.at, self.order))
-    }
-}
 
 struct Host {
     torrent: Option<Torrent>,
@@ -429,14 +385,4 @@ impl Swarm {
             sums[second] += if counts { data.len() as u64 } else { 0 };
         }
     }
-}
-
-fn address(node: usize) -> SocketAddr {
-    let [.., high, low] = (node as u32).to_be_bytes();
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, high, low)), 6881)
-}
-
-fn node_at(addr: SocketAddr) -> usize {
-    let IpAddr::V4(ip) = addr.ip() else { unreachable!("the world speaks IPv4") };
-    usize::from(ip.octets()[2]) << 8 | usize::from(ip.octets()[3])
 }
