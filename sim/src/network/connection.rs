@@ -77,9 +77,9 @@ impl Flow {
     }
 
     /// Takes an arriving segment; true if it must be acknowledged at once, without the stack.
-    pub fn arrive(&mut self, slot: u64, packet: Packet) -> bool {
+    pub fn arrive(&mut self, slot: u64, sent_at: Instant, packet: Packet) -> bool {
         self.plain = matches!(packet::kind(&packet), Kind::Segment { plain: true, .. });
-        match self.receiver.handle(slot, packet) {
+        match self.receiver.handle(slot, sent_at, packet) {
             Arrival::InOrder => {
                 self.unacknowledged += 1;
                 false

@@ -65,6 +65,7 @@ impl Network {
         segment: Option<(u64, Packet)>,
         latest: Latest,
         ack: Acknowledged,
+        sent_at: Instant,
     ) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         if connection.dead[1 - side] {
@@ -79,7 +80,7 @@ impl Network {
         let ends = [connection.ends[side], connection.ends[1 - side]];
         let flow = &mut connection.flows[side];
         flow.seen.merge(latest);
-        let urgent = segment.is_some_and(|(slot, packet)| flow.arrive(slot, packet));
+        let urgent = segment.is_some_and(|(slot, packet)| flow.arrive(slot, sent_at, packet));
         while let Some(mut packet) = flow.receiver.poll_ready() {
             flow.seen.refresh(&mut packet);
             flow.given = flow.seen.stamp;
@@ -146,6 +147,7 @@ impl Network {
         {
             connection.flows[1 - side].acknowledged();
             let bytes = transmit.cargo.size();
+            self.trace.repeated(transmit.again);
             self.launch_flow(now, key, side, Some((transmit.slot, transmit.cargo)), bytes);
         }
     }
@@ -166,10 +168,10 @@ impl Network {
         segment: Option<(u64, Packet)>,
         bytes: u32,
     ) {
-        let Some(connection) = self.connections.get(key) else { return };
+        let Some(connection) = self.connections.get_mut(key) else { return };
         let (from, to) = (connection.ends[side], connection.ends[1 - side]);
         let latest = connection.flows[side].latest;
-        let ack = connection.flows[1 - side].receiver.acknowledged();
+        let ack = connection.flows[1 - side].receiver.acknowledge();
         let control = segment.is_none();
         self.launch(
             now,

@@ -59,6 +59,7 @@ struct Wire {
     hosts: [u32; 2],
     bytes: u32,
     control: bool,
+    sent_at: Instant,
     cargo: Cargo,
 }
 
@@ -233,7 +234,7 @@ impl Network {
             Err(why) => self.trace.dropped(now, from, to, bytes, why),
             Ok(left) => {
                 let hosts = [source, target];
-                let wire = self.wires.insert(Wire { from, to, hosts, bytes, control, cargo });
+                let wire = self.wires.insert(Wire { from, to, hosts, bytes, control, sent_at: now, cargo });
                 self.schedule(left + latency, Event::Arrive(wire));
             }
         }
@@ -300,7 +301,7 @@ impl Network {
         match wire.cargo {
             Cargo::Raw(packet) => self.deliveries.push_back(packet),
             Cargo::Flow { connection, side, segment, latest, ack } => {
-                self.deliver_to_flow(now, connection, side, segment, latest, ack);
+                self.deliver_to_flow(now, connection, side, segment, latest, ack, wire.sent_at);
             }
         }
     }

@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use proto::time::Instant;
+
 /// Segments of one flow that may be out at once; the stack's window of 64 KiB is 46 full ones.
 pub const WINDOW_SLOTS: usize = 128;
 
@@ -14,6 +16,8 @@ pub struct Acknowledged {
     pub next: u64,
     /// Slots beyond it that are here.
     pub beyond: u128,
+    /// When the segment that is answered was sent (RFC 7323's echo): nothing if none came since the last answer.
+    pub echo: Option<Instant>,
 }
 
 /// What an arriving segment meant.
@@ -33,16 +37,19 @@ pub struct Receiver<P> {
     next: u64,
     held: VecDeque<Option<P>>,
     ready: VecDeque<P>,
+    echo: Option<Instant>,
 }
 
 impl<P> Receiver<P> {
     /// Nothing has arrived.
     pub const fn new() -> Self {
-        Self { next: 0, held: VecDeque::new(), ready: VecDeque::new() }
+        Self { next: 0, held: VecDeque::new(), ready: VecDeque::new(), echo: None }
     }
 
-    /// Takes a segment from the network.
-    pub fn handle(&mut self, slot: u64, cargo: P) -> Arrival {
+    /// Takes a segment from the network, which was sent at `sent_at`. The first one since the last answer is
+    /// echoed, so that a delayed answer counts its delay (RFC 7323, 4.2).
+    pub fn handle(&mut self, slot: u64, sent_at: Instant, cargo: P) -> Arrival {
+        self.echo.get_or_insert(sent_at);
         let Some(ahead) = slot.checked_sub(self.next) else { return Arrival::Duplicate };
         if ahead == 0 {
             self.ready.push_back(cargo);
@@ -68,11 +75,11 @@ impl<P> Receiver<P> {
         self.ready.pop_front()
     }
 
-    /// What to tell the sender.
-    pub fn acknowledged(&self) -> Acknowledged {
+    /// What to tell the sender; it is being told now.
+    pub fn acknowledge(&mut self) -> Acknowledged {
         let held = self.held.iter().enumerate().filter(|(_, cargo)| cargo.is_some());
         let beyond = held.fold(0, |bits, (index, _)| bits | 1 << index);
-        Acknowledged { next: self.next, beyond }
+        Acknowledged { next: self.next, beyond, echo: self.echo.take() }
     }
 
     fn advance(&mut self) {
@@ -91,18 +98,23 @@ impl<P> Receiver<P> {
 mod tests {
     use super::*;
 
+    fn at(micros: u64) -> Instant {
+        Instant::from_micros(micros)
+    }
+
     #[test]
     fn segments_come_out_in_order() {
         let mut receiver = Receiver::new();
-        assert_eq!(receiver.handle(2, 'c'), Arrival::Early);
-        assert_eq!(receiver.acknowledged(), Acknowledged { next: 0, beyond: 0b10 });
-        assert_eq!(receiver.handle(2, 'c'), Arrival::Duplicate);
-        assert_eq!(receiver.handle(0, 'a'), Arrival::InOrder);
-        assert_eq!(receiver.acknowledged(), Acknowledged { next: 1, beyond: 0b1 });
-        assert_eq!(receiver.handle(1, 'b'), Arrival::InOrder);
-        assert_eq!(receiver.acknowledged(), Acknowledged { next: 3, beyond: 0 });
+        assert_eq!(receiver.handle(2, at(1), 'c'), Arrival::Early);
+        assert_eq!(receiver.acknowledge(), Acknowledged { next: 0, beyond: 0b10, echo: Some(at(1)) });
+        assert_eq!(receiver.handle(2, at(2), 'c'), Arrival::Duplicate);
+        assert_eq!(receiver.handle(0, at(3), 'a'), Arrival::InOrder);
+        assert_eq!(receiver.acknowledge(), Acknowledged { next: 1, beyond: 0b1, echo: Some(at(2)) });
+        assert_eq!(receiver.handle(1, at(4), 'b'), Arrival::InOrder);
+        assert_eq!(receiver.acknowledge(), Acknowledged { next: 3, beyond: 0, echo: Some(at(4)) });
+        assert_eq!(receiver.acknowledge().echo, None, "nothing new came");
         let out: String = std::iter::from_fn(|| receiver.poll_ready()).collect();
         assert_eq!(out, "abc");
-        assert_eq!(receiver.handle(1, 'b'), Arrival::Duplicate);
+        assert_eq!(receiver.handle(1, at(5), 'b'), Arrival::Duplicate);
     }
 }

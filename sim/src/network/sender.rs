@@ -4,7 +4,9 @@
 //! * Slow start and additive increase by bytes (RFC 5681, 3465), one halving per window of losses.
 //! * A segment is lost once a later *transmission* is known to have arrived (RACK, RFC 8985). The network
 //!   keeps each flow first-in-first-out, so the reordering window is zero and the inference is exact.
-//! * A tail-loss probe before the timeout (RFC 8985), and a timeout with back-off (RFC 6298).
+//! * A tail-loss probe before the timeout (RFC 8985), and a timeout with back-off (RFC 6298), taken back if an
+//!   echoed timestamp shows that it was needless (RFC 3522): queues of 200 kB on slow links delay more than
+//!   any estimate made before they filled.
 //!
 //! A segment is a *slot*: slots are numbered from zero in the order in which the stack emitted them.
 
@@ -65,6 +67,16 @@ pub struct Transmit<P> {
     pub slot: u64,
     /// What it carries.
     pub cargo: P,
+    /// It was sent before.
+    pub again: bool,
+}
+
+/// What a timeout changed, until it is known whether it was needed.
+#[derive(Clone, Copy, Debug)]
+struct Undo {
+    at: Instant,
+    window: u64,
+    threshold: u64,
 }
 
 /// The flow's timer ran out too often: the connection is dead.
@@ -93,6 +105,7 @@ pub struct Sender<P> {
     probed: bool,
     round_trip: RoundTrip,
     backoff: u32,
+    undo: Option<Undo>,
     deadline: Option<Instant>,
     last_sent: Instant,
 }
@@ -120,6 +133,7 @@ impl<P: Clone> Sender<P> {
             probed: false,
             round_trip: RoundTrip::new(),
             backoff: 0,
+            undo: None,
             deadline: None,
             last_sent: Instant::ZERO,
         }
@@ -171,7 +185,8 @@ impl<P: Clone> Sender<P> {
         segment.fate.transmission = self.transmissions;
         self.in_flight += u64::from(segment.fate.bytes);
         self.last_sent = now;
-        let transmit = Transmit { slot: self.base + index as u64, cargo: segment.cargo.clone() };
+        let (cargo, again) = (segment.cargo.clone(), segment.fate.again);
+        let transmit = Transmit { slot: self.base + index as u64, cargo, again };
         if self.deadline.is_none() {
             self.arm(now);
         }
@@ -182,6 +197,10 @@ impl<P: Clone> Sender<P> {
     pub fn handle_ack(&mut self, now: Instant, ack: Acknowledged) {
         let before = self.newest_arrived;
         let mut delivered = 0;
+        if let Some(sent_at) = ack.echo {
+            self.round_trip.sample(now.since(sent_at));
+            self.judge_timeout(sent_at);
+        }
         while self.base < ack.next {
             let Some(segment) = self.segments.pop_front() else { break };
             self.base += 1;
@@ -222,6 +241,7 @@ impl<P: Clone> Sender<P> {
                 return Err(GaveUp);
             }
             if self.backoff == 1 {
+                self.undo = Some(Undo { at: now, window: self.window, threshold: self.threshold });
                 self.threshold = (self.in_flight / 2).max(2 * self.segment_len);
             }
             self.window = self.segment_len;
@@ -251,14 +271,23 @@ impl<P: Clone> Sender<P> {
             State::InFlight => self.in_flight -= u64::from(fate.bytes),
         }
         let sample = now.since(fate.sent_at);
-        // Karn: an answer to a repeated segment may be to its first copy, and says nothing of its time.
-        if !fate.again {
-            self.round_trip.sample(sample);
-        }
+        // The answer to a repeated segment may be to its first copy.
         if !fate.again || sample >= self.round_trip.shortest() {
             self.newest_arrived = self.newest_arrived.max(fate.transmission);
         }
         u64::from(fate.bytes)
+    }
+
+    /// An answer to a segment from before the timeout: nothing was lost, only late (Eifel, RFC 3522).
+    fn judge_timeout(&mut self, sent_at: Instant) {
+        let Some(undo) = self.undo.take().filter(|undo| sent_at < undo.at) else { return };
+        self.window = undo.window;
+        self.threshold = undo.threshold;
+        for segment in self.segments.iter_mut().filter(|segment| segment.fate.state == State::Lost) {
+            segment.fate.state = State::InFlight;
+            self.in_flight += u64::from(segment.fate.bytes);
+            self.lost -= 1;
+        }
     }
 
     /// RACK: whatever was sent before something that arrived, and has not arrived, is lost.

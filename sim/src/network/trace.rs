@@ -36,6 +36,8 @@ pub struct Totals {
     pub sent_bytes: u64,
     /// IP bytes that came out.
     pub delivered_bytes: u64,
+    /// Segments that a flow sent again, needed or not.
+    pub repeated: u64,
 }
 
 /// Counts and digest.
@@ -54,6 +56,11 @@ impl Trace {
     pub fn sent(&mut self, bytes: u32) {
         self.totals.sent += 1;
         self.totals.sent_bytes += u64::from(bytes);
+    }
+
+    /// A flow sends a segment, perhaps again.
+    pub fn repeated(&mut self, again: bool) {
+        self.totals.repeated += u64::from(again);
     }
 
     /// A packet came out.
