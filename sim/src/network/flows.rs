@@ -7,10 +7,9 @@ use proto::time::Instant;
 use turmoil_net::{Packet, Transport};
 
 use super::connection::Connection;
-use super::packet::{self, Latest};
-use super::receiver::Acknowledged;
+use super::packet;
 use super::slab::Key;
-use super::{Cargo, Event, HEADERS, Network, SACK_BYTES};
+use super::{Cargo, Event, Freight, HEADERS, Network, SACK_BYTES};
 
 impl Network {
     /// A SYN: a new connection, whatever these two addresses said before.
@@ -57,16 +56,8 @@ impl Network {
     }
 
     /// A packet of a flow came out at the far end.
-    pub(super) fn deliver_to_flow(
-        &mut self,
-        now: Instant,
-        key: Key,
-        side: usize,
-        segment: Option<(u64, Packet)>,
-        latest: Latest,
-        ack: Acknowledged,
-        sent_at: Instant,
-    ) {
+    pub(super) fn deliver_to_flow(&mut self, now: Instant, sent_at: Instant, freight: Freight) {
+        let Freight { connection: key, side, segment, latest, ack } = freight;
         let Some(connection) = self.connections.get_mut(key) else { return };
         if connection.dead[1 - side] {
             // The far end forgot the connection: its stack answers with a reset.
@@ -179,7 +170,7 @@ impl Network {
             to,
             bytes,
             control,
-            Cargo::Flow { connection: key, side, segment, latest, ack },
+            Cargo::Flow(Freight { connection: key, side, segment, latest, ack }),
         );
     }
 

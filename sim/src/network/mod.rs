@@ -47,8 +47,20 @@ pub use trace::{Drop, Totals};
 enum Cargo {
     /// Handed to the stack as it is.
     Raw(Packet),
-    /// Belongs to a flow. `slot` is nothing for a pure acknowledgement.
-    Flow { connection: Key, side: usize, segment: Option<(u64, Packet)>, latest: Latest, ack: Acknowledged },
+    /// Belongs to a flow.
+    Flow(Freight),
+}
+
+/// What a packet of a flow carries.
+#[derive(Debug)]
+struct Freight {
+    connection: Key,
+    /// Who sent it.
+    side: usize,
+    /// The segment and its slot; nothing for a pure acknowledgement.
+    segment: Option<(u64, Packet)>,
+    latest: Latest,
+    ack: Acknowledged,
 }
 
 /// A packet under way.
@@ -294,15 +306,15 @@ impl Network {
             return self.trace.dropped(now, wire.from, wire.to, wire.bytes, Drop::HostDown);
         }
         let content: &[u8] = match &wire.cargo {
-            Cargo::Raw(packet) | Cargo::Flow { segment: Some((_, packet)), .. } => packet::payload(packet),
-            Cargo::Flow { segment: None, .. } => &[],
+            Cargo::Raw(packet) | Cargo::Flow(Freight { segment: Some((_, packet)), .. }) => {
+                packet::payload(packet)
+            }
+            Cargo::Flow(Freight { segment: None, .. }) => &[],
         };
         self.trace.delivered(now, wire.from, wire.to, wire.bytes, content);
         match wire.cargo {
             Cargo::Raw(packet) => self.deliveries.push_back(packet),
-            Cargo::Flow { connection, side, segment, latest, ack } => {
-                self.deliver_to_flow(now, connection, side, segment, latest, ack, wire.sent_at);
-            }
+            Cargo::Flow(freight) => self.deliver_to_flow(now, wire.sent_at, freight),
         }
     }
 
