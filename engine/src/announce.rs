@@ -89,7 +89,9 @@ fn is_ipv4<S: UdpSocket>(socket: &S) -> bool {
 async fn receive<S: UdpSocket, C: Clock>(socket: Arc<S>, clock: C, queue: Queue) {
     let permits = Arc::new(Semaphore::new(MAX_DATAGRAMS));
     loop {
+        let mut received = 0;
         let each = |from, payload: &[u8]| {
+            received += 1;
             let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { return };
             let input = Input::Datagram { from, payload: Bytes::copy_from_slice(payload) };
             let _ = queue.send(Happening::Announce(input, Some(permit)));
@@ -97,6 +99,10 @@ async fn receive<S: UdpSocket, C: Clock>(socket: Arc<S>, clock: C, queue: Queue)
         if let Err(error) = socket.recv_batch(RECEIVE_BATCH, each).await {
             debug!(%error, "cannot receive from trackers");
             clock.sleep_until(clock.now() + REST).await;
+        }
+        if received >= RECEIVE_BATCH {
+            // A flooded socket is ready at once, takes no part in tokio's budget and would keep the thread.
+            tokio::task::yield_now().await;
         }
     }
 }

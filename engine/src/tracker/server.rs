@@ -180,6 +180,7 @@ async fn serve<C: Clock, U: UdpSocket>(shared: Arc<Shared>, socket: U, clock: C)
             clock.sleep_until(clock.now() + FAILURE_PAUSE).await;
             continue;
         }
+        let is_flooded = inbox.len() >= BATCH;
         let requests = inbox.iter().map(|(from, payload)| Datagram { from, payload });
         shared.lock().registry.handle(clock.now(), clock.wall(), requests, &mut outbox);
         for (to, reply) in outbox.iter() {
@@ -187,6 +188,10 @@ async fn serve<C: Clock, U: UdpSocket>(shared: Arc<Shared>, socket: U, clock: C)
                 tracing::debug!(%error, %to, "sending failed");
                 shared.lock().socket_failures += 1;
             }
+        }
+        if is_flooded {
+            // A socket with more to read is ready at once and takes no part in tokio's budget.
+            tokio::task::yield_now().await;
         }
     }
 }
@@ -238,4 +243,62 @@ fn note(shared: &Shared, result: &Result<(), StoreError>) -> bool {
         shared.lock().store_failures += 1;
     }
     result.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::clock::OsClock;
+    use crate::tracker::MemoryStore;
+
+    const ADDR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 6969);
+
+    /// A socket at which requests arrive faster than they can be answered.
+    struct Flooded;
+
+    impl UdpSocket for Flooded {
+        async fn recv_batch(
+            &self,
+            max: usize,
+            mut each: impl FnMut(SocketAddr, &[u8]) + Send,
+        ) -> io::Result<()> {
+            (0..max).for_each(|_| each(ADDR, b"hello"));
+            Ok(())
+        }
+
+        async fn send_to(&self, _payload: &[u8], _to: SocketAddr) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn local_addr(&self) -> io::Result<SocketAddr> {
+            Ok(ADDR)
+        }
+    }
+
+    #[test]
+    fn a_flood_leaves_the_other_tasks_their_turn() {
+        let seed = Seed::from_u64(1);
+        let store = MemoryStore::default();
+        let config = TrackerConfig::at(ADDR);
+        let registry = load(config, &mut store.clone(), seed, Instant::ZERO).expect("nothing kept");
+        let state = State { registry, store_failures: 0, socket_failures: 0 };
+        let shared = Arc::new(Shared { state: Mutex::new(state), stop: Notify::new() });
+        let (ended, end) = std::sync::mpsc::channel();
+        // On a thread of its own: what never yields cannot be cut off by a timer on the same one.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async {
+                let root = run(Arc::clone(&shared), vec![Flooded, Flooded], OsClock::new(), store);
+                let stop = async {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    shared.stop.notify_one();
+                };
+                tokio::join!(root, stop);
+            });
+            ended.send(())
+        });
+        end.recv_timeout(Duration::from_secs(10)).expect("it stops although the flood goes on");
+    }
 }
