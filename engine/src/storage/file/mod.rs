@@ -13,7 +13,7 @@ mod unwritten;
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 use proto::id::PieceHash;
@@ -58,6 +58,9 @@ struct Shared {
     metainfo: Arc<Metainfo>,
     disk: Disk,
     unwritten: Mutex<Unwritten>,
+    /// Held while an incomplete piece goes to the files; shared by those who hash, since its blocks are in
+    /// neither place for that time.
+    moving: RwLock<()>,
     read_ahead: Mutex<ReadAhead>,
 }
 
@@ -71,7 +74,8 @@ impl FileStorage {
                 return Err(OpenError::TooLong { path: disk.path(index), found, want: entry.len });
             }
         }
-        let shared = Shared { metainfo, disk, unwritten: Mutex::default(), read_ahead: Mutex::default() };
+        let (unwritten, moving, read_ahead) = (Mutex::default(), RwLock::default(), Mutex::default());
+        let shared = Shared { metainfo, disk, unwritten, moving, read_ahead };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -105,7 +109,7 @@ impl Storage for FileStorage {
         let surplus = lock(&self.shared.unwritten).insert(block, data);
         match surplus {
             None => Ok(()),
-            Some((piece, blocks)) => self.blocking(move |shared| shared.write_out(piece, blocks)).await,
+            Some(piece) => self.blocking(move |shared| shared.make_room(piece)).await,
         }
     }
 
@@ -143,6 +147,7 @@ impl Shared {
     /// Hashes a piece: from memory if all of it is there, and then writes it if it is sound; otherwise from
     /// the files, after what memory holds of it.
     fn settle(&self, piece: PieceIndex) -> io::Result<PieceHash> {
+        let _still = self.moving.read().unwrap_or_else(PoisonError::into_inner);
         let geometry = self.metainfo.geometry();
         let Some(blocks) = lock(&self.unwritten).take(piece) else { return self.hash_files(piece) };
         if !blocks.cover(geometry.len_of(piece)) {
@@ -156,6 +161,13 @@ impl Shared {
             self.write_out(piece, blocks)?;
         }
         Ok(hash)
+    }
+
+    /// Writes what memory holds of `piece`, although more of it is to come.
+    fn make_room(&self, piece: PieceIndex) -> io::Result<()> {
+        let _alone = self.moving.write().unwrap_or_else(PoisonError::into_inner);
+        let blocks = lock(&self.unwritten).take(piece);
+        blocks.map_or(Ok(()), |blocks| self.write_out(piece, blocks))
     }
 
     /// Writes blocks to their files; on failure they go back to memory, so that nothing is lost.

@@ -142,6 +142,36 @@ async fn a_failed_write_loses_nothing_and_can_be_repeated() {
     assert!(fs::read(root.path().join("set/deep/a.bin")).expect("a file") == content[..10_000]);
 }
 
+/// Many small files, so that reading overtakes a writing that is under way.
+#[tokio::test]
+async fn a_piece_that_is_being_written_out_is_not_hashed_half_written() {
+    const LEN: u32 = 64 << 20;
+    let files = (0..4096).map(|number| (vec![format!("{number}")], 32 * 1024)).collect();
+    let draft = Draft::new("set", Content::Multi(files), Some(LEN)).expect("valid");
+    let data = Bytes::from(vec![7; 16 * 1024]);
+    let hash = PieceHash::of(&vec![7; LEN as usize]);
+    let bytes = draft.finish(&[hash, hash]).expect("as many hashes as pieces");
+    let metainfo = Arc::new(Metainfo::parse(&bytes).expect("our own"));
+    let root = TempDir::new().expect("a temporary folder");
+    let storage = open(&root, &metainfo);
+    let [first, second] = [0, 1].map(|piece| metainfo.geometry().piece(piece).expect("in range"));
+    let mut rest = metainfo.geometry().blocks(first).collect::<Vec<_>>();
+    let last = rest.pop().expect("many blocks");
+    for block in rest {
+        storage.write(block, data.clone()).await.expect("in memory");
+    }
+    let mut others = metainfo.geometry().blocks(second);
+    storage.write(others.next().expect("many blocks"), data.clone()).await.expect("in memory");
+    let over = storage.write(others.next().expect("many blocks"), data.clone());
+    let hashed = async {
+        storage.write(last, data.clone()).await.expect("room");
+        storage.hash(first).await
+    };
+    let (over, hashed) = tokio::join!(over, hashed);
+    over.expect("written");
+    assert_eq!(hashed.expect("all of it is there"), hash);
+}
+
 #[test]
 fn many_threads_may_make_a_file_at_once() {
     let (metainfo, content) = torrent();

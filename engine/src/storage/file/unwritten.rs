@@ -53,14 +53,13 @@ pub(super) struct Unwritten {
 
 impl Unwritten {
     /// Adds a block. If that is too much, returns the fullest piece, which must be written now.
-    pub(super) fn insert(&mut self, block: Block, data: Bytes) -> Option<(PieceIndex, Blocks)> {
+    pub(super) fn insert(&mut self, block: Block, data: Bytes) -> Option<PieceIndex> {
         self.len += data.len() as u64;
         self.len -= self.pieces.entry(block.piece()).or_default().insert(block.offset(), data);
         if self.len <= LIMIT {
             return None;
         }
-        let fullest = self.pieces.iter().max_by_key(|(_, blocks)| blocks.len).map(|(&piece, _)| piece)?;
-        self.take(fullest).map(|blocks| (fullest, blocks))
+        self.pieces.iter().max_by_key(|(_, blocks)| blocks.len).map(|(&piece, _)| piece)
     }
 
     /// Removes a piece's blocks.
@@ -120,7 +119,8 @@ mod tests {
         let block = geometry.block(second, 0).expect("in range");
         assert!(unwritten.insert(block, data.clone()).is_none());
         let out = geometry.blocks(first).find_map(|block| unwritten.insert(block, data.clone()));
-        let (piece, blocks) = out.expect("it must be too much at some time");
+        let piece = out.expect("it must be too much at some time");
+        let blocks = unwritten.take(piece).expect("it is there");
         assert_eq!((piece, unwritten.len), (first, 16 * 1024));
         unwritten.put_back(piece, blocks);
         assert_eq!(unwritten.len, LIMIT + 16 * 1024);
