@@ -106,20 +106,29 @@ pub(crate) fn make_distinct(files: &mut [FileEntry]) {
             taken.extend((1..=folders.len()).map(|len| folded(folders.get(..len).unwrap_or_default())));
         }
     }
-    // The next number to try for each path, so that many equal names do not take quadratic time.
+    // The next number to try for each path, as it is cut to make room for one, so that many names that become
+    // equal do not take quadratic time.
     let mut next: BTreeMap<u64, u32> = BTreeMap::new();
     for file in files {
-        let wanted = folded(&file.path);
         let original = file.path.last().cloned().unwrap_or_default();
-        let mut now = wanted;
-        while !taken.insert(now) {
-            let number = next.entry(wanted).or_insert(0);
-            *number += 1;
-            if let Some(name) = file.path.last_mut() {
-                *name = numbered(&original, *number);
-            }
-            now = folded(&file.path);
+        if taken.insert(folded(&file.path)) {
+            continue;
         }
+        rename(file, &original, 0);
+        let number = next.entry(folded(&file.path)).or_insert(0);
+        loop {
+            *number += 1;
+            rename(file, &original, *number);
+            if taken.insert(folded(&file.path)) {
+                break;
+            }
+        }
+    }
+}
+
+fn rename(file: &mut FileEntry, original: &str, number: u32) {
+    if let Some(name) = file.path.last_mut() {
+        *name = numbered(original, number);
     }
 }
 
@@ -192,6 +201,17 @@ mod tests {
         assert_eq!(safe(b"caf\xe9"), "caf\u{fffd}");
         let long = safe(format!("{}.mkv", "日".repeat(100)).as_bytes());
         assert_eq!((long.len(), long.ends_with("日.mkv")), (253, true));
+    }
+
+    /// Quadratic, this would take minutes.
+    #[test]
+    fn many_long_names_that_are_cut_alike_take_no_time() {
+        let stem = "x".repeat(MAX_NAME_LEN - 5);
+        let names: Vec<String> = (0..40_000).map(|n| format!("{stem}{:05}", n / 2)).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let made = distinct(&names);
+        assert_eq!((made[0] == names[0], made[1].len()), (true, MAX_NAME_LEN - MAX_NUMBER_LEN + 2));
+        assert_eq!(made.iter().collect::<BTreeSet<_>>().len(), names.len());
     }
 
     #[test]
