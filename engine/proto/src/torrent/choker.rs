@@ -114,7 +114,10 @@ impl Torrent {
         let seeding = self.have.is_full();
         let given = |peer: &Peer| if seeding { 0 } else { peer.pipeline.ranking.rate(now) };
         let eligible = |peer: &Peer| {
-            !peer.pipeline.snubbed && (peer.them.interested || given(peer) > 0) && !peer.has.is_full()
+            // Who owes us nothing any more is not punished for having snubbed us.
+            (seeding || !peer.pipeline.snubbed)
+                && (peer.them.interested || given(peer) > 0)
+                && !peer.has.is_full()
         };
         let worth = |peer: &Peer| {
             (given(peer), if seeding { Reverse(self.known_progress(peer)) } else { Reverse(0) })

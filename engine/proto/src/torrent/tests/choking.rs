@@ -99,3 +99,14 @@ fn a_whole_piece_sent_passes_the_slot_on_to_a_newcomer() {
     assert!(!served(&table).contains(&first));
     assert_eq!(served(&table).len(), START_SLOTS + 1);
 }
+
+#[test]
+fn a_complete_peer_serves_those_who_snubbed_it_like_others() {
+    let mut table = Table::seeder(4);
+    for _ in 0..=START_SLOTS {
+        let peer = table.peer(&[]);
+        table.torrent.snubbed(peer);
+        table.say(peer, Message::Interested);
+    }
+    assert_eq!(served(&table).len(), START_SLOTS + 1);
+}
