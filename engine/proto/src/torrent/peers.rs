@@ -151,8 +151,10 @@ impl Torrent {
         }
         if new.direction == Direction::Outgoing
             && let Some(peer) = self.peers.get_mut(&old)
+            && *peer.listens_at.get_or_insert(new.addr) != new.addr
         {
-            peer.listens_at = Some(new.addr);
+            // Its other address may be of use once this connection is gone.
+            self.candidates.ended(now, new.addr);
         }
         Err(DisconnectReason::DuplicatePeer)
     }

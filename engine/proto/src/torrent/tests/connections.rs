@@ -84,6 +84,21 @@ fn of_two_simultaneous_dials_both_ends_keep_the_same_one() {
 }
 
 #[test]
+fn a_second_address_of_a_peer_is_not_lost_to_the_book() {
+    let mut table = Table::new(4, &[]);
+    table.feed(Input::Candidates(vec![address(1), address(2)]));
+    let kept = outgoing(&mut table, 1);
+    let (peer, addr, id) = (PeerKey(99), address(2), PeerId([1; 20]));
+    let direction = Direction::Outgoing;
+    let outputs = table.feed(Input::Connected { peer, addr, id, reserved: [0; 8], direction });
+    assert_eq!(closes(&outputs), [(peer, DisconnectReason::DuplicatePeer)]);
+    table.feed(Input::Disconnected { peer: kept });
+    let mut dialled = dials(&table.pass(RECONNECT_AFTER));
+    dialled.sort();
+    assert_eq!(dialled, [address(1), address(2)]);
+}
+
+#[test]
 fn a_full_house_turns_newcomers_away() {
     let config = TorrentConfig { max_peers: 2, ..TorrentConfig::default() };
     let mut table = Table::configured(4, &[], config);
