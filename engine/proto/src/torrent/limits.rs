@@ -63,6 +63,9 @@ pub(super) const PIPELINE_SPAN: Duration = Duration::from_secs(1);
 pub(super) const PIPELINE_METER: Duration = Duration::from_secs(4);
 /// A peer that owes blocks and sent none for this long is snubbing us; others may fetch what it owes.
 pub(super) const SNUB_AFTER: Duration = Duration::from_secs(20);
+/// What a peer owes is taken back after this much silence, and one block asked for anew: clients do forget
+/// requests, and the only source of a block may be one of them.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// In endgame, requesters of one block at the most.
 pub(super) const MAX_REQUESTERS: u8 = 2;
 /// In endgame, a second request is worth its bytes only if the first one's block is not due for this long.

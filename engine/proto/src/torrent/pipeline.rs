@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::limits::{
     CHOKER_SPAN, ENDGAME_GAIN, ENDGAME_LOOK, MAX_PIPELINE, MAX_REQUESTERS, MAX_UNSOLICITED, MAX_WRITING,
-    MIN_PIPELINE, PIPELINE_METER, PIPELINE_SPAN, SNUB_AFTER, UNPROVEN_RATE,
+    MIN_PIPELINE, PIPELINE_METER, PIPELINE_SPAN, REQUEST_TIMEOUT, SNUB_AFTER, UNPROVEN_RATE,
 };
 use super::partials::Arrival;
 use crate::piece::{BLOCK_LEN, Block, PieceIndex};
@@ -74,19 +74,20 @@ impl Pipeline {
         self.meter.rate(now)
     }
 
-    /// When it will have snubbed us, unless a block comes first.
-    pub(super) fn snubs_at(&self) -> Option<Instant> {
-        (!self.asked.is_empty() && !self.snubbed).then(|| self.progress + SNUB_AFTER)
+    /// When it will have snubbed us, and when we take back what it owes then, unless a block comes first.
+    pub(super) fn overdue_at(&self) -> Option<Instant> {
+        let patience = if self.snubbed { REQUEST_TIMEOUT } else { SNUB_AFTER };
+        (!self.asked.is_empty()).then(|| self.progress + patience)
     }
 
-    /// Requests to keep under way.
-    fn target(&self, now: Instant) -> usize {
+    /// Requests to keep under way, for blocks of `block_len` bytes.
+    fn target(&self, now: Instant, block_len: u32) -> usize {
         if self.snubbed {
             return 1;
         }
         let span = self.latency.min(PIPELINE_SPAN * 4) + PIPELINE_SPAN;
         let bytes = u128::from(self.rate(now)) * span.as_micros() / 1_000_000;
-        ((bytes / u128::from(BLOCK_LEN)) as usize).clamp(MIN_PIPELINE, MAX_PIPELINE)
+        ((bytes / u128::from(block_len)) as usize).clamp(MIN_PIPELINE, MAX_PIPELINE)
     }
 
     /// How long until its `position`th answer, at its present rate; a peer that stalls is taken to need as long
@@ -121,17 +122,22 @@ impl Torrent {
     /// Tops everybody's pipeline up: blocks became free.
     pub(super) fn fill_all(&mut self, now: Instant) {
         let ready = |(&key, peer): (&PeerKey, &super::peers::Peer)| {
-            (!peer.them.choking && peer.us.interested).then_some(key)
+            (!peer.them.choking && peer.us.interested).then_some((peer.pipeline.snubbed, key))
         };
-        let keys: Vec<_> = self.peers.iter().filter_map(ready).collect();
-        for key in keys {
+        let mut keys: Vec<_> = self.peers.iter().filter_map(ready).collect();
+        // Who snubs us comes last, or it could hold a piece that only one may fetch for ever.
+        keys.sort_unstable();
+        for (_, key) in keys {
             self.fill(now, key);
         }
     }
 
     fn may_request(&self, now: Instant, key: PeerKey) -> bool {
+        let block_len = self.geometry.piece_len().min(BLOCK_LEN);
         self.peers.get(&key).is_some_and(|peer| {
-            !peer.them.choking && peer.us.interested && peer.pipeline.len() < peer.pipeline.target(now)
+            !peer.them.choking
+                && peer.us.interested
+                && peer.pipeline.len() < peer.pipeline.target(now, block_len)
         }) && !self.storage.paused()
             && self.storage.writing() < MAX_WRITING
     }
@@ -232,6 +238,26 @@ impl Torrent {
                 self.startable_changed(piece);
             }
         }
+    }
+
+    /// The peer owes us blocks and sends none.
+    pub(super) fn overdue(&mut self, now: Instant, key: PeerKey) {
+        match self.peers.get(&key).map(|peer| peer.pipeline.snubbed) {
+            Some(true) => self.take_back(now, key),
+            Some(false) => self.snubbed(key),
+            None => {}
+        }
+    }
+
+    /// A snubbing peer may have forgotten what it owes: we do so too, and try it with one request.
+    fn take_back(&mut self, now: Instant, key: PeerKey) {
+        let Some(peer) = self.peers.get(&key) else { return };
+        let owed: Vec<_> = peer.pipeline.asked.iter().map(|asked| raw(asked.block)).collect();
+        for block in owed {
+            self.send(now, key, Message::Cancel(block));
+        }
+        self.partials.disown(key);
+        self.drop_requests(key);
     }
 
     /// The peer owes us blocks and sends none: others may fetch them, and it gets one request at a time.

@@ -107,9 +107,9 @@ impl Torrent {
                 self.disconnect(now, key, DisconnectReason::Idle);
                 continue;
             }
-            let (quiet, snubs) = (peer.last_sent + KEEP_ALIVE <= now, peer.pipeline.snubs_at());
-            if snubs.is_some_and(|at| at <= now) {
-                self.snubbed(key);
+            let (quiet, overdue) = (peer.last_sent + KEEP_ALIVE <= now, peer.pipeline.overdue_at());
+            if overdue.is_some_and(|at| at <= now) {
+                self.overdue(now, key);
             }
             //= BEP 3: "keepalives are generally sent once every two minutes."
             if quiet {
@@ -117,7 +117,7 @@ impl Torrent {
             }
             let Some(peer) = self.peers.get(&key) else { continue };
             let due = (peer.last_received + IDLE_TIMEOUT).min(peer.last_sent + KEEP_ALIVE);
-            let due = peer.pipeline.snubs_at().map_or(due, |snubs| snubs.min(due));
+            let due = peer.pipeline.overdue_at().map_or(due, |overdue| overdue.min(due));
             self.wake_for_peers(due);
         }
     }

@@ -1,7 +1,7 @@
 //! Interest, requests, endgame, snubbing, verification and blame.
 
 use super::*;
-use crate::torrent::limits::{MAX_BAD_PIECES, MAX_PIPELINE, MIN_PIPELINE, SNUB_AFTER};
+use crate::torrent::limits::{MAX_BAD_PIECES, MAX_PIPELINE, MIN_PIPELINE, REQUEST_TIMEOUT, SNUB_AFTER};
 
 #[test]
 fn our_bitfield_comes_first_unless_it_is_empty() {
@@ -63,6 +63,24 @@ fn afast_peer_gets_a_deep_pipeline_within_the_limit() {
     assert!((100..=MAX_PIPELINE).contains(&depth), "{depth}");
 }
 
+/// Some tools make pieces shorter than a block; a pipeline is as deep as its bytes demand.
+#[test]
+fn a_pipeline_of_tiny_pieces_holds_as_many_bytes() {
+    const PIECES: u32 = 2000;
+    let info = format!("d6:lengthi{}e4:name1:x12:piece lengthi1024e6:pieces", PIECES * 1024);
+    let hashes = "h".repeat(PIECES as usize * 20);
+    let torrent = format!("d4:info{info}{}:{hashes}ee", hashes.len());
+    let metainfo = Metainfo::parse(torrent.as_bytes()).unwrap();
+    let mut table = Table::of(metainfo, &[], TorrentConfig::default());
+    let (peer, mut asked) = table.server(&(0..PIECES).collect::<Vec<_>>());
+    for _ in 0..10 {
+        table.now += Duration::from_millis(100);
+        asked = asked.iter().flat_map(|&block| requests(&table.answer(peer, block))).collect();
+    }
+    let depth = table.torrent.peers[&peer].pipeline.len();
+    assert!((100..=MAX_PIPELINE).contains(&depth), "{depth}");
+}
+
 #[test]
 fn a_verified_piece_is_told_to_those_who_lack_it() {
     let mut table = Table::new(2, &[]);
@@ -112,6 +130,23 @@ fn a_snubbing_peer_is_overtaken_and_its_request_cancelled() {
     assert!(table.torrent.peers[&snubbing].pipeline.snubbed);
     let outputs = table.answer(helper, asked[0]);
     assert_eq!(said(&outputs, snubbing), [Message::Cancel(asked[0])]);
+}
+
+/// Some clients drop requests beyond a queue of theirs, or cannot read a block for a moment.
+#[test]
+fn what_the_only_source_forgot_is_asked_for_again() {
+    let mut table = Table::new(1, &[]);
+    let (peer, asked) = table.server(&[0]);
+    table.answer(peer, asked[0]);
+    let outputs = table.pass(REQUEST_TIMEOUT);
+    let taken_back = asked[1..].iter().map(|&block| Message::Cancel(block));
+    let again = Message::Request(asked[1]);
+    assert_eq!(said(&outputs, peer), taken_back.chain([again]).collect::<Vec<_>>());
+    let again = requests(&outputs);
+    assert_eq!(table.torrent.peers[&peer].pipeline.len(), again.len(), "one at a time");
+    table.answer_all(peer, again);
+    table.write(0);
+    assert!(table.verify(0).contains(&Output::Event(Event::Completed)));
 }
 
 #[test]

@@ -45,7 +45,12 @@ impl Table {
         let len = u64::from(pieces * BLOCKS * BLOCK_LEN);
         let draft = Draft::new("content", Content::Single(len), Some(BLOCKS * BLOCK_LEN)).unwrap();
         let hashes: Vec<_> = (0..pieces).map(|piece| PieceHash([(piece % 251) as u8 + 1; 20])).collect();
-        let metainfo = Arc::new(Metainfo::parse(&draft.finish(&hashes).unwrap()).unwrap());
+        Self::of(Metainfo::parse(&draft.finish(&hashes).unwrap()).unwrap(), have, config)
+    }
+
+    /// Any torrent.
+    fn of(metainfo: Metainfo, have: &[u32], config: TorrentConfig) -> Self {
+        let metainfo = Arc::new(metainfo);
         let have = bits(&metainfo, have);
         let now = Instant::ZERO;
         let torrent = Torrent::new(Arc::clone(&metainfo), have, config, Seed::from_u64(1), now);
