@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use super::limits::{CHOKE_ROUND, NEEDIEST, NEW_PEER, NEW_PEER_WEIGHT, OPTIMISTIC_ROUNDS};
+use super::limits::{CHOKE_ROUND, IDLE_SLOT, NEEDIEST, NEW_PEER, NEW_PEER_WEIGHT, OPTIMISTIC_ROUNDS};
 use super::peers::Peer;
 use super::slots::Slots;
 use crate::time::Instant;
@@ -43,6 +43,7 @@ impl Torrent {
 
         self.part_with_the_sated(now);
         self.choker.slots.adapt(now, self.totals.uploaded, self.config.upload_slots);
+        self.note_unused_slots(now);
         let ranked = self.ranked(now);
         let interested = |key: &PeerKey| self.peers.get(key).is_some_and(|peer| peer.them.interested);
         let regular_slots = self.choker.slots.count();
@@ -122,12 +123,24 @@ impl Torrent {
         let worth = |peer: &Peer| {
             (given(peer), if seeding { Reverse(self.known_progress(peer)) } else { Reverse(0) })
         };
+        let uses = |peer: &Peer| peer.uplink.idle_until <= now;
         let eligible_peers = self.peers.iter().filter(|(_, peer)| eligible(peer));
-        let mut ranked: Vec<_> =
-            eligible_peers.map(|(&key, peer)| (worth(peer), peer.has.is_empty(), key)).collect();
+        let mut ranked: Vec<_> = eligible_peers
+            .map(|(&key, peer)| ((uses(peer), worth(peer), peer.has.is_empty()), key))
+            .collect();
         self.random.shuffle(&mut ranked);
-        ranked.sort_by_key(|&(worth, empty, _)| Reverse((worth, empty)));
-        ranked.into_iter().map(|(_, _, key)| key).collect()
+        ranked.sort_by_key(|&(worth, _)| Reverse(worth));
+        ranked.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// Who has a slot and leaves it unused stands behind the others for a while.
+    fn note_unused_slots(&mut self, now: Instant) {
+        for peer in self.peers.values_mut().filter(|peer| peer.them.interested && !peer.us.choking) {
+            let since = peer.uplink.asked_at.max(peer.interest_changed);
+            if peer.uplink.len() == 0 && since + CHOKE_ROUND <= now {
+                peer.uplink.idle_until = now + IDLE_SLOT;
+            }
+        }
     }
 
     /// Keeps the optimistic unchoke for its three rounds, unless it earned a regular slot or lost interest.
@@ -156,7 +169,9 @@ impl Torrent {
             .peers
             .iter()
             .filter(|(key, peer)| eligible(key, peer))
-            .map(|(&key, peer)| (self.known_progress(peer), key, weight(peer)))
+            .map(|(&key, peer)| {
+                ((peer.uplink.idle_until > now, self.known_progress(peer)), key, weight(peer))
+            })
             .collect();
         pool.sort_unstable();
         pool.truncate(pool.len().div_ceil(NEEDIEST));
@@ -193,6 +208,7 @@ impl Torrent {
             self.send(now, key, Message::Choke);
         } else {
             peer.unchoked_at = Some(now);
+            peer.uplink.asked_at = now;
             peer.uplink.since_unchoked = 0;
             self.tell_haves(now, key);
             self.send(now, key, Message::Unchoke);

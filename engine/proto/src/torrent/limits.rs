@@ -48,6 +48,10 @@ pub(super) const SLOT_RATE: u64 = 50_000;
 /// The best rate fades by this fraction each round: an uplink that became slower is known after minutes.
 pub(super) const BEST_RATE_FADES: u64 = 50;
 
+/// Who was served for a whole round and asked for nothing comes after all others for this long: a stalled client
+/// that has nothing would be furthest behind for ever.
+pub(super) const IDLE_SLOT: Duration = Duration::from_secs(60);
+
 /// Send something at least this often; clients close after 120 s of silence (BEP 3).
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(100);
 /// Close after this much silence: one keep-alive may be late.

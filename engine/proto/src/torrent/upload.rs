@@ -29,6 +29,10 @@ pub(super) struct Uplink {
     pub(super) meter: Meter,
     /// Payload bytes sent.
     pub(super) sent: u64,
+    /// When it was last unchoked or asked for a block.
+    pub(super) asked_at: Instant,
+    /// It left a slot unused: until then others come first.
+    pub(super) idle_until: Instant,
     /// Payload bytes sent since it was last unchoked.
     pub(super) since_unchoked: u64,
 }
@@ -43,6 +47,8 @@ impl Uplink {
             meter: Meter::new(CHOKER_SPAN, now),
             sent: 0,
             since_unchoked: 0,
+            asked_at: now,
+            idle_until: now,
         }
     }
 
@@ -94,6 +100,7 @@ impl Torrent {
             // It crossed our choke on the way.
             return Ok(());
         }
+        (peer.uplink.asked_at, peer.uplink.idle_until) = (now, now);
         if peer.uplink.queue.len() >= MAX_QUEUED_REQUESTS {
             return Err(DisconnectReason::RequestFlood);
         }

@@ -110,3 +110,24 @@ fn a_complete_peer_serves_those_who_snubbed_it_like_others() {
     }
     assert_eq!(served(&table).len(), START_SLOTS + 1);
 }
+
+/// Stalled clients, or hostile ones: they want everything, have nothing and fetch nothing.
+#[test]
+fn who_uses_no_slot_keeps_none_from_others() {
+    let mut table = Table::seeder(4);
+    crowd(&mut table, START_SLOTS * 2);
+    let used: Vec<_> = (0..START_SLOTS)
+        .map(|_| {
+            let peer = table.peer(&[0]);
+            table.say(peer, Message::Interested);
+            peer
+        })
+        .collect();
+    for _ in 0..3 {
+        table.pass(CHOKE_ROUND);
+        for &peer in &used {
+            table.say(peer, Message::Request(raw(table.block(1, 0))));
+        }
+    }
+    assert!(used.iter().all(|peer| served(&table).contains(peer)), "{:?}", served(&table));
+}
