@@ -55,6 +55,8 @@ pub enum EngineEvent {
         url: String,
         /// Why.
         error: String,
+        /// Nothing came back, which may be no more than a lost datagram; it is asked again.
+        silent: bool,
     },
     /// The engine has ended in order; nothing follows.
     Stopped,

@@ -302,7 +302,8 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
                     self.tell(EngineEvent::Announced { url, seeders, leechers, interval });
                 }
                 announce::Output::Failed { url, error } => {
-                    self.tell(EngineEvent::TrackerFailed { url, error: error.to_string() });
+                    let silent = error == announce::AnnounceError::NoAnswer;
+                    self.tell(EngineEvent::TrackerFailed { url, error: error.to_string(), silent });
                 }
                 announce::Output::Done => {
                     self.state.leaving = true;

@@ -135,7 +135,7 @@ impl Store for SqliteStore {
             {
                 let mut upsert = transaction.prepare_cached(
                     "INSERT INTO completed (info_hash, count) VALUES (?1, ?2)
-                     ON CONFLICT (info_hash) DO UPDATE SET count = excluded.count",
+                     ON CONFLICT (info_hash) DO UPDATE SET count = max(count, excluded.count)",
                 )?;
                 for (info_hash, count) in &batch.completed {
                     upsert.execute(params![info_hash.0, count])?;

@@ -152,7 +152,7 @@ fn as_text(event: &EngineEvent) -> Option<String> {
     match event {
         EngineEvent::Listening(addr) => Some(format!("listening at {addr}")),
         EngineEvent::Checked { have, pieces } => Some(format!("{have} of {pieces} pieces are there")),
-        EngineEvent::TrackerFailed { url, error } => {
+        EngineEvent::TrackerFailed { url, error, .. } => {
             Some(format!("{}: {}", printable(url), printable(error)))
         }
         EngineEvent::Announced { url, seeders, leechers, .. } => {
@@ -173,7 +173,7 @@ fn as_json(event: &EngineEvent) -> Option<serde_json::Value> {
         EngineEvent::Checked { have, pieces } => {
             Some(json!({ "event": "checked", "have": have, "pieces": pieces }))
         }
-        EngineEvent::TrackerFailed { url, error } => {
+        EngineEvent::TrackerFailed { url, error, .. } => {
             Some(json!({ "event": "tracker_failed", "url": url, "error": error }))
         }
         EngineEvent::Announced { url, seeders, leechers, interval } => Some(json!({

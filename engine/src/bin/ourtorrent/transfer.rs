@@ -27,6 +27,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// A peer that was named on the command line may start a little later than we.
 const NAMED_PEER_PATIENCE: Duration = Duration::from_secs(30);
 
+/// A lost datagram looks like a tracker that does not answer: it gets its first retry of 30 s (BEP 15).
+const SILENT_TRACKER_PATIENCE: Duration = Duration::from_secs(35);
+
 /// What the user wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Goal {
@@ -190,7 +193,7 @@ struct Outlook {
     /// Some tracker has answered; then the swarm may just be empty for now.
     answered: bool,
     downloads: bool,
-    /// How long to do without any peer after the last tracker failed.
+    /// How long to do without any peer after every tracker has failed.
     patience: Duration,
     alone_since: Option<Instant>,
 }
@@ -213,8 +216,11 @@ impl Outlook {
     fn heed(&mut self, event: &EngineEvent) {
         match event {
             EngineEvent::Announced { .. } => self.answered = true,
-            EngineEvent::TrackerFailed { url, error } => {
+            EngineEvent::TrackerFailed { url, error, silent } => {
                 self.failed.insert(url.clone(), error.clone());
+                if *silent {
+                    self.patience = self.patience.max(SILENT_TRACKER_PATIENCE);
+                }
             }
             EngineEvent::Listening(_)
             | EngineEvent::Checked { .. }
@@ -279,4 +285,52 @@ async fn terminated() {
 #[cfg(not(unix))]
 async fn terminated() {
     pending().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A download without peers and with one tracker.
+    fn outlook() -> (Outlook, Stats) {
+        let outlook = Outlook {
+            clock: OsClock::new(),
+            trackers: 1,
+            failed: BTreeMap::new(),
+            answered: false,
+            downloads: true,
+            patience: Duration::ZERO,
+            alone_since: None,
+        };
+        let progress = proto::torrent::Progress { left: 1, ..Default::default() };
+        let stats = Stats {
+            progress,
+            download_rate: 0,
+            upload_rate: 0,
+            wasted: 0,
+            duplicate: 0,
+            failed: 0,
+            hash_failures: 0,
+            pieces: 0,
+            partial_pieces: 0,
+            min_copies: 0,
+            dialling: 0,
+            peers: Vec::new(),
+        };
+        (outlook, stats)
+    }
+
+    fn failure(silent: bool) -> EngineEvent {
+        EngineEvent::TrackerFailed { url: "udp://tracker:1".to_owned(), error: String::new(), silent }
+    }
+
+    #[test]
+    fn a_lost_datagram_does_not_end_a_download_and_a_refusal_does() {
+        let (mut outlook, stats) = outlook();
+        outlook.heed(&failure(true));
+        assert!(outlook.judge(&stats).is_ok(), "its first retry may be answered");
+        let (mut outlook, stats) = self::outlook();
+        outlook.heed(&failure(false));
+        assert!(outlook.judge(&stats).is_err());
+    }
 }
