@@ -181,11 +181,11 @@ impl Torrent {
         if !self.endgame() {
             return None;
         }
-        let helper = self.peers.get(&key)?;
+        let second = self.peers.get(&key)?;
         let useful = |block: Block| {
-            helper.has.has(block.piece())
+            second.has.has(block.piece())
                 && self.partials.requesters(block).is_some_and(|count| count < MAX_REQUESTERS)
-                && helper.pipeline.asked.iter().all(|asked| asked.block != block)
+                && second.pipeline.asked.iter().all(|asked| asked.block != block)
         };
         let others = self.peers.iter().filter(|&(&other, _)| other != key);
         let slowest = others.filter_map(|(_, peer)| {
@@ -194,7 +194,7 @@ impl Torrent {
             Some((peer.pipeline.wait(now, position, UNPROVEN_RATE), asked.block))
         });
         let (wait, block) = slowest.max_by_key(|&(wait, _)| wait)?;
-        let ours = helper.pipeline.wait(now, helper.pipeline.len(), UNPROVEN_RATE / 2);
+        let ours = second.pipeline.wait(now, second.pipeline.len(), UNPROVEN_RATE / 2);
         (wait > ours + ENDGAME_GAIN).then_some(block)
     }
 

@@ -85,7 +85,6 @@ pub(super) mod cancelled_connect {
 pub(super) mod refused_connect {
     use super::{Check, Clock, ErrorKind, Port, Seat, Transport, ensure};
 
-    #[expect(clippy::unused_async, reason = "every half of a check is one")]
     pub(in super::super) async fn serve<T: Transport, C: Clock>(_: &Seat<T, C>) -> Check {
         Ok(())
     }

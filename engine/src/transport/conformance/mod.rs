@@ -65,7 +65,28 @@ where
     tokio::try_join!(biased; serve(server), dial(client)).map(|((), ())| ())
 }
 
+/// Runs one half of every check in turn. The two halves follow one list, or they would miss each other.
 macro_rules! checks {
+    ($seat:expr, $name:literal, $half:ident) => {
+        checks!(
+            $seat,
+            $name,
+            $half,
+            [
+                streams::echo,
+                streams::half_close,
+                streams::back_pressure,
+                streams::small_reads_after_a_stall,
+                streams::many_small_reads,
+                lifecycle::drop_with_unread_data,
+                lifecycle::cancelled_connect,
+                lifecycle::refused_connect,
+                lifecycle::port_reuse,
+                datagrams::batches,
+                datagrams::empty_datagram,
+            ]
+        )
+    };
     ($seat:expr, $name:literal, $half:ident, [$($module:ident :: $check:ident),+ $(,)?]) => {{
         $({
             let work = $module::$check::$half($seat);
@@ -79,46 +100,12 @@ macro_rules! checks {
 
 /// The serving half of all checks. Run it on one host while [`dial`] runs on another.
 pub async fn serve<T: Transport, C: Clock>(seat: &Seat<T, C>) -> Result<(), Violation> {
-    checks!(
-        seat,
-        "serving",
-        serve,
-        [
-            streams::echo,
-            streams::half_close,
-            streams::back_pressure,
-            streams::small_reads_after_a_stall,
-            streams::many_small_reads,
-            lifecycle::drop_with_unread_data,
-            lifecycle::cancelled_connect,
-            lifecycle::refused_connect,
-            lifecycle::port_reuse,
-            datagrams::batches,
-            datagrams::empty_datagram,
-        ]
-    )
+    checks!(seat, "serving", serve)
 }
 
 /// The dialling half of all checks.
 pub async fn dial<T: Transport, C: Clock>(seat: &Seat<T, C>) -> Result<(), Violation> {
-    checks!(
-        seat,
-        "dialling",
-        dial,
-        [
-            streams::echo,
-            streams::half_close,
-            streams::back_pressure,
-            streams::small_reads_after_a_stall,
-            streams::many_small_reads,
-            lifecycle::drop_with_unread_data,
-            lifecycle::cancelled_connect,
-            lifecycle::refused_connect,
-            lifecycle::port_reuse,
-            datagrams::batches,
-            datagrams::empty_datagram,
-        ]
-    )
+    checks!(seat, "dialling", dial)
 }
 
 /// How a half of a check ends.

@@ -121,14 +121,14 @@ fn a_choke_drops_what_is_on_order_and_late_blocks_are_waste_and_no_crime() {
 fn a_snubbing_peer_is_overtaken_and_its_request_cancelled() {
     let mut table = Table::new(1, &[]);
     let (snubbing, mut asked) = table.server(&[0]);
-    let (helper, nothing) = table.server(&[0]);
+    let (second, nothing) = table.server(&[0]);
     assert_eq!(nothing, []);
     let mut taken = requests(&table.pass(SNUB_AFTER));
     taken.sort_by_key(|block| block.offset);
     asked.sort_by_key(|block| block.offset);
     assert_eq!(taken, asked);
     assert!(table.torrent.peers[&snubbing].pipeline.snubbed);
-    let outputs = table.answer(helper, asked[0]);
+    let outputs = table.answer(second, asked[0]);
     assert_eq!(said(&outputs, snubbing), [Message::Cancel(asked[0])]);
 }
 
