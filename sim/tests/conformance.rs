@@ -54,6 +54,7 @@ fn it_conforms_on_a_lossy_link_and_repeats_itself() {
         loss: 0.002,
     };
     let (verdicts, digest) = run(link, 7);
+    assert_eq!(verdicts.len(), 2, "both halves come to an end");
     // Datagrams may be lost here, so the datagram checks may rightly complain; streams may not.
     for violation in verdicts.iter().filter_map(|verdict| verdict.as_ref().err()) {
         assert!(["batches", "empty_datagram"].contains(&violation.check), "{violation}");

@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn the_stream_is_pinned() {
         // The digest of every scenario depends on this stream; a change is a change of every golden.
-        assert_eq!(Seed::from_u64(1).rng().next_u64(), Seed::from_u64(1).rng().next_u64());
+        assert_eq!(Seed::from_u64(1).rng().next_u64(), 4_161_021_452_045_807_583);
         let mut items = [1, 2, 3, 4, 5];
         Seed::from_u64(2).rng().shuffle(&mut items);
         items.sort_unstable();

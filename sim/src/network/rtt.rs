@@ -7,7 +7,6 @@ use std::time::Duration;
 pub struct RoundTrip {
     smoothed: Option<Duration>,
     variation: Duration,
-    shortest: Duration,
 }
 
 impl RoundTrip {
@@ -20,12 +19,11 @@ impl RoundTrip {
 
     /// No sample yet.
     pub const fn new() -> Self {
-        Self { smoothed: None, variation: Duration::ZERO, shortest: Duration::MAX }
+        Self { smoothed: None, variation: Duration::ZERO }
     }
 
     /// Takes a measured round trip.
     pub fn sample(&mut self, sample: Duration) {
-        self.shortest = self.shortest.min(sample);
         match self.smoothed {
             None => {
                 self.smoothed = Some(sample);
@@ -41,11 +39,6 @@ impl RoundTrip {
     /// Has there been a sample?
     pub const fn is_known(&self) -> bool {
         self.smoothed.is_some()
-    }
-
-    /// The shortest sample.
-    pub const fn shortest(&self) -> Duration {
-        self.shortest
     }
 
     /// The retransmission timeout.
@@ -75,6 +68,5 @@ mod tests {
         assert_eq!(round_trip.timeout(), Duration::from_millis(300));
         (0..100).for_each(|_| round_trip.sample(Duration::from_millis(500)));
         assert!((500..700).contains(&round_trip.timeout().as_millis()));
-        assert_eq!(round_trip.shortest(), Duration::from_millis(100));
     }
 }

@@ -205,7 +205,7 @@ impl<P: Clone> Sender<P> {
             let Some(segment) = self.segments.pop_front() else { break };
             self.base += 1;
             self.unsent -= u64::from(segment.fate.state != State::Waiting);
-            delivered += self.arrived(now, segment.fate);
+            delivered += self.arrived(ack.echo, segment.fate);
         }
         let span = if ack.beyond == 0 { 0 } else { self.segments.len().min(WINDOW_SLOTS) };
         for index in 0..span {
@@ -216,7 +216,7 @@ impl<P: Clone> Sender<P> {
             let Some(segment) = self.segments.get_mut(index) else { break };
             let fate = segment.fate;
             segment.fate.state = State::Arrived;
-            delivered += self.arrived(now, fate);
+            delivered += self.arrived(ack.echo, fate);
         }
         if self.newest_arrived > before {
             self.infer_losses();
@@ -264,15 +264,14 @@ impl<P: Clone> Sender<P> {
     }
 
     /// Accounts for a segment that arrived; returns its bytes if that is news.
-    fn arrived(&mut self, now: Instant, fate: Fate) -> u64 {
+    fn arrived(&mut self, echo: Option<Instant>, fate: Fate) -> u64 {
         match fate.state {
             State::Arrived | State::Waiting => return 0,
             State::Lost => self.lost -= 1,
             State::InFlight => self.in_flight -= u64::from(fate.bytes),
         }
-        let sample = now.since(fate.sent_at);
-        // The answer to a repeated segment may be to its first copy.
-        if !fate.again || sample >= self.round_trip.shortest() {
+        // The answer to a repeated segment may be to its first copy: the echo tells (RFC 8985, 6.2).
+        if !fate.again || echo.is_some_and(|sent_at| sent_at >= fate.sent_at) {
             self.newest_arrived = self.newest_arrived.max(fate.transmission);
         }
         u64::from(fate.bytes)

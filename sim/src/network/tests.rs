@@ -9,6 +9,8 @@ use bytes::Bytes;
 use proto::time::Instant;
 use turmoil_net::{Packet, TcpFlags, TcpSegment, Transport};
 
+use super::receiver::Acknowledged;
+use super::sender::Sender;
 use super::{LinkProfile, Network};
 
 const MTU: u32 = 1_500;
@@ -131,7 +133,10 @@ fn a_congested_link_stays_full() {
         let mut bench = Bench::new(link(125_000, 25, queue, 0.0), far, flows, 1);
         bench.run(Duration::from_secs(60));
         let goodput = bench.received() as f64 / 60.0 / 125_000.0;
+        let totals = bench.network.totals();
         println!("{flows} flows, {queue} B queue: goodput {goodput:.3}, Jain {:.3}", bench.jain());
+        println!("  {} sent again, {} dropped", totals.repeated, totals.dropped);
+        assert!(totals.repeated <= totals.dropped * 11 / 10 + 20, "only what was lost is sent again");
         assert!(goodput >= 0.90, "{flows} flows in a queue of {queue} bytes reach {goodput:.3}");
         assert!(bench.flows.iter().all(|flow| !flow.reset), "no connection dies");
         assert!(bench.jain() >= 0.9, "{flows} flows in {queue} bytes share with {:.3}", bench.jain());
@@ -189,4 +194,31 @@ fn the_same_seed_gives_the_same_digest_and_another_does_not() {
     };
     assert_eq!(digest(1), digest(1));
     assert_ne!(digest(1), digest(2));
+}
+
+/// Sends all that may go; returns the slots.
+fn drain(sender: &mut Sender<()>, now: Instant) -> Vec<u64> {
+    std::iter::from_fn(|| sender.poll_transmit(now)).map(|transmit| transmit.slot).collect()
+}
+
+#[test]
+fn a_late_answer_takes_a_timeout_back() {
+    let at = |millis: u64| Instant::from_micros(millis * 1_000);
+    let answer = |next, echo| Acknowledged { next, beyond: 0, echo: Some(echo) };
+    let mut sender = Sender::new(1_000);
+    sender.push(at(0), (), 1_000);
+    assert_eq!(drain(&mut sender, at(0)), [0]);
+    sender.handle_ack(at(50), answer(1, at(0)));
+    (0..4).for_each(|_| sender.push(at(100), (), 1_000));
+    assert_eq!(drain(&mut sender, at(100)), [1, 2, 3, 4]);
+    // A queue has filled: first the tail is probed, then all is taken for lost.
+    for expected in [4, 1] {
+        let deadline = sender.deadline().expect("armed");
+        assert_eq!(sender.handle_timeout(deadline), Ok(()));
+        assert_eq!(drain(&mut sender, deadline), [expected]);
+    }
+    sender.handle_ack(at(1_600), answer(2, at(100)));
+    assert_eq!(drain(&mut sender, at(1_600)), Vec::<u64>::new(), "the others are on their way, only late");
+    sender.handle_ack(at(1_650), answer(5, at(100)));
+    assert!(sender.is_idle());
 }
