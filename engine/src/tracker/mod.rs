@@ -13,6 +13,8 @@ use proto::registry::{RegistryConfig, RegistryStats};
 use thiserror::Error;
 
 mod background;
+mod handle;
+mod keeper;
 mod memory;
 mod server;
 mod sqlite;
@@ -22,8 +24,9 @@ mod store;
 mod tests;
 
 pub use background::Background;
+pub use handle::TrackerHandle;
 pub use memory::MemoryStore;
-pub use server::{TrackerHandle, start};
+pub use server::start;
 pub use sqlite::SqliteStore;
 pub use store::{Batch, Store, StoreError, Stored};
 

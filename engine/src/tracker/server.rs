@@ -1,21 +1,21 @@
-//! The tracker's tasks: one for each socket, one for the timers.
+//! The tracker's tasks: one for each socket, one for the timers ([`super::keeper`]).
 //!
 //! They share the registry under a lock that is never held across an await; with one thread, as the binary
 //! and the simulator run it, it is never contended.
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use proto::registry::{Datagram, Datagrams, Registry, Secret};
+use proto::registry::{Datagram, Datagrams};
 use proto::seed::Seed;
-use proto::time::Instant;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::store::{Batch, Store, StoreError};
-use super::{MAX_SOCKETS, TrackerConfig, TrackerError, TrackerStats};
+use super::handle::{Shared, TrackerHandle};
+use super::keeper::{flush, keep_time, load};
+use super::store::Store;
+use super::{MAX_SOCKETS, TrackerConfig, TrackerError};
 use crate::clock::Clock;
 use crate::environment::Environment;
 use crate::transport::{Transport, UdpSocket};
@@ -23,72 +23,8 @@ use crate::transport::{Transport, UdpSocket};
 /// Datagrams that are answered before the other sockets have their turn.
 const BATCH: usize = 64;
 
-/// How often changes are handed to the store.
-const FLUSH_EVERY: Duration = Duration::from_secs(1);
-
-/// How long flushed changes may stay exposed to a power cut.
-const SYNC_AFTER: Duration = Duration::from_secs(10);
-
-/// Rows handed over in one flush. What is more waits for the next one.
-const MAX_ROWS: usize = 10_000;
-
 /// The pause after a socket failed, so that a lasting failure does not spin.
 const FAILURE_PAUSE: Duration = Duration::from_millis(100);
-
-/// A running tracker, seen from outside. Plain types only; clones are cheap.
-#[derive(Clone, Debug)]
-pub struct TrackerHandle {
-    shared: Arc<Shared>,
-    local_addrs: Vec<SocketAddr>,
-}
-
-impl TrackerHandle {
-    /// The counters of this moment.
-    pub fn stats(&self) -> TrackerStats {
-        self.shared.lock().stats()
-    }
-
-    /// Where it listens, in the order of the configuration.
-    pub fn local_addrs(&self) -> &[SocketAddr] {
-        &self.local_addrs
-    }
-
-    /// Ends the tracker in order: the root future flushes, closes the store and returns.
-    pub fn stop(&self) {
-        self.shared.stop.notify_one();
-    }
-}
-
-#[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
-    stop: Notify,
-}
-
-#[derive(Debug)]
-struct State {
-    registry: Registry,
-    store_failures: u64,
-    socket_failures: u64,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // The registry is whole after every call, also after one that panicked in another task.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn stats(&self) -> TrackerStats {
-        let Self { registry, store_failures, socket_failures } = self;
-        TrackerStats {
-            registry: registry.stats(),
-            store_failures: *store_failures,
-            socket_failures: *socket_failures,
-        }
-    }
-}
 
 /// Starts a tracker: loads what `store` kept, binds every address, and leaves the rest to the root future.
 pub async fn start<T: Transport, C: Clock, S: Store>(
@@ -110,37 +46,9 @@ pub async fn start<T: Transport, C: Clock, S: Store>(
     let bound = |(socket, addr): (&T::Socket, &SocketAddr)| socket.local_addr().unwrap_or(*addr);
     let local_addrs = sockets.iter().zip(&config.bind).map(bound).collect();
     let registry = load(config, &mut store, seed, clock.now())?;
-    let state = State { registry, store_failures: 0, socket_failures: 0 };
-    let shared = Arc::new(Shared { state: Mutex::new(state), stop: Notify::new() });
+    let shared = Arc::new(Shared::new(registry));
     let handle = TrackerHandle { shared: Arc::clone(&shared), local_addrs };
     Ok((handle, run(shared, sockets, clock, store)))
-}
-
-/// A registry with everything that was kept, and a secret that is kept from now on.
-fn load(
-    config: TrackerConfig,
-    store: &mut impl Store,
-    seed: Seed,
-    now: Instant,
-) -> Result<Registry, StoreError> {
-    let stored = store.load()?;
-    let secret = if let Some(secret) = stored.secret {
-        secret
-    } else {
-        let mut secret = Secret([0; 16]);
-        seed.child(0).rng().fill(&mut secret.0);
-        store.keep_secret(secret)?;
-        secret
-    };
-    let kept = stored.completed.len();
-    let mut registry = Registry::new(config.registry, secret, seed.child(1), now);
-    let restored =
-        stored.completed.into_iter().take_while(|(hash, count)| registry.restore(now, *hash, *count));
-    let restored = restored.count();
-    if restored < kept {
-        tracing::warn!(kept, restored, "more torrents are kept than are allowed in memory");
-    }
-    Ok(registry)
 }
 
 /// The root: owns every task until `stop`.
@@ -196,58 +104,11 @@ async fn serve<C: Clock, U: UdpSocket>(shared: Arc<Shared>, socket: U, clock: C)
     }
 }
 
-/// Expires members and hands changes to the store, for ever.
-async fn keep_time<C: Clock>(shared: &Shared, clock: &C, store: &mut impl Store) {
-    let mut flush_at = clock.now() + FLUSH_EVERY;
-    let mut sync_at: Option<Instant> = None;
-    loop {
-        let sweep_at = shared.lock().registry.poll_timeout();
-        clock.sleep_until(sweep_at.map_or(flush_at, |at| at.min(flush_at))).await;
-        let now = clock.now();
-        shared.lock().registry.handle_timeout(now);
-        if now < flush_at {
-            continue;
-        }
-        flush_at = now + FLUSH_EVERY;
-        if shared.lock().registry.has_completed() {
-            flush(shared, store);
-            sync_at = sync_at.or(Some(now + SYNC_AFTER));
-        }
-        if sync_at.is_some_and(|at| now >= at) {
-            sync_at = None;
-            note(shared, &store.sync());
-        }
-    }
-}
-
-/// Hands over up to [`MAX_ROWS`] changes; true if there are more and the store works.
-fn flush(shared: &Shared, store: &mut impl Store) -> bool {
-    let mut completed = shared.lock().registry.take_completed(MAX_ROWS);
-    if completed.is_empty() {
-        return false;
-    }
-    completed.sort_unstable();
-    let batch = Batch { completed };
-    let is_kept = note(shared, &store.flush(&batch));
-    let mut state = shared.lock();
-    if !is_kept {
-        state.registry.keep_completed(&batch.completed);
-    }
-    is_kept && state.registry.has_completed()
-}
-
-/// Counts and tells a failure of the store; the tracker goes on serving.
-fn note(shared: &Shared, result: &Result<(), StoreError>) -> bool {
-    if let Err(error) = result {
-        tracing::error!(%error, "the store failed; it is tried again");
-        shared.lock().store_failures += 1;
-    }
-    result.is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
+
+    use proto::time::Instant;
 
     use super::*;
     use crate::clock::OsClock;
@@ -283,8 +144,7 @@ mod tests {
         let store = MemoryStore::default();
         let config = TrackerConfig::at(ADDR);
         let registry = load(config, &mut store.clone(), seed, Instant::ZERO).expect("nothing kept");
-        let state = State { registry, store_failures: 0, socket_failures: 0 };
-        let shared = Arc::new(Shared { state: Mutex::new(state), stop: Notify::new() });
+        let shared = Arc::new(Shared::new(registry));
         let (ended, end) = std::sync::mpsc::channel();
         // On a thread of its own: what never yields cannot be cut off by a timer on the same one.
         std::thread::spawn(move || {
