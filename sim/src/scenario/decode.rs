@@ -12,10 +12,10 @@ use super::fields::{
     Fields, Value, duration, nearest, rate, share, size, some_time, text, whole, within, word, wrong,
 };
 use super::quantity::size_text;
-use super::source::{Refusal, ScenarioError, Source};
+use super::source::{Refusal, Source};
 use super::{
     Arrival, Departure, Fault, FaultKind, Group, Link, MAX_CONTENT, MAX_HOLDINGS, MAX_PEERS, Role, Run,
-    Scenario, TRACKER, Torrent, Tracker, expect, overrides,
+    Scenario, ScenarioError, TRACKER, Torrent, Tracker, expect, overrides,
 };
 
 const VERSION: u64 = 1;
@@ -35,10 +35,11 @@ impl Scenario {
 
 fn decode(source: &Source, file: &str) -> Result<Scenario, Refusal> {
     let claim = claim(source)?;
-    let mut table = DeTable::parse(source.file_text()).map_err(|error| syntax(&error))?.into_inner();
+    let mut table = DeTable::parse(source.file_text()).map_err(|error| Refusal::syntax(&error))?.into_inner();
     for set in source.sets() {
-        let over = DeTable::parse(set)
-            .map_err(|error| syntax(&error).hint("write for example: --set torrent.size=\"4 MiB\""))?;
+        let over = DeTable::parse(set).map_err(|error| {
+            Refusal::syntax(&error).hint("write for example: --set torrent.size=\"4 MiB\"")
+        })?;
         overrides::merge(&mut table, over.into_inner())?;
     }
     let top = Fields::open(&table, 0..0, "the scenario", TOP)?;
@@ -65,7 +66,7 @@ fn decode(source: &Source, file: &str) -> Result<Scenario, Refusal> {
 
 /// The first line, which must be a comment: one file makes one claim.
 fn claim(source: &Source) -> Result<String, Refusal> {
-    let first = source.text.lines().next().unwrap_or_default();
+    let first = source.text().lines().next().unwrap_or_default();
     match first.strip_prefix('#').map(str::trim) {
         Some(claim) if !claim.is_empty() => Ok(claim.to_owned()),
         Some(_) | None => {
@@ -77,10 +78,6 @@ fn claim(source: &Source) -> Result<String, Refusal> {
 
 fn stem(file: &str) -> String {
     Path::new(file).file_stem().map_or_else(|| file.to_owned(), |stem| stem.to_string_lossy().into_owned())
-}
-
-fn syntax(error: &toml::de::Error) -> Refusal {
-    Refusal::new(error.span().unwrap_or(0..0), error.message().replace('\n', "; "))
 }
 
 fn version(value: &Value<'_>) -> Result<(), Refusal> {

@@ -10,11 +10,8 @@ use std::time::Duration;
 mod decode;
 pub(crate) mod expand;
 mod expect;
-mod fields;
 mod overrides;
 mod plan;
-pub(crate) mod quantity;
-mod source;
 mod write;
 
 #[cfg(test)]
@@ -22,7 +19,10 @@ mod tests;
 
 pub use expect::{Completed, Expect};
 pub use plan::{FaultPlan, PeerPlan, Plan, Target};
-pub use source::ScenarioError;
+pub use settings::source::RefusedText as ScenarioError;
+
+pub(crate) use settings::quantity;
+use settings::{fields, source};
 
 /// Peers of one scenario at the most: what the address plan and one machine's memory are good for.
 pub const MAX_PEERS: usize = 10_000;

@@ -43,10 +43,10 @@ const RATE_UNITS: &[Unit] = &[
 ];
 
 /// Why a text is not the quantity that is due there; reads as the end of a sentence.
-pub(crate) type Complaint = String;
+pub type Complaint = String;
 
 /// Reads a duration, to the microsecond; several parts add up (`"1 min 30 s"`).
-pub(crate) fn duration(text: &str) -> Result<Duration, Complaint> {
+pub fn duration(text: &str) -> Result<Duration, Complaint> {
     let mut rest = text.trim();
     let mut micros = 0_u64;
     loop {
@@ -61,12 +61,12 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Complaint> {
 }
 
 /// Reads a number of bytes.
-pub(crate) fn size(text: &str) -> Result<u64, Complaint> {
+pub fn size(text: &str) -> Result<u64, Complaint> {
     one(text.trim(), SIZE_UNITS, "a size", "\"64 MiB\" or \"200 kB\"")
 }
 
 /// Reads a rate, in bytes a second.
-pub(crate) fn rate(text: &str) -> Result<u64, Complaint> {
+pub fn rate(text: &str) -> Result<u64, Complaint> {
     let bits = one(text.trim(), RATE_UNITS, "a rate", "\"16 Mbit/s\" or \"2 MiB/s\"")?;
     if bits % 8 == 0 {
         Ok(bits / 8)
@@ -76,7 +76,7 @@ pub(crate) fn rate(text: &str) -> Result<u64, Complaint> {
 }
 
 /// Reads a share of one: `"1 %"` or `"0.01"`.
-pub(crate) fn share(text: &str) -> Result<f64, Complaint> {
+pub fn share(text: &str) -> Result<f64, Complaint> {
     let complaint = || format!("`{text}` is not a share; write for example \"1 %\" or 0.01");
     let (number, scale) = match text.trim().strip_suffix('%') {
         Some(percent) => (percent.trim(), 100.0),
@@ -87,7 +87,7 @@ pub(crate) fn share(text: &str) -> Result<f64, Complaint> {
 }
 
 /// `duration` as [`duration`] reads it back.
-pub(crate) fn duration_text(value: Duration) -> String {
+pub fn duration_text(value: Duration) -> String {
     let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
     match micros {
         0 => "0 s".to_owned(),
@@ -99,12 +99,12 @@ pub(crate) fn duration_text(value: Duration) -> String {
 }
 
 /// `bytes` as [`size`] reads it back, in the largest unit that divides it.
-pub(crate) fn size_text(bytes: u64) -> String {
+pub fn size_text(bytes: u64) -> String {
     largest(bytes, SIZE_UNITS)
 }
 
 /// `bytes` a second as [`rate`] reads it back, in bits where they are the shorter way to say it.
-pub(crate) fn rate_text(bytes: u64) -> String {
+pub fn rate_text(bytes: u64) -> String {
     match bytes.checked_mul(8) {
         Some(bits) => largest(bits, RATE_UNITS),
         None => format!("{bytes} B/s"),
@@ -150,7 +150,7 @@ fn decimal(text: &str) -> Option<(u128, u128)> {
 }
 
 /// The candidate that `word` most likely meant, if one is near.
-pub(crate) fn suggestion<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn suggestion<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     /// Jaro-Winkler similarity from which a slip of the finger is more likely than another word.
     const NEAR: f64 = 0.8;
     let lower = word.to_lowercase();

@@ -9,14 +9,14 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::quantity::{self, Complaint, suggestion};
-use super::source::Refusal;
+use crate::quantity::{self, Complaint, suggestion};
+use crate::source::Refusal;
 
 /// A value and where it stands.
-pub(crate) type Value<'a> = Spanned<DeValue<'a>>;
+pub type Value<'a> = Spanned<DeValue<'a>>;
 
 /// One table whose keys have been checked.
-pub(crate) struct Fields<'a> {
+pub struct Fields<'a> {
     table: &'a DeTable<'a>,
     span: Range<usize>,
     place: String,
@@ -25,7 +25,7 @@ pub(crate) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// Opens the table at `place` (as the user would name it), whose keys may be `known`.
-    pub(crate) fn open(
+    pub fn open(
         table: &'a DeTable<'a>,
         span: Range<usize>,
         place: &str,
@@ -43,24 +43,24 @@ impl<'a> Fields<'a> {
     }
 
     /// As [`Fields::open`], for a value that should be a table.
-    pub(crate) fn of(value: &'a Value<'a>, place: &str, known: &'a [&'a str]) -> Result<Self, Refusal> {
+    pub fn of(value: &'a Value<'a>, place: &str, known: &'a [&'a str]) -> Result<Self, Refusal> {
         let table = value.get_ref().as_table().ok_or_else(|| wrong(value, &format!("a table ({place})")))?;
         Self::open(table, value.span(), place, known)
     }
 
     /// Where this table stands.
-    pub(crate) fn span(&self) -> Range<usize> {
+    pub fn span(&self) -> Range<usize> {
         self.span.clone()
     }
 
     /// The value of `key`.
-    pub(crate) fn value(&self, key: &str) -> Option<&'a Value<'a>> {
+    pub fn value(&self, key: &str) -> Option<&'a Value<'a>> {
         debug_assert!(self.known.contains(&key), "{key} must be among the known keys of {}", self.place);
         self.table.get(key)
     }
 
     /// Reads `key` if it is there.
-    pub(crate) fn optional<T>(
+    pub fn optional<T>(
         &self,
         key: &str,
         read: impl FnOnce(&'a Value<'a>) -> Result<T, Refusal>,
@@ -69,7 +69,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads `key`, which must be there.
-    pub(crate) fn required<T>(
+    pub fn required<T>(
         &self,
         key: &str,
         read: impl FnOnce(&'a Value<'a>) -> Result<T, Refusal>,
@@ -79,7 +79,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The tables of the array `key`, each with its number from 1; none if the key is not there.
-    pub(crate) fn tables(&self, key: &str) -> Result<Vec<&'a Value<'a>>, Refusal> {
+    pub fn tables(&self, key: &str) -> Result<Vec<&'a Value<'a>>, Refusal> {
         let Some(value) = self.value(key) else { return Ok(Vec::new()) };
         let array =
             value.get_ref().as_array().ok_or_else(|| wrong(value, &format!("written as [[{key}]]")))?;
@@ -88,26 +88,26 @@ impl<'a> Fields<'a> {
 }
 
 /// Complains that a value is not what is due there.
-pub(crate) fn wrong(value: &Value<'_>, due: &str) -> Refusal {
+pub fn wrong(value: &Value<'_>, due: &str) -> Refusal {
     let kind = value.get_ref().type_str();
     let article = if kind.starts_with(['a', 'i']) { "an" } else { "a" };
     Refusal::new(value.span(), format!("{article} {kind}, where the value must be {due}"))
 }
 
 /// Reads a text.
-pub(crate) fn text(value: &Value<'_>) -> Result<String, Refusal> {
+pub fn text(value: &Value<'_>) -> Result<String, Refusal> {
     value.get_ref().as_str().map(str::to_owned).ok_or_else(|| wrong(value, "a text in quotes"))
 }
 
 /// Reads a whole number that is not negative.
-pub(crate) fn whole(value: &Value<'_>) -> Result<u64, Refusal> {
+pub fn whole(value: &Value<'_>) -> Result<u64, Refusal> {
     let number = value.get_ref().as_integer();
     let number = number.and_then(|number| u64::from_str_radix(number.as_str(), number.radix()).ok());
     number.ok_or_else(|| wrong(value, "a whole number, zero or more"))
 }
 
 /// Reads a whole number within `range`.
-pub(crate) fn within(value: &Value<'_>, range: std::ops::RangeInclusive<u32>) -> Result<u32, Refusal> {
+pub fn within(value: &Value<'_>, range: std::ops::RangeInclusive<u32>) -> Result<u32, Refusal> {
     let number = whole(value)?;
     u32::try_from(number).ok().filter(|number| range.contains(number)).ok_or_else(|| {
         Refusal::new(value.span(), format!("{number} is not within {} to {}", range.start(), range.end()))
@@ -115,12 +115,12 @@ pub(crate) fn within(value: &Value<'_>, range: std::ops::RangeInclusive<u32>) ->
 }
 
 /// Reads a duration.
-pub(crate) fn duration(value: &Value<'_>) -> Result<Duration, Refusal> {
+pub fn duration(value: &Value<'_>) -> Result<Duration, Refusal> {
     quantity(value, quantity::duration, "a duration such as \"90 s\"")
 }
 
 /// Reads a duration that is not zero.
-pub(crate) fn some_time(value: &Value<'_>) -> Result<Duration, Refusal> {
+pub fn some_time(value: &Value<'_>) -> Result<Duration, Refusal> {
     match duration(value)? {
         Duration::ZERO => Err(Refusal::new(value.span(), "must be longer than no time at all")),
         time => Ok(time),
@@ -128,7 +128,7 @@ pub(crate) fn some_time(value: &Value<'_>) -> Result<Duration, Refusal> {
 }
 
 /// Reads a number of bytes, one or more; a bare number means bytes.
-pub(crate) fn size(value: &Value<'_>) -> Result<u64, Refusal> {
+pub fn size(value: &Value<'_>) -> Result<u64, Refusal> {
     let bytes = if value.get_ref().is_integer() {
         whole(value)?
     } else {
@@ -138,7 +138,7 @@ pub(crate) fn size(value: &Value<'_>) -> Result<u64, Refusal> {
 }
 
 /// Reads a rate in bytes a second, not zero.
-pub(crate) fn rate(value: &Value<'_>) -> Result<u64, Refusal> {
+pub fn rate(value: &Value<'_>) -> Result<u64, Refusal> {
     match quantity(value, quantity::rate, "a rate such as \"16 Mbit/s\"")? {
         0 => Err(Refusal::new(value.span(), "a rate of zero moves nothing")),
         rate => Ok(rate),
@@ -146,7 +146,7 @@ pub(crate) fn rate(value: &Value<'_>) -> Result<u64, Refusal> {
 }
 
 /// Reads a share between 0 and 1: `"1 %"`, `"0.01"` or `0.01`.
-pub(crate) fn share(value: &Value<'_>) -> Result<f64, Refusal> {
+pub fn share(value: &Value<'_>) -> Result<f64, Refusal> {
     let share = match value.get_ref() {
         DeValue::Float(float) => float.as_str().parse::<f64>().map_err(|_| wrong(value, "a number"))?,
         DeValue::Integer(_) => whole(value)? as f64,
@@ -164,7 +164,7 @@ pub(crate) fn share(value: &Value<'_>) -> Result<f64, Refusal> {
 }
 
 /// Reads one of a few words.
-pub(crate) fn word<T: Copy>(value: &Value<'_>, words: &[(&str, T)]) -> Result<T, Refusal> {
+pub fn word<T: Copy>(value: &Value<'_>, words: &[(&str, T)]) -> Result<T, Refusal> {
     let text = text(value)?;
     words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning).ok_or_else(|| {
         let refusal = Refusal::new(value.span(), format!("`{text}` is not known here"));
@@ -173,7 +173,7 @@ pub(crate) fn word<T: Copy>(value: &Value<'_>, words: &[(&str, T)]) -> Result<T,
 }
 
 /// A hint at what `word` may have meant, or at all there is.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str> + Clone) -> String {
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str> + Clone) -> String {
     if let Some(near) = suggestion(word, candidates.clone()) {
         return format!("did you mean \"{near}\"?");
     }

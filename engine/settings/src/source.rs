@@ -1,36 +1,43 @@
-//! A scenario's text, and complaints that point into it.
+//! A text, and complaints that point into it.
 
 use std::fmt;
 use std::ops::Range;
 
 use thiserror::Error;
 
-/// What is wrong with a part of a scenario, before anybody knows which file it came from.
+/// What is wrong with a part of a text, before anybody knows which file it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub struct Refusal {
     /// Bytes of the text that it is about.
-    pub(crate) span: Range<usize>,
+    pub span: Range<usize>,
     /// What is wrong.
-    pub(crate) message: String,
+    pub message: String,
     /// What would be right.
-    pub(crate) hint: Option<String>,
+    pub hint: Option<String>,
 }
 
 impl Refusal {
-    pub(crate) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
+    /// Complains about `span`.
+    pub fn new(span: Range<usize>, message: impl Into<String>) -> Self {
         Self { span, message: message.into(), hint: None }
     }
 
+    /// What the TOML parser complains about.
+    pub fn syntax(error: &toml::de::Error) -> Self {
+        Self::new(error.span().unwrap_or(0..0), error.message().replace('\n', "; "))
+    }
+
+    /// Adds what would be right.
     #[must_use]
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 }
 
-/// A scenario that was refused: where, why, and what would be right.
+/// A text that was refused: where, why, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub struct ScenarioError {
+pub struct RefusedText {
     /// The file, or `--set`.
     pub file: String,
     /// Line, from 1.
@@ -47,7 +54,7 @@ pub struct ScenarioError {
     pub hint: Option<String>,
 }
 
-impl fmt::Display for ScenarioError {
+impl fmt::Display for RefusedText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, column, text, width, message, hint } = self;
         let gutter = " ".repeat(line.to_string().len());
@@ -62,19 +69,20 @@ impl fmt::Display for ScenarioError {
     }
 }
 
-/// The text of a scenario: its file, then one line for each `--set`.
+/// The text of a file, then one line for each `--set`.
 ///
 /// One text for both, so that a span alone tells where a value was written.
 #[derive(Clone, Debug)]
-pub(crate) struct Source {
+pub struct Source {
     file: String,
-    pub(crate) text: String,
+    text: String,
     file_len: usize,
     sets: Vec<String>,
 }
 
 impl Source {
-    pub(crate) fn new(file: &str, text: &str) -> Self {
+    /// The text of `file`.
+    pub fn new(file: &str, text: &str) -> Self {
         let mut text = text.to_owned();
         if !text.ends_with('\n') {
             text.push('\n');
@@ -83,7 +91,7 @@ impl Source {
     }
 
     /// Appends a `--set`, as the TOML line that it means.
-    pub(crate) fn append(&mut self, line: &str) {
+    pub fn append(&mut self, line: &str) {
         // Blanks before it give every span its offset in the whole text.
         self.sets.push(format!("{}{line}", " ".repeat(self.text.len())));
         self.text.push_str(line);
@@ -91,12 +99,17 @@ impl Source {
     }
 
     /// The `--set`s, each with blanks before it that stand for everything before it.
-    pub(crate) fn sets(&self) -> &[String] {
+    pub fn sets(&self) -> &[String] {
         &self.sets
     }
 
+    /// All of it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The text of the file alone.
-    pub(crate) fn file_text(&self) -> &str {
+    pub fn file_text(&self) -> &str {
         &self.text[..self.file_len]
     }
 
@@ -106,14 +119,14 @@ impl Source {
     }
 
     /// Turns a refusal into what the user reads.
-    pub(crate) fn locate(&self, refusal: Refusal) -> ScenarioError {
+    pub fn locate(&self, refusal: Refusal) -> RefusedText {
         let at = self.boundary(refusal.span.start);
         let from = self.text[..at].rfind('\n').map_or(0, |newline| newline + 1);
         let to = self.text[at..].find('\n').map_or(self.text.len(), |length| at + length);
         let end = self.boundary(refusal.span.end.clamp(at, to));
         let (file, base) =
             if at < self.file_len { (self.file.as_str(), 0) } else { ("--set", self.file_len) };
-        ScenarioError {
+        RefusedText {
             file: file.to_owned(),
             line: self.text[base..at].matches('\n').count() + 1,
             column: self.text[from..at].chars().count() + 1,
