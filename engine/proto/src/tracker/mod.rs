@@ -1,4 +1,4 @@
-//! The tracker codecs: UDP (BEP 15, with the options of BEP 41).
+//! The tracker codecs: UDP (BEP 15, with the options of BEP 41) and, in [`http`], HTTP.
 //!
 //! Every number is big-endian. What is longer than due is accepted, for the protocol grows at the tail
 //! (BEP 15); what is shorter is refused. Nothing here knows about sockets, time or retries: see
@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
+pub mod http;
 pub mod options;
 pub mod reply;
 pub mod request;

@@ -1,0 +1,17 @@
+//! Tracker requests over HTTP: announce (BEP 3, 7, 23) and scrape (BEP 48), as bytes only.
+//!
+//! The server's side is [`HttpRequest::parse`] for the request's target and [`put_announce`],
+//! [`put_scrape`] and [`put_failure`] for bodies. A body is always bencoded and its status 200, refusals
+//! included, because that is what clients read; only a path that is no tracker's is an error of HTTP.
+//! Passkeys are not looked at here: see `Passkey::find_in`.
+
+mod query;
+mod reply;
+mod request;
+
+#[cfg(test)]
+mod tests;
+
+pub use query::{MAX_TARGET_LEN, pairs, percent_decode, put_percent_encoded};
+pub use reply::{HttpAnnounced, put_announce, put_failure, put_scrape};
+pub use request::{HttpAnnounce, HttpRequest, RequestError};
