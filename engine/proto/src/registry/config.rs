@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::BATCH;
 use crate::tracker::Family;
 use crate::tracker::reply::ANNOUNCE_REPLY_LEN;
 
@@ -14,33 +15,52 @@ pub struct RegistryConfig {
     /// What clients are told to wait between announces; each is told up to 10 % more or less, so that they
     /// do not come in step. Members are forgotten after twice this long.
     pub interval: Duration,
+    /// What clients are told not to fall below when they announce on their own account.
+    pub min_interval: Duration,
     /// Peers of a reply to a client that leaves the number open.
     pub default_peers: usize,
     /// Peers of a reply at the most; what fits [`MAX_REPLY_LEN`] bounds it as well.
     pub max_peers_in_reply: usize,
     /// Torrents at the most, those included that are only remembered for their `completed` count.
     pub max_torrents: usize,
+    /// Torrents without members at the most, remembered for their `completed` count.
+    pub max_remembered: usize,
     /// Members of one torrent at the most, each family by itself.
     pub max_members: usize,
-    /// Members of all torrents together at the most: the bound on memory.
+    /// Members of all torrents together at the most.
     pub max_members_in_total: usize,
+    /// Memory at the most, in bytes, as the registry estimates it.
+    pub max_bytes: usize,
+    /// Places of one source at the most, over all torrents: an IPv4 address or an IPv6 /64. A seedbox has
+    /// tens of thousands, and so has a provider's NAT; a flood from one address wants millions.
+    pub max_members_per_source: usize,
     /// How long a connection id is good (BEP 15: two minutes).
     pub connection_window: Duration,
     /// What is added to that window, because clients in use keep an id for five minutes.
     pub connection_grace: Duration,
+    /// How long the load must last before each of the four levels of [`Shed`](super::Shed) sets in.
+    pub shed_after: [Duration; 4],
+    /// Datagrams of a batch that did not empty its socket: a driver's batches are never longer.
+    pub full_batch: usize,
 }
 
 impl Default for RegistryConfig {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(30 * 60),
+            min_interval: Duration::from_secs(5 * 60),
             default_peers: 50,
             max_peers_in_reply: 196,
             max_torrents: 1 << 20,
+            max_remembered: 1 << 19,
             max_members: 200_000,
             max_members_in_total: 4 << 20,
+            max_bytes: 512 << 20,
+            max_members_per_source: 50_000,
             connection_window: Duration::from_secs(120),
             connection_grace: Duration::from_secs(180),
+            shed_after: [1, 10, 45 * 60, 60 * 60].map(Duration::from_secs),
+            full_batch: BATCH,
         }
     }
 }

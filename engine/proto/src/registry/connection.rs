@@ -32,22 +32,63 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// The keys that must outlive the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Secrets {
+    /// Issues connection ids and files swarms into pages.
+    pub current: Secret,
+    /// The one before, whose ids are still good until their time is over.
+    pub previous: Option<Secret>,
+}
+
+impl From<Secret> for Secrets {
+    fn from(current: Secret) -> Self {
+        Self { current, previous: None }
+    }
+}
+
+impl Secret {
+    /// A key for another purpose, from which this one cannot be told.
+    pub(super) fn derive(self, purpose: &str) -> [u8; 16] {
+        let mut key = [0; 16];
+        for (half, part) in (0u8..).zip(key.as_chunks_mut::<8>().0) {
+            let mut hasher = SipHasher24::new_with_key(&self.0);
+            // An id's message has 6 or 18 bytes; these are longer, so they can never be one.
+            hasher.write(b"ourtorrent registry ");
+            hasher.write(purpose.as_bytes());
+            hasher.write_u8(half);
+            *part = hasher.finish().to_le_bytes();
+        }
+        key
+    }
+}
+
 /// Issues and checks connection ids.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionIds {
-    hasher: SipHasher24,
+    current: SipHasher24,
+    previous: Option<SipHasher24>,
     window: u16,
 }
 
 impl ConnectionIds {
-    pub(super) fn new(secret: Secret, config: &RegistryConfig) -> Self {
+    pub(super) fn new(secrets: &Secrets, config: &RegistryConfig) -> Self {
+        let hasher = |secret: Secret| SipHasher24::new_with_key(&secret.0);
+        let mut ids =
+            Self { current: hasher(secrets.current), previous: secrets.previous.map(hasher), window: 0 };
+        ids.set_window(config);
+        ids
+    }
+
+    /// Ids are accepted for the configured time from now on.
+    pub(super) fn set_window(&mut self, config: &RegistryConfig) {
         let window = (config.connection_window + config.connection_grace).as_secs().div_ceil(SLOT_SECS);
-        Self { hasher: SipHasher24::new_with_key(&secret.0), window: window.min(MAX_WINDOW) as u16 }
+        self.window = window.min(MAX_WINDOW) as u16;
     }
 
     /// An id for `ip`, good from now on.
     pub(super) fn issue(&self, wall: Duration, ip: IpAddr) -> ConnectionId {
-        self.id(slot_of(wall), ip)
+        id(self.current, slot_of(wall), ip)
     }
 
     /// Did we issue `id` to `ip`, and is it still good?
@@ -55,18 +96,18 @@ impl ConnectionIds {
         let slot = (id.0 >> 48) as u16;
         let now = slot_of(wall);
         let fresh = now.wrapping_sub(slot) <= self.window || slot.wrapping_sub(now) <= MAX_AHEAD;
-        fresh && self.id(slot, ip) == id
+        let is_by = |hasher: SipHasher24| self::id(hasher, slot, ip) == id;
+        fresh && (is_by(self.current) || self.previous.is_some_and(is_by))
     }
+}
 
-    fn id(&self, slot: u16, ip: IpAddr) -> ConnectionId {
-        let mut hasher = self.hasher;
-        hasher.write(&slot.to_be_bytes());
-        match ip {
-            IpAddr::V4(ip) => hasher.write(&ip.octets()),
-            IpAddr::V6(ip) => hasher.write(&ip.octets()),
-        }
-        ConnectionId(u64::from(slot) << 48 | hasher.finish() >> 16)
+fn id(mut hasher: SipHasher24, slot: u16, ip: IpAddr) -> ConnectionId {
+    hasher.write(&slot.to_be_bytes());
+    match ip {
+        IpAddr::V4(ip) => hasher.write(&ip.octets()),
+        IpAddr::V6(ip) => hasher.write(&ip.octets()),
     }
+    ConnectionId(u64::from(slot) << 48 | hasher.finish() >> 16)
 }
 
 const fn slot_of(wall: Duration) -> u16 {
@@ -80,7 +121,7 @@ mod tests {
     const IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 
     fn ids(secret: u8) -> ConnectionIds {
-        ConnectionIds::new(Secret([secret; 16]), &RegistryConfig::default())
+        ConnectionIds::new(&Secret([secret; 16]).into(), &RegistryConfig::default())
     }
 
     #[test]
@@ -104,6 +145,25 @@ mod tests {
         assert!(!ids(2).check(wall, IP, id));
         assert!(!ids(1).check(wall, IP, ConnectionId(id.0 ^ 1)));
         assert!(!ids(1).check(wall, IP, ConnectionId(0)));
+    }
+
+    #[test]
+    fn an_id_by_the_previous_secret_is_good_and_none_is_issued() {
+        let wall = Duration::from_secs(1_800_000_000);
+        let secrets = Secrets { current: Secret([2; 16]), previous: Some(Secret([1; 16])) };
+        let both = ConnectionIds::new(&secrets, &RegistryConfig::default());
+        assert!(both.check(wall, IP, ids(1).issue(wall, IP)));
+        assert!(both.check(wall, IP, ids(2).issue(wall, IP)));
+        assert!(!both.check(wall, IP, ids(3).issue(wall, IP)));
+        assert_eq!(both.issue(wall, IP), ids(2).issue(wall, IP));
+    }
+
+    #[test]
+    fn derived_keys_differ_by_secret_and_purpose() {
+        let [a, b] = [Secret([1; 16]), Secret([2; 16])];
+        assert_eq!(a.derive("x"), a.derive("x"));
+        assert_ne!(a.derive("x"), b.derive("x"));
+        assert_ne!(a.derive("x"), a.derive("y"));
     }
 
     #[test]

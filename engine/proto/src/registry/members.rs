@@ -126,6 +126,13 @@ impl<const N: usize> Members<N> {
         });
     }
 
+    /// Everybody, with role and last announce.
+    pub(super) fn each(&self, mut each: impl FnMut([u8; N], Role, Stamp)) {
+        for (position, member) in self.list.iter().enumerate() {
+            each(member.addr, self.role_at(position), member.stamp);
+        }
+    }
+
     fn role_at(&self, position: usize) -> Role {
         if position < self.leechers() { Role::Leecher } else { Role::Seeder }
     }

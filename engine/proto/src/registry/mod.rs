@@ -7,38 +7,49 @@
 //! *Invariant:* a source that has not shown a connection id gets at most as many bytes as it sent.
 //! *Invariant:* everything a stranger can make grow has a cap in [`RegistryConfig`].
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::id::InfoHash;
 use crate::seed::{Random, Seed};
 use crate::time::Instant;
-use crate::torrent::AnnounceEvent;
+use crate::tracker::options::url_data;
 use crate::tracker::reply::{self, ERROR_REPLY_LEN};
-use crate::tracker::{
-    AnnounceHead, AnnounceRequest, Family, Request, ScrapeEntry, ScrapeRequest, TransactionId,
-};
+use crate::tracker::{AnnounceHead, AnnounceRequest, Request, ScrapeEntry, ScrapeRequest};
 
+mod access;
+mod announce;
 mod config;
 mod connection;
 mod datagrams;
 mod index;
 mod members;
+mod page;
+mod refusal;
+mod restart;
 mod stats;
 mod swarms;
 
 #[cfg(test)]
 mod tests;
 
+pub use access::{Access, AccessMode, Passkey, PasskeyError};
+pub use announce::{Announce, Announced};
 pub use config::{MAX_REPLY_LEN, RegistryConfig};
-pub use connection::Secret;
+pub use connection::{Secret, Secrets};
 pub use datagrams::{Datagram, Datagrams};
-pub use stats::RegistryStats;
+pub use page::{PAGES, PageError, SwarmPage};
+pub use refusal::{Refusal, Refusals};
+pub use stats::{RegistryStats, Shed};
 
 use connection::ConnectionIds;
 use index::HashKey;
-use members::{Members, Role, Stamp};
-use swarms::{Swarm, Swarms};
+use members::Stamp;
+use swarms::Swarms;
+
+/// Datagrams that a driver hands over at once at the most. A batch of so many did not empty its socket, which
+/// is how the registry learns that requests come faster than they are answered.
+pub const BATCH: usize = 64;
 
 /// The shortest unit in which the age of a member is told.
 const MIN_QUANTUM: Duration = Duration::from_secs(1);
@@ -56,30 +67,48 @@ const CONNECTION_REFUSED: &str = "Connection ID mismatch.";
 #[derive(Debug)]
 pub struct Registry {
     config: RegistryConfig,
+    access: Access,
     connections: ConnectionIds,
     swarms: Swarms,
     random: Random,
     quantum: Duration,
     sweep_at: Instant,
+    pages_at: Instant,
+    next_page: usize,
     stats: RegistryStats,
 }
 
 impl Registry {
-    /// An empty registry that issues connection ids with `secret` and draws everything else from `seed`.
-    pub fn new(config: RegistryConfig, secret: Secret, seed: Seed, now: Instant) -> Self {
-        let mut random = seed.rng();
-        let mut key = [0; 16];
-        random.fill(&mut key);
+    /// An empty registry, open to all. What must be the same after a restart comes from `secrets` (a bare
+    /// [`Secret`] will do), everything else is drawn from `seed`.
+    pub fn new(config: RegistryConfig, secrets: impl Into<Secrets>, seed: Seed, now: Instant) -> Self {
+        let secrets = secrets.into();
         let quantum = (config.member_life() / QUANTA_OF_LIFE).max(MIN_QUANTUM);
         Self {
-            connections: ConnectionIds::new(secret, &config),
-            swarms: Swarms::new(HashKey::new(&key)),
-            random,
+            access: Access::default(),
+            connections: ConnectionIds::new(&secrets, &config),
+            swarms: Swarms::new(HashKey::new(&secrets.current.derive("pages"))),
+            random: seed.rng(),
             sweep_at: now + quantum,
+            pages_at: now,
+            next_page: 0,
             quantum,
             stats: RegistryStats::default(),
             config,
         }
+    }
+
+    /// New settings from now on. Members live on by the new interval, and what exceeds a lower cap stays until
+    /// it expires.
+    pub fn set_config(&mut self, config: RegistryConfig) {
+        self.connections.set_window(&config);
+        self.config = config;
+    }
+
+    /// New lists from now on. Members of a torrent that is no longer allowed are not named any more, and go
+    /// when their time is over.
+    pub fn set_access(&mut self, access: Access) {
+        self.access = access.sorted();
     }
 
     /// Puts back a `completed` count from the store; false once there are too many torrents.
@@ -122,7 +151,8 @@ impl Registry {
         (self.swarms.len() > 0).then_some(self.sweep_at)
     }
 
-    /// Up to `max` info hashes whose `completed` count has changed, with the present count.
+    /// Up to `max` info hashes whose `completed` count has changed, with the present count. Zero means that the
+    /// torrent had to give way to others: its row goes as well, or strangers could make the store grow.
     pub fn take_completed(&mut self, max: usize) -> Vec<(InfoHash, u32)> {
         self.swarms.take_dirty(max)
     }
@@ -166,115 +196,52 @@ impl Registry {
             return;
         }
         match request {
-            Request::Announce(announce) => self.announce(now, from, &announce, out),
-            Request::Scrape(scrape) => self.scrape(from, &scrape, out),
+            Request::Announce(announce) => self.answer(now, from, &announce, out),
+            Request::Scrape(scrape) => self.answer_scrape(from, &scrape, out),
             Request::Connect { .. } => {}
         }
     }
 
-    fn announce(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        request: &AnnounceRequest<'_>,
-        out: &mut Datagrams,
-    ) {
-        self.stats.announces += 1;
-        if request.port == 0 {
-            self.stats.refused += 1;
-            return out.push(from, |bytes| reply::put_error(bytes, request.transaction, "port 0"));
-        }
-        let port = request.port.to_be_bytes();
-        match from.ip().to_canonical() {
-            IpAddr::V4(ip) => self.announce_as::<6>(now, from, request, compact(&ip.octets(), port), out),
-            IpAddr::V6(ip) => self.announce_as::<18>(now, from, request, compact(&ip.octets(), port), out),
-        }
-    }
-
-    /// The announce of the member `addr`; the family is in its length.
-    fn announce_as<const N: usize>(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        request: &AnnounceRequest<'_>,
-        addr: [u8; N],
-        out: &mut Datagrams,
-    ) where
-        Swarm: InFamily<N>,
-    {
-        let counts = self.note(now, request, addr);
-        let head = self.head(request.transaction, counts);
-        let (key, random) = (self.swarms.key(), &mut self.random);
-        let swarm = self.swarms.find(request.info_hash);
-        let wanted = self.config.peers_for(request.num_want, Swarm::FAMILY);
+    fn answer(&mut self, now: Instant, from: SocketAddr, request: &AnnounceRequest<'_>, out: &mut Datagrams) {
+        let announce = self.typed(from, request);
         out.push(from, |bytes| {
-            reply::put_announce_head(bytes, &head);
-            // Who leaves needs nobody.
-            let members = swarm.filter(|_| request.event != Some(AnnounceEvent::Stopped));
-            if let Some(members) = members.and_then(InFamily::<N>::family) {
-                members.choose(&key, random, &addr, wanted, |peer| bytes.extend_from_slice(peer));
+            let start = bytes.len();
+            let transaction = request.transaction;
+            let blank = AnnounceHead { transaction, interval: 0, leechers: 0, seeders: 0 };
+            reply::put_announce_head(bytes, &blank);
+            match self.announce(now, &announce, bytes) {
+                Ok(Announced { interval, counts, .. }) => {
+                    let ScrapeEntry { leechers, seeders, .. } = counts;
+                    let head = AnnounceHead { transaction, interval, leechers, seeders };
+                    if let Some(mut place) = bytes.get_mut(start..) {
+                        reply::put_announce_head(&mut place, &head);
+                    }
+                }
+                Err(refusal) => {
+                    bytes.truncate(start);
+                    reply::put_error(bytes, transaction, &refusal.to_string());
+                }
             }
         });
     }
 
-    /// Enters the announce into the swarm; its counts afterwards.
-    fn note<const N: usize>(
-        &mut self,
-        now: Instant,
-        request: &AnnounceRequest<'_>,
-        addr: [u8; N],
-    ) -> ScrapeEntry
-    where
-        Swarm: InFamily<N>,
-    {
-        let (stamp, life, key) = (self.stamp(now), self.life(), self.swarms.key());
-        if request.event == Some(AnnounceEvent::Stopped) {
-            let Some(swarm) = self.swarms.find_mut(request.info_hash, stamp, life) else {
-                return ScrapeEntry::default();
-            };
-            let gone = swarm.family_mut().remove(&key, &addr);
-            let counts = swarm.counts();
-            self.swarms.members -= usize::from(gone);
-            return counts;
+    /// What a UDP announce says, its source being verified.
+    fn typed(&self, from: SocketAddr, request: &AnnounceRequest<'_>) -> Announce {
+        // Only a private tracker reads the options.
+        let url = self.access.is_private().then(|| url_data(request.options));
+        Announce {
+            info_hash: request.info_hash,
+            addr: SocketAddr::new(from.ip().to_canonical(), request.port),
+            left: request.progress.left,
+            event: request.event,
+            num_want: request.num_want,
+            passkey: url.and_then(Result::ok).and_then(|url| Passkey::find_in(&url)),
         }
-        let is_full = self.swarms.members >= self.config.max_members_in_total;
-        let Some(swarm) = self.swarms.enter(request.info_hash, stamp, life, &self.config) else {
-            self.stats.refused += 1;
-            return ScrapeEntry::default();
-        };
-        let members = swarm.family_mut();
-        let was = members.role(&key, &addr);
-        if was.is_none() && (is_full || members.len() >= self.config.max_members) {
-            self.stats.refused += 1;
-            return swarm.counts();
-        }
-        let role = if request.progress.left == 0 { Role::Seeder } else { Role::Leecher };
-        members.put(&key, addr, role, stamp);
-        //= Only a member that was seen downloading can have completed; a repeated packet counts once.
-        let completes = request.event == Some(AnnounceEvent::Completed)
-            && (was, role) == (Some(Role::Leecher), Role::Seeder);
-        swarm.completed = swarm.completed.saturating_add(u32::from(completes));
-        let counts = swarm.counts();
-        self.swarms.members += usize::from(was.is_none());
-        if completes {
-            self.stats.completed += 1;
-            self.swarms.mark_dirty(request.info_hash);
-        }
-        counts
     }
 
-    fn head(&mut self, transaction: TransactionId, counts: ScrapeEntry) -> AnnounceHead {
-        // 90 to 110 percent.
-        let permille = 900 + self.random.below(201);
-        let interval = self.config.interval.as_secs().saturating_mul(permille) / 1000;
-        let interval = u32::try_from(interval).unwrap_or(u32::MAX);
-        AnnounceHead { transaction, interval, leechers: counts.leechers, seeders: counts.seeders }
-    }
-
-    fn scrape(&mut self, from: SocketAddr, request: &ScrapeRequest<'_>, out: &mut Datagrams) {
+    fn answer_scrape(&mut self, from: SocketAddr, request: &ScrapeRequest<'_>, out: &mut Datagrams) {
         self.stats.scrapes += 1;
-        let counts = request.hashes.iter().map(|hash| self.swarms.find(InfoHash(*hash)));
-        let counts = counts.map(|swarm| swarm.map(Swarm::counts).unwrap_or_default());
+        let counts = request.hashes.iter().map(|hash| self.scrape(InfoHash(*hash)).unwrap_or_default());
         out.push(from, |bytes| reply::put_scrape(bytes, request.transaction, counts));
     }
 
@@ -284,42 +251,5 @@ impl Registry {
 
     fn life(&self) -> Stamp {
         (self.config.member_life().as_micros().div_ceil(self.quantum.as_micros())) as Stamp
-    }
-}
-
-/// Address and port in one array of `N` bytes, as compact replies have them.
-fn compact<const M: usize, const N: usize>(ip: &[u8; M], port: [u8; 2]) -> [u8; N] {
-    let mut bytes = ip.iter().chain(&port).copied();
-    std::array::from_fn(|_| bytes.next().unwrap_or_default())
-}
-
-/// The part of a swarm whose compact addresses have `N` bytes.
-trait InFamily<const N: usize> {
-    const FAMILY: Family;
-    fn family(&self) -> Option<&Members<N>>;
-    fn family_mut(&mut self) -> &mut Members<N>;
-}
-
-impl InFamily<6> for Swarm {
-    const FAMILY: Family = Family::V4;
-
-    fn family(&self) -> Option<&Members<6>> {
-        Some(&self.v4)
-    }
-
-    fn family_mut(&mut self) -> &mut Members<6> {
-        &mut self.v4
-    }
-}
-
-impl InFamily<18> for Swarm {
-    const FAMILY: Family = Family::V6;
-
-    fn family(&self) -> Option<&Members<18>> {
-        self.v6.as_deref()
-    }
-
-    fn family_mut(&mut self) -> &mut Members<18> {
-        self.v6.get_or_insert_default()
     }
 }

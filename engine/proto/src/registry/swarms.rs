@@ -1,5 +1,7 @@
 //! All swarms: found by info hash, swept a slice at a time, remembered for their `completed` count.
 
+use std::collections::BTreeSet;
+
 use super::RegistryConfig;
 use super::index::{HashKey, Index};
 use super::members::{Members, Stamp};
@@ -15,7 +17,7 @@ const SLICE_MEMBERS: usize = 64 * 1024;
 /// One torrent's members in both families.
 #[derive(Debug, Default)]
 pub(super) struct Swarm {
-    info_hash: InfoHash,
+    pub(super) info_hash: InfoHash,
     pub(super) v4: Members<6>,
     /// Boxed, for few torrents have any, and the others save a third of their bytes.
     pub(super) v6: Option<Box<Members<18>>>,
@@ -51,6 +53,8 @@ pub(super) struct Swarms {
     key: HashKey,
     /// Info hashes of dirty swarms, each once.
     dirty: Vec<InfoHash>,
+    /// Pages that changed since they were last taken.
+    pub(super) changed: BTreeSet<u16>,
     /// Where the sweep goes on.
     cursor: usize,
     /// Members in all swarms.
@@ -59,7 +63,15 @@ pub(super) struct Swarms {
 
 impl Swarms {
     pub(super) fn new(key: HashKey) -> Self {
-        Self { list: Vec::new(), index: Index::default(), key, dirty: Vec::new(), cursor: 0, members: 0 }
+        Self {
+            list: Vec::new(),
+            index: Index::default(),
+            key,
+            dirty: Vec::new(),
+            changed: BTreeSet::new(),
+            cursor: 0,
+            members: 0,
+        }
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -184,6 +196,20 @@ impl Swarms {
         swarm.v6 = swarm.v6.take().filter(|v6| v6.len() > 0);
         self.members -= gone;
         gone
+    }
+
+    /// Notes that the torrent's page has changed.
+    pub(super) fn touch(&mut self, info_hash: InfoHash) {
+        self.changed.insert(self.page_of(info_hash));
+    }
+
+    /// The torrents of a page that have members.
+    pub(super) fn of_page(&self, number: u16) -> impl Iterator<Item = &Swarm> {
+        self.list.iter().filter(move |swarm| swarm.members() > 0 && self.page_of(swarm.info_hash) == number)
+    }
+
+    fn page_of(&self, info_hash: InfoHash) -> u16 {
+        (self.key.hash(&info_hash.0) >> 52) as u16
     }
 
     fn position(&self, info_hash: InfoHash) -> Option<usize> {

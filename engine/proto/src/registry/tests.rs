@@ -5,8 +5,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::id::PeerId;
+use crate::torrent::AnnounceEvent;
 use crate::torrent::Progress;
-use crate::tracker::{ConnectionId, Reply};
+use crate::tracker::{ConnectionId, Family, Reply, TransactionId};
 
 const WALL: Duration = Duration::from_secs(1_800_000_000);
 const HASH: InfoHash = InfoHash([7; 20]);
@@ -255,7 +256,7 @@ fn floods_stay_within_the_caps() {
     }
     let stats = tracker.registry.stats();
     assert_eq!((stats.torrents, stats.members), (40, 100));
-    assert!(stats.refused > 1800);
+    assert!(stats.refused.total() > 1800);
     for port in 1..100 {
         tracker.announce_with(peer(1), |request| request.port = port);
     }
@@ -316,4 +317,26 @@ proptest! {
         tracker.run_for(Duration::from_secs(3600 * hours));
         prop_assert!(hours < 2 || tracker.registry.stats().members == 0);
     }
+}
+
+#[test]
+fn members_outlive_a_restart() {
+    let mut tracker = Tracker::new(RegistryConfig::default());
+    tracker.announce(peer(1), STARTED, 9);
+    tracker.announce(peer(2), STARTED, 0);
+    tracker.announce(peer_v6(3), STARTED, 9);
+    let pages = tracker.registry.take_all_pages(tracker.now, tracker.wall, PAGES);
+    assert_eq!(tracker.registry.take_all_pages(tracker.now, tracker.wall, PAGES), []);
+    let restore = |wall: Duration| {
+        let mut next = Tracker::new(RegistryConfig::default());
+        let restored = pages.iter().map(|page| next.registry.restore_page(next.now, wall, page));
+        let restored: usize = restored.map(|members| members.expect("ours")).sum();
+        (restored, next.scrape(&[HASH.0])[0])
+    };
+    let all = ScrapeEntry { seeders: 1, completed: 0, leechers: 2 };
+    assert_eq!(restore(WALL + Duration::from_secs(60)), (3, all));
+    assert_eq!(restore(WALL + Duration::from_secs(4000)), (0, ScrapeEntry::default()));
+    let damaged = SwarmPage { number: 0, bytes: vec![9] };
+    let restored = tracker.registry.restore_page(tracker.now, WALL, &damaged);
+    assert_eq!(restored, Err(PageError::Version(9)));
 }

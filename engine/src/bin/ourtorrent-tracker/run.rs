@@ -67,7 +67,7 @@ async fn report(handle: &TrackerHandle, every: Option<Duration>) {
             completed = counters.completed,
             malformed = counters.malformed,
             unverified = counters.unverified,
-            refused = counters.refused,
+            refused = counters.refused.total(),
             store_failures = stats.store_failures,
             "counters"
         );
