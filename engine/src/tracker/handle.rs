@@ -46,11 +46,12 @@ pub(super) struct State {
     pub(super) registry: Registry,
     pub(super) store_failures: u64,
     pub(super) socket_failures: u64,
+    pub(super) unsent: u64,
 }
 
 impl Shared {
     pub(super) fn new(registry: Registry) -> Self {
-        let state = State { registry, store_failures: 0, socket_failures: 0 };
+        let state = State { registry, store_failures: 0, socket_failures: 0, unsent: 0 };
         Self { state: Mutex::new(state), stop: Notify::new() }
     }
 
@@ -62,11 +63,12 @@ impl Shared {
 
 impl State {
     fn stats(&self) -> TrackerStats {
-        let Self { registry, store_failures, socket_failures } = self;
+        let Self { registry, store_failures, socket_failures, unsent } = self;
         TrackerStats {
             registry: registry.stats(),
             store_failures: *store_failures,
             socket_failures: *socket_failures,
+            unsent: *unsent,
         }
     }
 }

@@ -19,6 +19,7 @@ mod memory;
 mod server;
 mod sqlite;
 mod store;
+mod worker;
 
 #[cfg(test)]
 mod tests;
@@ -30,14 +31,20 @@ pub use server::start;
 pub use sqlite::SqliteStore;
 pub use store::{Batch, Store, StoreError, Stored};
 
-/// Sockets of one tracker at the most: each costs a task and kernel buffers.
+/// Addresses of one tracker at the most: each costs a task and kernel buffers.
 pub const MAX_SOCKETS: usize = 16;
+
+/// Workers of one tracker at the most: beyond it they only wait for each other's turn at the registry.
+pub const MAX_WORKERS: usize = 64;
 
 /// What a tracker is started with.
 #[derive(Clone, Debug)]
 pub struct TrackerConfig {
-    /// Where it listens: one socket each, of either family.
+    /// Where it listens, at either family.
     pub bind: Vec<SocketAddr>,
+    /// Sockets for each address, each with a task of its own; 1 to [`MAX_WORKERS`]. More than one helps only
+    /// on a runtime with as many threads, and only where the system can share an address (Linux).
+    pub workers: usize,
     /// Rules and caps.
     pub registry: RegistryConfig,
 }
@@ -45,7 +52,7 @@ pub struct TrackerConfig {
 impl TrackerConfig {
     /// A tracker at one address with the default rules.
     pub fn at(addr: SocketAddr) -> Self {
-        Self { bind: vec![addr], registry: RegistryConfig::default() }
+        Self { bind: vec![addr], workers: 1, registry: RegistryConfig::default() }
     }
 }
 
@@ -63,6 +70,9 @@ pub enum TrackerError {
     /// No address to listen at, or more than [`MAX_SOCKETS`].
     #[error("{0} addresses to listen at (1 to {MAX_SOCKETS} are allowed)")]
     Sockets(usize),
+    /// No worker, or more than [`MAX_WORKERS`].
+    #[error("{0} workers (1 to {MAX_WORKERS} are allowed)")]
+    Workers(usize),
     /// What was kept cannot be loaded, or the secret cannot be kept.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -76,6 +86,8 @@ pub struct TrackerStats {
     pub registry: RegistryStats,
     /// Flushes or syncs that failed; they are tried again.
     pub store_failures: u64,
-    /// Receives and sends that failed for another reason than the network.
+    /// Receives that failed.
     pub socket_failures: u64,
+    /// Replies that the system did not take: a full buffer, a forbidden or unreachable address.
+    pub unsent: u64,
 }

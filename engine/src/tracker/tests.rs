@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use proto::id::{InfoHash, PeerId};
-use proto::registry::{RegistryConfig, Secret};
+use proto::registry::Secret;
 use proto::seed::Seed;
 use proto::torrent::{AnnounceEvent, Progress};
 use proto::tracker::{
@@ -108,13 +108,40 @@ async fn a_tracker_serves_counts_and_remembers() {
     stopped(&handle, root).await;
     assert_eq!(store.completed(HASH), Some(1), "a stop flushes");
 
-    let config = TrackerConfig { bind: handle.local_addrs().to_vec(), registry: RegistryConfig::default() };
+    let config = TrackerConfig::at(handle.local_addrs()[0]);
     let (handle, root) = start(environment(), config, store, Seed::from_u64(2)).await.expect("starts again");
     let root = tokio::spawn(root);
     let reply = client.announce(id_of_before, AnnounceEvent::Started, 5).await;
     assert!(matches!(reply, Reply::Announce { .. }), "an id of before the restart is still good: {reply:?}");
     assert_eq!(client.scrape().await, ScrapeEntry { seeders: 0, completed: 1, leechers: 1 });
     stopped(&handle, root).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_answer_from_the_address_that_was_asked() {
+    let v6 = "[::1]:0".parse().expect("an address");
+    let config = TrackerConfig { bind: vec![LOOPBACK, v6], workers: 3, ..TrackerConfig::at(LOOPBACK) };
+    let (handle, root) =
+        start(environment(), config, MemoryStore::default(), Seed::from_u64(1)).await.expect("starts");
+    let root = tokio::spawn(root);
+    assert_eq!(handle.local_addrs().len(), 2);
+    for addr in handle.local_addrs() {
+        for _ in 0..20 {
+            // A connected socket hears nobody else.
+            let client = UdpSocket::bind(SocketAddr::new(addr.ip(), 0)).await.expect("binds");
+            client.connect(addr).await.expect("connects");
+            Client(client).download().await;
+        }
+    }
+    let stats = handle.stats();
+    assert_eq!((stats.registry.announces, stats.unsent, stats.socket_failures), (120, 0, 0));
+    assert_eq!(Client::of(&handle).await.scrape().await.completed, 40, "one registry behind all of them");
+    stopped(&handle, root).await;
+    for workers in [0, MAX_WORKERS + 1] {
+        let config = TrackerConfig { workers, ..TrackerConfig::at(LOOPBACK) };
+        let refused = start(environment(), config, MemoryStore::default(), Seed::from_u64(1)).await;
+        assert!(matches!(refused.map(|_| ()), Err(TrackerError::Workers(count)) if count == workers));
+    }
 }
 
 #[tokio::test]
@@ -156,7 +183,7 @@ async fn a_port_in_use_is_named() {
         start(environment(), TrackerConfig::at(addr), MemoryStore::default(), Seed::from_u64(1)).await;
     assert!(matches!(second.map(|_| ()), Err(TrackerError::Bind { addr: named, .. }) if named == addr));
     stopped(&handle, root).await;
-    let none = TrackerConfig { bind: Vec::new(), registry: RegistryConfig::default() };
+    let none = TrackerConfig { bind: Vec::new(), ..TrackerConfig::at(addr) };
     let none = start(environment(), none, MemoryStore::default(), Seed::from_u64(1)).await;
     assert!(matches!(none.map(|_| ()), Err(TrackerError::Sockets(0))));
 }

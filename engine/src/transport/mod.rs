@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 
+use proto::registry::Datagrams;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub mod conformance;
@@ -34,6 +35,17 @@ pub trait Transport: Clone + Send + Sync + 'static {
 
     /// Binds a datagram socket to `addr`; port 0 takes any free one.
     fn bind(&self, addr: SocketAddr) -> impl Future<Output = io::Result<Self::Socket>> + Send;
+
+    /// Binds up to `count` datagram sockets that share `addr`, for as many workers; the stack spreads the
+    /// sources over them. At least one: what a stack that cannot share an address gives.
+    fn bind_shared(
+        &self,
+        addr: SocketAddr,
+        count: usize,
+    ) -> impl Future<Output = io::Result<Vec<Self::Socket>>> + Send {
+        let _ = count;
+        async move { Ok(vec![self.bind(addr).await?]) }
+    }
 
     /// The addresses of `host`, which may be a literal.
     fn resolve(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
@@ -77,6 +89,18 @@ pub trait UdpSocket: Send + Sync + 'static {
 
     /// Sends a datagram. A full socket buffer or an unreachable peer loses it, as a network may.
     fn send_to(&self, payload: &[u8], to: SocketAddr) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Sends the datagrams of `batch` in order and gives back how many were not taken: a full buffer or a
+    /// forbidden or unreachable address loses that datagram, and only that one.
+    fn send_batch(&self, batch: &Datagrams) -> impl Future<Output = usize> + Send {
+        async {
+            let mut lost = 0;
+            for (to, payload) in batch.iter() {
+                lost += usize::from(self.send_to(payload, to).await.is_err());
+            }
+            lost
+        }
+    }
 
     /// Where it is bound.
     fn local_addr(&self) -> io::Result<SocketAddr>;

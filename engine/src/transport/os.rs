@@ -1,13 +1,27 @@
 //! The operating system's sockets, through tokio.
+//!
+//! Datagrams go in batches: [`mmsg`] where the system has calls for them, [`single`] elsewhere.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 
-use socket2::{Domain, SockRef, Socket, Type};
+use proto::registry::Datagrams;
+use socket2::{Domain, Socket, Type};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{self, TcpSocket};
 
-use super::{Listener, MAX_DATAGRAM, Stream, Transport, UdpSocket};
+use super::{Listener, Stream, Transport, UdpSocket};
+
+#[cfg(target_os = "linux")]
+mod mmsg;
+mod single;
+#[cfg(test)]
+mod tests;
+
+#[cfg(target_os = "linux")]
+use mmsg as batch;
+#[cfg(not(target_os = "linux"))]
+use single as batch;
 
 /// Streams that wait to be accepted; the kernel may cap it lower.
 const ACCEPT_BACKLOG: u32 = 1024;
@@ -54,23 +68,54 @@ impl Transport for OsTransport {
     }
 
     async fn bind(&self, addr: SocketAddr) -> io::Result<OsSocket> {
-        let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, None)?;
-        if addr.is_ipv6() {
-            // Families do not mix: a tracker binds [::]:6969 beside 0.0.0.0:6969.
-            socket.set_only_v6(true)?;
+        datagrams(addr, Sharing::Alone)
+    }
+
+    async fn bind_shared(&self, addr: SocketAddr, count: usize) -> io::Result<Vec<OsSocket>> {
+        let first = datagrams(addr, Sharing::Alone)?;
+        if count <= 1 || !CAN_SHARE {
+            return Ok(vec![first]);
         }
-        socket.set_nonblocking(true)?;
-        socket.bind(&addr.into())?;
-        let socket = net::UdpSocket::from_std(socket.into())?;
-        // Best effort: a small buffer loses bursts, which the protocols survive.
-        let _ = SockRef::from(&socket).set_recv_buffer_size(DATAGRAM_BUFFER);
-        let _ = SockRef::from(&socket).set_send_buffer_size(DATAGRAM_BUFFER);
-        Ok(OsSocket(socket))
+        // Sockets that share an address share it with another process's too. The first one, alone, has shown
+        // that nobody else is there, and has found the port if any would do.
+        let addr = first.local_addr()?;
+        drop(first);
+        (0..count).map(|_| datagrams(addr, Sharing::Shared)).collect()
     }
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         Ok(net::lookup_host((host, port)).await?.collect())
     }
+}
+
+/// Whether a datagram socket lets others of this process bind its address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Alone,
+    Shared,
+}
+
+/// Does the system spread datagrams over the sockets of one address? (BSDs give all to one of them.)
+const CAN_SHARE: bool = cfg!(target_os = "linux");
+
+fn datagrams(addr: SocketAddr, sharing: Sharing) -> io::Result<OsSocket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, None)?;
+    if addr.is_ipv6() {
+        // Families do not mix: a tracker binds [::]:6969 beside 0.0.0.0:6969.
+        socket.set_only_v6(true)?;
+    }
+    #[cfg(target_os = "linux")]
+    socket.set_reuse_port(sharing == Sharing::Shared)?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = sharing;
+    socket.set_nonblocking(true)?;
+    // Best effort: a small buffer loses bursts, which the protocols survive.
+    let _ = socket.set_recv_buffer_size(DATAGRAM_BUFFER);
+    let _ = socket.set_send_buffer_size(DATAGRAM_BUFFER);
+    socket.bind(&addr.into())?;
+    let socket = net::UdpSocket::from_std(socket.into())?;
+    let local_addr = socket.local_addr()?;
+    Ok(OsSocket { socket, local_addr })
 }
 
 fn tcp_socket(addr: SocketAddr) -> io::Result<TcpSocket> {
@@ -104,41 +149,42 @@ impl Listener for OsListener {
 
 /// A UDP socket.
 #[derive(Debug)]
-pub struct OsSocket(net::UdpSocket);
+pub struct OsSocket {
+    socket: net::UdpSocket,
+    local_addr: SocketAddr,
+}
 
 impl UdpSocket for OsSocket {
     async fn recv_batch(&self, max: usize, mut each: impl FnMut(SocketAddr, &[u8]) + Send) -> io::Result<()> {
-        let mut buffer = [0; MAX_DATAGRAM];
         loop {
-            self.0.readable().await?;
+            self.socket.readable().await?;
             let mut taken = 0;
-            while taken < max {
-                match self.0.try_recv_from(&mut buffer) {
-                    Ok((len, from)) => {
-                        each(from, buffer.get(..len).unwrap_or_default());
-                        taken += 1;
-                    }
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(error) if is_loss(&error) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            if taken > 0 {
-                return Ok(());
+            let received = batch::recv(&self.socket, self.local_addr, max, &mut |from, payload: &[u8]| {
+                taken += 1;
+                each(from, payload);
+            });
+            match received {
+                // An error that came after datagrams comes again if it lasts.
+                _ if taken > 0 => return Ok(()),
+                Err(error) if error.kind() != ErrorKind::WouldBlock && !is_loss(&error) => return Err(error),
+                Ok(()) | Err(_) => {}
             }
         }
     }
 
     async fn send_to(&self, payload: &[u8], to: SocketAddr) -> io::Result<()> {
-        match self.0.try_send_to(payload, to) {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock || is_loss(&error) => Ok(()),
-            Err(error) => Err(error),
+        match single::send_to(&self.socket, payload, to) {
+            Err(error) if error.kind() != ErrorKind::WouldBlock && !is_loss(&error) => Err(error),
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 
+    async fn send_batch(&self, batch: &Datagrams) -> usize {
+        batch::send(&self.socket, batch)
+    }
+
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        Ok(self.local_addr)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
-use engine::tracker::TrackerConfig;
+use engine::tracker::{MAX_WORKERS, TrackerConfig};
 use proto::registry::RegistryConfig;
 
 /// What `--help` says about statuses and signals.
@@ -34,6 +35,11 @@ pub(crate) struct Args {
     /// Database file, made if it does not exist; without it nothing outlives the process
     #[arg(long, value_name = "FILE")]
     pub(crate) db: Option<PathBuf>,
+
+    /// Threads that answer requests; 0 takes one for each processor. One is enough up to some 200,000
+    /// requests a second
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=MAX_WORKERS as u64))]
+    workers: u64,
 
     /// Time that clients wait between announces; a silent one is forgotten after twice as long
     #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(10..=86_400))]
@@ -69,7 +75,15 @@ impl Args {
             max_members_in_total: self.max_peers,
             ..RegistryConfig::default()
         };
-        TrackerConfig { bind: self.bind.clone(), registry }
+        TrackerConfig { bind: self.bind.clone(), workers: self.workers(), registry }
+    }
+
+    /// Threads that answer requests.
+    pub(crate) fn workers(&self) -> usize {
+        match self.workers {
+            0 => available_parallelism().map_or(1, usize::from).min(MAX_WORKERS),
+            workers => workers as usize,
+        }
     }
 
     /// The pause between two lines of counters.

@@ -8,14 +8,13 @@ use anyhow::{Context, anyhow, bail, ensure};
 use engine::Environment;
 use engine::tracker::{self, Background, MemoryStore, SqliteStore, Store, TrackerHandle};
 use proto::seed::Seed;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::args::Args;
 
 /// Runs until Ctrl-C or SIGTERM.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    // One thread: the registry is the work, and it is one. The store has its own.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("cannot start the runtime")?;
+    let runtime = runtime(args.workers()).context("cannot start the runtime")?;
     if let Some(path) = &args.db {
         let store = Background::new(SqliteStore::open(path)?);
         runtime.block_on(serve(args, store))
@@ -23,6 +22,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         tracing::warn!("no --db: nothing outlives this process");
         runtime.block_on(serve(args, MemoryStore::default()))
     }
+}
+
+/// A thread for each worker, this one if there is only one: passing work between threads costs more than the
+/// work. The store has a thread of its own.
+fn runtime(workers: usize) -> io::Result<Runtime> {
+    let mut builder = match workers {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder.worker_threads(workers).enable_all().build()
 }
 
 async fn serve(args: &Args, store: impl Store) -> anyhow::Result<()> {

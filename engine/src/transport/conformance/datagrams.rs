@@ -97,3 +97,70 @@ pub(super) mod empty_datagram {
         ask(seat, Port::EmptyServer, &questions, vec![b"4".to_vec(), b"0".to_vec(), b"5".to_vec()]).await
     }
 }
+
+/// One batch to several receivers, longer than one call of a system takes, with a datagram in it that cannot be
+/// sent: it is lost alone.
+pub(super) mod batch_to_many {
+    use std::net::SocketAddr;
+
+    use proto::registry::Datagrams as Batch;
+
+    use super::{
+        Check, Clock, GOODBYE, Port, RESEND, Seat, Transport, UdpSocket, because, ensure, receive, within,
+    };
+
+    /// Replies to each asker.
+    const REPLIES: u8 = 70;
+
+    fn numbered(number: u8) -> Vec<u8> {
+        vec![number; usize::from(number)]
+    }
+
+    pub(in super::super) async fn serve<T: Transport, C: Clock>(seat: &Seat<T, C>) -> Check {
+        let addr = seat.mine(Port::BatchToMany);
+        let socket = seat.environment.transport.bind(addr).await.map_err(because("bind"))?;
+        let mut askers: Vec<SocketAddr> = Vec::new();
+        loop {
+            for (from, bytes) in receive(&socket, 8).await? {
+                if bytes == GOODBYE {
+                    return Ok(());
+                }
+                askers.retain(|asker| *asker != from);
+                askers.push(from);
+            }
+            let mut batch = Batch::default();
+            batch.push(SocketAddr::new(seat.there, 0), |bytes| bytes.extend(b"nowhere"));
+            for number in 0..REPLIES {
+                for asker in &askers {
+                    batch.push(*asker, |bytes| bytes.extend(numbered(number)));
+                }
+            }
+            let lost = socket.send_batch(&batch).await;
+            ensure(lost <= 1, || format!("{lost} of {} datagrams lost", batch.len()))?;
+        }
+    }
+
+    pub(in super::super) async fn dial<T: Transport, C: Clock>(seat: &Seat<T, C>) -> Check {
+        let server = seat.theirs(Port::BatchToMany);
+        let any = SocketAddr::new(seat.here, 0);
+        let bind = || seat.environment.transport.bind(any);
+        let sockets = [bind().await.map_err(because("bind"))?, bind().await.map_err(because("bind"))?];
+        let mut missing: [Vec<u8>; 2] = [(0..REPLIES).collect(), (0..REPLIES).collect()];
+        while missing.iter().any(|numbers| !numbers.is_empty()) {
+            for (socket, missing) in sockets.iter().zip(&mut missing) {
+                socket.send_to(b"all", server).await.map_err(because("send"))?;
+                while let Some(batch) = within(&seat.environment.clock, RESEND, receive(socket, 64)).await {
+                    for (from, bytes) in batch? {
+                        ensure(from == server, || format!("an answer from {from}, asked {server}"))?;
+                        missing.retain(|number| bytes != numbered(*number));
+                    }
+                }
+            }
+        }
+        // Loss here would only leave the other half waiting, so say it more than once.
+        let mut goodbyes = Batch::default();
+        (0..3).for_each(|_| goodbyes.push(server, |bytes| bytes.extend(GOODBYE)));
+        let [socket, _] = sockets;
+        ensure(socket.send_batch(&goodbyes).await == 0, || "a goodbye was not taken".to_owned())
+    }
+}

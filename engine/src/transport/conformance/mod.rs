@@ -84,6 +84,7 @@ macro_rules! checks {
                 lifecycle::port_reuse,
                 datagrams::batches,
                 datagrams::empty_datagram,
+                datagrams::batch_to_many,
             ]
         )
     };
@@ -127,6 +128,7 @@ enum Port {
     Reuse,
     BatchServer,
     EmptyServer,
+    BatchToMany,
 }
 
 impl<T: Transport, C: Clock> Seat<T, C> {
