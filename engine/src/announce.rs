@@ -1,6 +1,6 @@
 //! The sockets and the resolver of the announcer, whose decisions are [`proto::announce`]'s.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,19 +34,16 @@ pub(crate) struct TrackerPort<T: Transport> {
 }
 
 impl<T: Transport> TrackerPort<T> {
-    /// Binds a socket at `ip`, so that a tracker sees the address at which we listen; for the unspecified
-    /// IPv6 address one for IPv4 as well.
+    /// Binds a socket at each address of `listen`, so that a tracker sees the addresses at which we listen.
     pub(crate) async fn open<C: Clock>(
         environment: &Environment<T, C>,
-        ip: IpAddr,
+        listen: &[SocketAddr],
         queue: Queue,
     ) -> std::io::Result<Self> {
         let transport = environment.transport.clone();
         let mut port = Self { transport, sockets: Vec::new(), queue, tasks: JoinSet::new() };
-        let both = ip.is_ipv6() && ip.is_unspecified();
-        let second = both.then_some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        for ip in [ip].into_iter().chain(second) {
-            let socket = Arc::new(port.transport.bind(SocketAddr::new(ip, 0)).await?);
+        for addr in listen {
+            let socket = Arc::new(port.transport.bind(SocketAddr::new(addr.ip(), 0)).await?);
             let (clock, queue) = (environment.clock.clone(), port.queue.clone());
             port.tasks.spawn(receive(Arc::clone(&socket), clock, queue));
             port.sockets.push(socket);

@@ -33,36 +33,47 @@ impl Keys {
     }
 }
 
-/// Accepts until it is dropped.
-pub(crate) async fn keep<T: Transport, C: Clock>(
+/// What the doors of an engine have in common; there is one for each address at which it listens.
+#[derive(Clone, Debug)]
+pub(crate) struct Door<T: Transport, C: Clock> {
     environment: Environment<T, C>,
-    listener: T::Listener,
     terms: Terms,
     keys: Keys,
     queue: Queue,
-) {
-    let knocking = Arc::new(Semaphore::new(MAX_KNOCKING));
-    let mut guests = JoinSet::new();
-    loop {
-        let Ok(permit) = Arc::clone(&knocking).acquire_owned().await else { return };
-        let accepted = listener.accept().await;
-        while guests.try_join_next().is_some() {}
-        let stream = match accepted {
-            Ok(stream) => stream,
-            Err(error) => {
-                warn!(%error, "cannot accept a connection");
-                environment.clock.sleep_until(environment.clock.now() + REST).await;
-                continue;
+    knocking: Arc<Semaphore>,
+}
+
+impl<T: Transport, C: Clock> Door<T, C> {
+    /// A door that is not open yet.
+    pub(crate) fn new(environment: Environment<T, C>, terms: Terms, keys: Keys, queue: Queue) -> Self {
+        Self { environment, terms, keys, queue, knocking: Arc::new(Semaphore::new(MAX_KNOCKING)) }
+    }
+
+    /// Accepts until it is dropped.
+    pub(crate) async fn keep(self, listener: T::Listener) {
+        let Self { environment, terms, keys, queue, knocking } = self;
+        let mut guests = JoinSet::new();
+        loop {
+            let Ok(permit) = Arc::clone(&knocking).acquire_owned().await else { return };
+            let accepted = listener.accept().await;
+            while guests.try_join_next().is_some() {}
+            let stream = match accepted {
+                Ok(stream) => stream,
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection");
+                    environment.clock.sleep_until(environment.clock.now() + REST).await;
+                    continue;
+                }
+            };
+            let key = keys.next();
+            let (link, end) = link(key, queue.clone());
+            let end = end.holding(permit);
+            let knock = Happening::Knock { key, addr: stream.peer_addr, link };
+            if queue.send(knock).is_err() {
+                return;
             }
-        };
-        let key = keys.next();
-        let (link, end) = link(key, queue.clone());
-        let end = end.holding(permit);
-        let knock = Happening::Knock { key, addr: stream.peer_addr, link };
-        if queue.send(knock).is_err() {
-            return;
+            let clock = environment.clock.clone();
+            guests.spawn(async move { peer::serve(&clock, stream, Direction::Incoming, terms, end).await });
         }
-        let clock = environment.clock.clone();
-        guests.spawn(async move { peer::serve(&clock, stream, Direction::Incoming, terms, end).await });
     }
 }

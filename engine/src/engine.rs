@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use crate::announce::TrackerPort;
 use crate::clock::Clock;
 use crate::disk_jobs::DiskJobs;
-use crate::door::{self, Keys};
+use crate::door::{Door, Keys};
 use crate::environment::Environment;
 use crate::handle::{EVENT_BACKLOG, EngineEvent, EngineHandle};
 use crate::peer::{PeerTimeouts, Terms};
@@ -32,8 +32,8 @@ const PARALLEL_CHECKS: usize = 2;
 /// What a user may choose.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
-    /// Where peers are accepted; port 0 takes any free one.
-    pub listen: SocketAddr,
+    /// Where peers are accepted: an address of either family, or one of each. Port 0 takes any free one.
+    pub listen: Vec<SocketAddr>,
     /// Connection counts and upload slots.
     pub torrent: TorrentConfig,
     /// When to give up on a connection that does not open.
@@ -43,16 +43,19 @@ pub struct EngineConfig {
 }
 
 impl EngineConfig {
-    /// The production settings.
+    /// The production settings, at one address; push another onto `listen` for the other family.
     pub fn new(listen: SocketAddr) -> Self {
         let (torrent, timeouts) = (TorrentConfig::default(), PeerTimeouts::default());
-        Self { listen, torrent, timeouts, peers: Vec::new() }
+        Self { listen: vec![listen], torrent, timeouts, peers: Vec::new() }
     }
 }
 
 /// Why an engine did not start.
 #[derive(Debug, Error)]
 pub enum StartError {
+    /// No address to listen at, or two of one family.
+    #[error("one address to listen at is needed for IPv4, for IPv6, or for each of them")]
+    Families,
     /// The address cannot be listened at.
     #[error("cannot listen at {addr}: {reason}")]
     Listen {
@@ -84,18 +87,18 @@ impl Engine {
         config: EngineConfig,
         seed: Seed,
     ) -> Result<(EngineHandle, impl Future<Output = ()> + Send + 'static), StartError> {
-        let because = |reason| StartError::Listen { addr: config.listen, reason };
-        let listener = environment.transport.listen(config.listen).await.map_err(because)?;
-        let addr = listener.local_addr().map_err(because)?;
+        let (listeners, addrs) = listen(&environment.transport, &config.listen).await?;
         let (queue, happenings) = mpsc::unbounded_channel();
-        let trackers = TrackerPort::open(&environment, addr.ip(), queue.clone()).await;
+        let trackers = TrackerPort::open(&environment, &addrs, queue.clone()).await;
         let trackers = trackers.map_err(StartError::Socket)?;
         let storage = Arc::new(storage);
         let have = check(&storage, &metainfo).await.map_err(StartError::Storage)?;
 
         let (events, receiver) = broadcast::channel(EVENT_BACKLOG);
-        // The receiver is ours, so there is one.
-        let _ = events.send(EngineEvent::Listening(addr));
+        for &addr in &addrs {
+            // The receiver is ours, so there is one.
+            let _ = events.send(EngineEvent::Listening(addr));
+        }
         let _ = events.send(EngineEvent::Checked { have: have.count(), pieces: have.pieces() });
         let handle = EngineHandle::new(queue.clone(), receiver);
 
@@ -103,11 +106,11 @@ impl Engine {
         let torrent = Torrent::new(Arc::clone(&metainfo), have, config.torrent, seed.child(0), now);
         let (info_hash, peer_id) = (metainfo.info_hash(), torrent.peer_id());
         let tiers = metainfo.trackers().to_vec();
-        let announce = AnnounceConfig::new(info_hash, peer_id, addr.port(), tiers);
+        let announce = AnnounceConfig::new(info_hash, peer_id, &addrs, tiers);
         let handshake = Handshake { reserved: [0; 8], info_hash, peer_id };
         let terms = Terms { handshake, pieces: metainfo.geometry().pieces(), timeouts: config.timeouts };
         let keys = Keys::default();
-        let door = door::keep(environment.clone(), listener, terms, keys.clone(), queue.clone());
+        let door = Door::new(environment.clone(), terms, keys.clone(), queue.clone());
         let mut torrent_loop = TorrentLoop {
             environment,
             torrent,
@@ -120,15 +123,41 @@ impl Engine {
             events,
             state: LoopState::default(),
         };
+        torrent_loop.torrent.handle_input(now, Input::Ours(addrs));
         torrent_loop.torrent.handle_input(now, Input::Candidates(config.peers));
         let root = async move {
-            // A task of its own, so that the loop's many wake-ups do not poll the listener.
+            // Tasks of their own, so that the loop's many wake-ups do not poll the listeners.
             let mut tasks = JoinSet::new();
-            tasks.spawn(door);
+            for listener in listeners {
+                tasks.spawn(door.clone().keep(listener));
+            }
             torrent_loop.run(happenings).await;
         };
         Ok((handle, root))
     }
+}
+
+/// Listens at an address of each family; returns the addresses as they came to be.
+async fn listen<T: Transport>(
+    transport: &T,
+    wanted: &[SocketAddr],
+) -> Result<(Vec<T::Listener>, Vec<SocketAddr>), StartError> {
+    let is_one_each = match wanted {
+        [_] => true,
+        [one, other] => one.is_ipv4() != other.is_ipv4(),
+        _ => false,
+    };
+    if !is_one_each {
+        return Err(StartError::Families);
+    }
+    let (mut listeners, mut addrs) = (Vec::new(), Vec::new());
+    for &addr in wanted {
+        let because = |reason| StartError::Listen { addr, reason };
+        let listener = transport.listen(addr).await.map_err(because)?;
+        addrs.push(listener.local_addr().map_err(because)?);
+        listeners.push(listener);
+    }
+    Ok((listeners, addrs))
 }
 
 /// Hashes every piece that the storage has.

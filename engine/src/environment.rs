@@ -1,6 +1,6 @@
 //! What a host gives to the programs that run on it: a network and a clock.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::clock::{Clock, OsClock};
 use crate::transport::Transport;
@@ -19,5 +19,11 @@ impl Environment<OsTransport, OsClock> {
     /// The operating system's sockets and time. Streams leave from `source` if it is a specific address.
     pub fn os(source: IpAddr) -> Self {
         Self { transport: OsTransport::from_source(source), clock: OsClock::new() }
+    }
+
+    /// The same for an engine that listens at these addresses: streams leave from where they are accepted.
+    pub fn os_at(listen: &[SocketAddr]) -> Self {
+        let sources: Vec<_> = listen.iter().map(SocketAddr::ip).collect();
+        Self { transport: OsTransport::from_sources(&sources), clock: OsClock::new() }
     }
 }

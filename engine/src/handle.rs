@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto::torrent::Stats;
+use proto::tracker::Family;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::oneshot;
 
@@ -16,7 +17,7 @@ pub(crate) const EVENT_BACKLOG: usize = 1024;
 /// What happens in an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EngineEvent {
-    /// Peers are accepted here.
+    /// Peers are accepted here; said for each address.
     Listening(SocketAddr),
     /// The storage was looked through.
     Checked {
@@ -42,6 +43,8 @@ pub enum EngineEvent {
     Announced {
         /// Which tracker.
         url: String,
+        /// The family over which it was asked, and whose peers it counts.
+        family: Family,
         /// Peers that have everything.
         seeders: u32,
         /// Peers that still download.

@@ -298,8 +298,8 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
                 announce::Output::Resolve { host, port } => self.trackers.resolve(host, port),
                 announce::Output::SendTo { addr, payload } => self.trackers.send(addr, &payload).await,
                 announce::Output::Peers(addrs) => self.feed(now, Input::Candidates(addrs)),
-                announce::Output::Announced { url, seeders, leechers, interval } => {
-                    self.tell(EngineEvent::Announced { url, seeders, leechers, interval });
+                announce::Output::Announced { url, family, seeders, leechers, interval } => {
+                    self.tell(EngineEvent::Announced { url, family, seeders, leechers, interval });
                 }
                 announce::Output::Failed { url, error } => {
                     let silent = error == announce::AnnounceError::NoAnswer;

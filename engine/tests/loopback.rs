@@ -1,13 +1,17 @@
 //! Whole engines over the loopback interface, in one process: real sockets, real files, real hashes.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::clock::OsClock;
 use engine::storage::file::{Access, FileStorage};
 use engine::tracker::{self, MemoryStore, TrackerConfig};
+use engine::transport::os::OsTransport;
+use engine::transport::{Stream, Transport};
 use engine::{Engine, EngineConfig, EngineEvent, EngineHandle, Environment};
 use proto::id::PieceHash;
 use proto::metainfo::Metainfo;
@@ -19,6 +23,9 @@ use tokio::time::timeout;
 
 /// Far more than any of these transfers takes.
 const LIMIT: Duration = Duration::from_secs(60);
+
+const LOCALHOST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+const LOCALHOST_V6: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0);
 
 /// Files of odd lengths, among them an empty one and one smaller than a block.
 const FILES: [(&str, usize); 5] =
@@ -55,16 +62,29 @@ struct Running {
 
 /// Starts an engine on the files below `folder`, which dials `peers`.
 async fn start(folder: &Path, metainfo: &Arc<Metainfo>, peers: Vec<SocketAddr>, number: u64) -> Running {
-    let listen: SocketAddr = ([127, 0, 0, 1], 0).into();
+    let config = EngineConfig { peers, ..EngineConfig::new(LOCALHOST) };
+    start_in(Environment::os_at(&config.listen), folder, metainfo, config, number).await
+}
+
+async fn start_in<T: Transport>(
+    environment: Environment<T, OsClock>,
+    folder: &Path,
+    metainfo: &Arc<Metainfo>,
+    config: EngineConfig,
+    number: u64,
+) -> Running {
     let storage = FileStorage::open(folder, Arc::clone(metainfo), Access::ReadWrite).expect("a folder");
-    let config = EngineConfig { peers, ..EngineConfig::new(listen) };
-    let environment = Environment::os(listen.ip());
     let started = Engine::start(environment, Arc::clone(metainfo), storage, config, Seed::from_u64(number));
     let (mut handle, root) = started.await.expect("started");
     let root = tokio::spawn(root);
     let Some(EngineEvent::Listening(addr)) = handle.next_event().await else { panic!("no address") };
-    let Some(EngineEvent::Checked { have, .. }) = handle.next_event().await else { panic!("no check") };
-    Running { handle, root, addr, have }
+    loop {
+        match handle.next_event().await {
+            Some(EngineEvent::Listening(_)) => {}
+            Some(EngineEvent::Checked { have, .. }) => return Running { handle, root, addr, have },
+            other => panic!("not checked: {other:?}"),
+        }
+    }
 }
 
 impl Running {
@@ -102,9 +122,8 @@ fn folders<const N: usize>() -> [TempDir; N] {
 #[tokio::test]
 async fn three_leechers_get_every_byte_from_one_seeder_over_our_tracker() {
     let [seeding, first, second, third] = folders();
-    let localhost: SocketAddr = ([127, 0, 0, 1], 0).into();
-    let (store, environment) = (MemoryStore::default(), Environment::os(localhost.ip()));
-    let started = tracker::start(environment, TrackerConfig::at(localhost), store.clone(), Seed::from_u64(9));
+    let (store, environment) = (MemoryStore::default(), Environment::os(LOCALHOST.ip()));
+    let started = tracker::start(environment, TrackerConfig::at(LOCALHOST), store.clone(), Seed::from_u64(9));
     let (tracker, root) = started.await.expect("started");
     let tracker_root = tokio::spawn(root);
     let url = format!("udp://{}", tracker.local_addrs()[0]);
@@ -176,4 +195,78 @@ async fn an_address_in_use_is_named() {
     let error = second.map(|_| ()).expect_err("the address is taken").to_string();
     assert!(error.contains(&first.addr.to_string()), "{error}");
     first.stop().await;
+}
+
+/// The system's sockets, and a name that stands for two addresses.
+#[derive(Clone)]
+struct Named(OsTransport, Arc<[SocketAddr]>);
+
+impl Transport for Named {
+    type Reader = <OsTransport as Transport>::Reader;
+    type Writer = <OsTransport as Transport>::Writer;
+    type Listener = <OsTransport as Transport>::Listener;
+    type Socket = <OsTransport as Transport>::Socket;
+
+    async fn connect(&self, addr: SocketAddr) -> io::Result<Stream<Self::Reader, Self::Writer>> {
+        self.0.connect(addr).await
+    }
+
+    async fn listen(&self, addr: SocketAddr) -> io::Result<Self::Listener> {
+        self.0.listen(addr).await
+    }
+
+    async fn bind(&self, addr: SocketAddr) -> io::Result<Self::Socket> {
+        self.0.bind(addr).await
+    }
+
+    async fn resolve(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok(self.1.to_vec())
+    }
+}
+
+#[tokio::test]
+async fn a_peer_of_both_families_joins_those_of_either() {
+    let folders: [TempDir; 4] = folders();
+    let tracking = TrackerConfig { bind: vec![LOCALHOST, LOCALHOST_V6], ..TrackerConfig::at(LOCALHOST) };
+    let environment = Environment::os(LOCALHOST.ip());
+    let started = tracker::start(environment, tracking, MemoryStore::default(), Seed::from_u64(9));
+    let (tracker, root) = started.await.expect("started");
+    let tracker_root = tokio::spawn(root);
+    let addrs: Arc<[SocketAddr]> = tracker.local_addrs().into();
+    let url = "udp://tracker.example:6969".to_owned();
+    let metainfo = make_torrent(folders[0].path(), vec![vec![url]]);
+
+    // The seeder and the third leecher speak one family each; who speaks both must carry every byte across.
+    let listen =
+        [vec![LOCALHOST], vec![LOCALHOST, LOCALHOST_V6], vec![LOCALHOST_V6], vec![LOCALHOST_V6, LOCALHOST]];
+    let mut peers = Vec::new();
+    for (number, (listen, folder)) in listen.into_iter().zip(&folders).enumerate() {
+        let transport = Named(Environment::os_at(&listen).transport, Arc::clone(&addrs));
+        let environment = Environment { transport, clock: OsClock::new() };
+        let config = EngineConfig { listen, ..EngineConfig::new(LOCALHOST) };
+        let mut peer = start_in(environment, folder.path(), &metainfo, config, number as u64).await;
+        peer.wait_for(|event| matches!(event, EngineEvent::Announced { .. })).await;
+        peers.push(peer);
+    }
+    for peer in &mut peers[1..] {
+        peer.wait_for(|event| *event == EngineEvent::Completed).await;
+    }
+    let stats = peers[1].handle.stats().await.expect("running");
+    let mut ids: Vec<_> = stats.peers.iter().map(|peer| peer.id.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), stats.peers.len(), "one connection to each peer: {stats:?}");
+    assert!(stats.duplicate + stats.wasted <= metainfo.geometry().len() / 20, "{stats:?}");
+    assert_eq!(tracker.stats().registry.members, 6, "who speaks both is a member in both");
+    for peer in peers {
+        peer.stop().await;
+    }
+    for folder in &folders[1..] {
+        assert_same_files(folders[0].path(), folder.path());
+    }
+    // All have left in both families, and each completion was counted once.
+    let registry = tracker.stats().registry;
+    assert_eq!((registry.members, registry.completed), (0, 3), "{registry:?}");
+    tracker.stop();
+    timeout(LIMIT, tracker_root).await.expect("in time").expect("no panic");
 }

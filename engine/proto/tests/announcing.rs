@@ -52,7 +52,7 @@ impl Network {
             let addr = SocketAddr::from(([10, 0, 1, last], 6881));
             let id = PeerId::with_tail([last; 12]);
             let tiers = vec![vec![TRACKER.to_owned()]];
-            let config = AnnounceConfig::new(InfoHash([9; 20]), id, addr.port(), tiers);
+            let config = AnnounceConfig::new(InfoHash([9; 20]), id, &[addr], tiers);
             let announcer = Announcer::new(config, seed.child(u64::from(last)));
             let progress = Progress { uploaded: 0, downloaded: 0, left: u64::from(last > 0) * 1000 };
             let client = Client {

@@ -17,6 +17,7 @@ mod world;
 use plan::{Node, Plan};
 use proto::time::{Duration, Instant};
 use proto::torrent::DisconnectReason;
+use proto::tracker::Family;
 use world::Swarm;
 
 const MEGABIT: u64 = 125_000;
@@ -128,4 +129,46 @@ fn a_slow_peer_does_not_hold_the_last_piece() {
     let report = Swarm::new(plan, 1).run(Duration::from_secs(300));
     assert!(report.makespan < bound + 5.0, "{bound}: {report}");
     assert!(report.wasted + report.duplicate <= 4 * 16384, "{report}");
+}
+
+const BOTH: &[Family] = &[Family::V4, Family::V6];
+
+/// One seeder that speaks IPv4, five leechers like it, five that speak IPv6, and `bridges` that speak both.
+fn two_islands(bridges: usize) -> Plan {
+    let mut plan = Plan::new(4 << 20, 128 * 1024);
+    plan.nodes.push(Node::seeder(4 * MEGABIT));
+    let islands = [(5, &BOTH[..1]), (5, &BOTH[1..]), (bridges, BOTH)];
+    for (count, families) in islands {
+        plan.nodes.extend(vec![Node { families, ..Node::leecher(2 * MEGABIT, 16 * MEGABIT) }; count]);
+    }
+    plan.arrivals = Duration::from_secs(5);
+    plan
+}
+
+#[test]
+fn peers_of_both_families_join_two_islands() {
+    let report = Swarm::new(two_islands(3), 1).run(Duration::from_secs(600));
+    assert_eq!(report.completed, 13, "{report}");
+    let report = Swarm::new(two_islands(0), 1).run(Duration::from_secs(600));
+    assert_eq!(report.completed, 5, "nothing crosses without them: {report}");
+}
+
+#[test]
+fn peers_that_know_each_other_by_two_addresses_keep_one_connection() {
+    for seed in 0..50 {
+        // Nobody has a piece, so that nothing but connecting happens, for ten minutes.
+        let mut plan = two_islands(6);
+        plan.nodes.remove(0);
+        plan.nodes.iter_mut().for_each(|node| node.families = BOTH);
+        let nodes = plan.nodes.len();
+        let report = Swarm::new(plan, seed).run(Duration::from_secs(600));
+        assert_eq!(report.connections, nodes * (nodes - 1), "seed {seed}: {report}");
+        assert!(report.reasons.contains_key(&DisconnectReason::DuplicatePeer), "seed {seed}: {report}");
+        // Addresses are learnt up to the first wish for more peers, at 30 s; each leads to one dial.
+        assert!(
+            report.last_twin.as_secs_f64() < 60.0,
+            "seed {seed}: dialled again after {:?}",
+            report.last_twin
+        );
+    }
 }

@@ -33,14 +33,23 @@ const DATAGRAM_BUFFER: usize = 4 << 20;
 /// Tokio's sockets.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsTransport {
-    source: Option<IpAddr>,
+    sources: [Option<IpAddr>; 2],
 }
 
 impl OsTransport {
     /// Streams leave from `source`, so that a host with many addresses dials from the one it listens at.
     /// The unspecified address leaves the choice to the kernel.
     pub fn from_source(source: IpAddr) -> Self {
-        Self { source: (!source.is_unspecified()).then_some(source) }
+        Self::from_sources(&[source])
+    }
+
+    /// The same for both families; of more than one address in a family the first counts.
+    pub fn from_sources(sources: &[IpAddr]) -> Self {
+        let named = |is_ipv4| {
+            let mut sources = sources.iter().filter(|source| !source.is_unspecified());
+            sources.find(|source| source.is_ipv4() == is_ipv4).copied()
+        };
+        Self { sources: [named(true), named(false)] }
     }
 }
 
@@ -52,7 +61,8 @@ impl Transport for OsTransport {
 
     async fn connect(&self, addr: SocketAddr) -> io::Result<Stream<OwnedReadHalf, OwnedWriteHalf>> {
         let socket = tcp_socket(addr)?;
-        if let Some(source) = self.source.filter(|source| source.is_ipv4() == addr.is_ipv4()) {
+        let [v4, v6] = self.sources;
+        if let Some(source) = if addr.is_ipv4() { v4 } else { v6 } {
             socket.bind(SocketAddr::new(source, 0))?;
         }
         open(socket.connect(addr).await?, addr)
@@ -63,6 +73,10 @@ impl Transport for OsTransport {
         // A restart must not wait for the old connections' TIME_WAIT. On Windows the option means sharing.
         #[cfg(not(windows))]
         socket.set_reuseaddr(true)?;
+        if addr.is_ipv6() {
+            // Families do not mix: a peer listens at [::]:6881 beside 0.0.0.0:6881.
+            SockRef::from(&socket).set_only_v6(true)?;
+        }
         socket.bind(addr)?;
         Ok(OsListener(socket.listen(ACCEPT_BACKLOG)?))
     }

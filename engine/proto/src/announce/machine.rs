@@ -1,44 +1,35 @@
-//! The [`Announcer`]: which tracker is asked what, and when. The module's documentation draws its steps.
+//! The [`Announcer`]: which tracker is asked what, over which family, and when. The module's documentation
+//! draws its steps; `replies` has what answers do.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::step::{Completion, Step};
-use super::tiers::{Connection, Tiers};
-use super::{
-    AnnounceConfig, AnnounceError, FIRST_WAIT, Input, MAX_ADDRS, MAX_INTERVAL, MAX_RETRY, Output, STOP_RETRY,
-    STOP_WAIT, Timer, dialable,
-};
+use super::step::{Completion, Step, Talk};
+use super::tiers::Tiers;
+use super::{AnnounceConfig, AnnounceError, Input, MAX_ADDRS, Output, STOP_RETRY, STOP_WAIT, Timer};
 use crate::seed::{Random, Seed};
 use crate::time::Instant;
 use crate::torrent::{AnnounceEvent, Progress};
 use crate::tracker::request::ANNOUNCE_LEN;
-use crate::tracker::{
-    AnnounceHead, AnnounceRequest, ConnectionId, Family, Reply, Request, TransactionId, options,
-};
+use crate::tracker::{AnnounceRequest, Family, Request, TransactionId, options};
 
 /// Announces one torrent to its trackers.
 #[derive(Debug)]
 pub struct Announcer {
-    config: AnnounceConfig,
-    tiers: Tiers,
+    pub(super) config: AnnounceConfig,
+    pub(super) tiers: Tiers,
     random: Random,
-    /// One for all trackers and both families, so that a tracker recognises us.
+    //= BEP 15, IPv6: one key for both families, so that a tracker recognises us.
     key: u32,
-    step: Step,
-    /// n of 15·2ⁿ: rounds over all trackers since one answered.
-    round: u32,
-    round_began: Instant,
-    started: bool,
-    completion: Completion,
-    stop_by: Option<Instant>,
-    /// The tracker that may hold us as a member.
-    member_of: Option<usize>,
-    answered_at: Instant,
-    outputs: VecDeque<Output>,
+    /// One for each family that we listen in.
+    pub(super) talks: Vec<Talk>,
+    pub(super) completion: Completion,
+    /// The family whose turn it is to say `completed`: two members of one swarm, but one completion.
+    teller: Option<Family>,
+    pub(super) stop_by: Option<Instant>,
+    pub(super) outputs: VecDeque<Output>,
 }
 
 impl Announcer {
@@ -47,34 +38,33 @@ impl Announcer {
         let mut random = seed.rng();
         let (tiers, wrong) = Tiers::new(&config.tiers, &mut random);
         let outputs = wrong.into_iter().map(|(url, error)| Output::Failed { url, error }).collect();
+        let mut talks: Vec<Talk> = Vec::new();
+        for &(family, port) in &config.ports {
+            if !talks.iter().any(|talk| talk.family == family) {
+                talks.push(Talk::new(family, port));
+            }
+        }
         Self {
             key: random.next_u32(),
             config,
             tiers,
             random,
-            step: Step::Idle,
-            round: 0,
-            round_began: Instant::ZERO,
-            started: false,
+            talks,
             completion: Completion::Incomplete,
+            teller: None,
             stop_by: None,
-            member_of: None,
-            answered_at: Instant::ZERO,
             outputs,
         }
     }
 
     /// Takes one input in; `progress` goes into the announce that it may cause.
     pub fn handle_input(&mut self, now: Instant, progress: &Progress, input: Input) {
-        if self.step == Step::Done {
-            return;
-        }
         match input {
             Input::Announce(Some(AnnounceEvent::Started)) => self.start(now, progress),
             Input::Announce(Some(AnnounceEvent::Completed)) => self.complete(now, progress),
             Input::Announce(Some(AnnounceEvent::Stopped)) => self.stop(now, progress),
             Input::Announce(None) => self.want_peers(),
-            Input::Resolved { host, port, addrs } => self.resolved(now, progress, &host, port, addrs),
+            Input::Resolved { host, port, addrs } => self.resolved(now, progress, &host, port, &addrs),
             Input::Datagram { from, payload } => self.datagram(now, progress, from, &payload),
         }
     }
@@ -82,25 +72,24 @@ impl Announcer {
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant, progress: &Progress) {
         if self.stop_by.is_some_and(|by| now >= by) {
-            return self.finish();
+            for index in 0..self.talks.len() {
+                self.finish(index);
+            }
+            return;
         }
-        match self.step {
-            Step::Waiting { until, .. } if now >= until => {
-                self.round_began = now;
-                self.tiers.rewind();
-                self.contact(now, progress);
+        for index in 0..self.talks.len() {
+            let Some(talk) = self.talks.get_mut(index) else { continue };
+            match talk.deadline() {
+                Some((at, Timer::Answer)) if now >= at => {
+                    self.fail(now, progress, index, Some(AnnounceError::NoAnswer));
+                }
+                Some((at, _)) if now >= at => {
+                    talk.round_began = now;
+                    talk.at = self.tiers.first();
+                    self.contact(now, progress, index);
+                }
+                Some(_) | None => {}
             }
-            Step::Resolving { until } | Step::Connecting { until, .. } | Step::Announcing { until, .. }
-                if now >= until =>
-            {
-                self.fail(now, progress, AnnounceError::NoAnswer);
-            }
-            Step::Idle
-            | Step::Done
-            | Step::Waiting { .. }
-            | Step::Resolving { .. }
-            | Step::Connecting { .. }
-            | Step::Announcing { .. } => {}
         }
     }
 
@@ -111,124 +100,114 @@ impl Announcer {
 
     /// When [`Self::handle_timeout`] is due, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
-        let step = match self.step {
-            Step::Idle | Step::Done => None,
-            Step::Resolving { until } | Step::Connecting { until, .. } | Step::Announcing { until, .. } => {
-                Some((until, Timer::Answer))
-            }
-            Step::Waiting { until, timer } => Some((until, timer)),
-        };
         let stop = self.stop_by.map(|by| (by, Timer::Stop));
-        step.into_iter().chain(stop).min_by_key(|(at, _)| *at)
+        self.talks.iter().filter_map(Talk::deadline).chain(stop).min_by_key(|(at, _)| *at)
     }
 
     fn start(&mut self, now: Instant, progress: &Progress) {
-        if self.step != Step::Idle {
+        if self.talks.iter().any(|talk| talk.step != Step::Idle) {
             return;
         }
         if progress.left == 0 {
             self.completion = Completion::Said;
         }
-        if self.tiers.current().is_some() {
-            self.round_began = now;
-            self.contact(now, progress);
+        let Some(first) = self.tiers.first() else { return };
+        for index in 0..self.talks.len() {
+            if let Some(talk) = self.talks.get_mut(index) {
+                talk.round_began = now;
+                talk.at = Some(first);
+            }
+            self.contact(now, progress, index);
         }
     }
 
     fn complete(&mut self, now: Instant, progress: &Progress) {
-        if self.completion == Completion::Incomplete {
-            self.completion = Completion::Owed;
-            if matches!(self.step, Step::Waiting { timer: Timer::Interval, .. }) {
-                self.round_began = now;
-                self.contact(now, progress);
+        if self.completion != Completion::Incomplete {
+            return;
+        }
+        self.completion = Completion::Owed;
+        for index in 0..self.talks.len() {
+            if let Some(talk) = self.talks.get_mut(index)
+                && matches!(talk.step, Step::Waiting { timer: Timer::Interval, .. })
+            {
+                talk.round_began = now;
+                self.contact(now, progress, index);
             }
         }
     }
 
-    /// Moves the next announce forward, as far as politeness allows.
+    /// Moves the next announces forward, as far as politeness allows.
     fn want_peers(&mut self) {
-        if let Step::Waiting { until, timer: Timer::Interval } = &mut self.step {
-            *until = (*until).min(self.answered_at + self.config.min_gap);
+        for talk in &mut self.talks {
+            if let Step::Waiting { until, timer: Timer::Interval } = &mut talk.step {
+                *until = (*until).min(talk.answered_at + self.config.min_gap);
+            }
         }
     }
 
     fn stop(&mut self, now: Instant, progress: &Progress) {
-        if self.stop_by.is_some() {
+        if self.stop_by.is_some() || self.is_done() {
             return;
         }
-        let Some(number) = self.member_of else { return self.finish() };
         self.stop_by = Some(now + STOP_WAIT);
-        if let Step::Announcing { event: Some(AnnounceEvent::Completed), until, .. } = &mut self.step {
-            *until = (*until).min(now + STOP_RETRY);
-            return;
+        if self.talks.is_empty() {
+            self.end();
         }
-        self.tiers.select(number);
-        self.contact(now, progress);
+        for index in 0..self.talks.len() {
+            let Some(talk) = self.talks.get_mut(index) else { continue };
+            match (talk.member_of, &mut talk.step) {
+                (None, _) => self.finish(index),
+                (_, Step::Announcing { event: Some(AnnounceEvent::Completed), until, .. }) => {
+                    *until = (*until).min(now + STOP_RETRY);
+                }
+                (member_of, _) => {
+                    talk.at = member_of;
+                    self.contact(now, progress, index);
+                }
+            }
+        }
     }
 
-    fn finish(&mut self) {
+    /// One family has nothing more to say.
+    pub(super) fn finish(&mut self, index: usize) {
+        let Some(talk) = self.talks.get_mut(index).filter(|talk| talk.step != Step::Done) else { return };
+        talk.step = Step::Done;
+        if self.is_done() {
+            self.end();
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        !self.talks.is_empty() && self.talks.iter().all(|talk| talk.step == Step::Done)
+    }
+
+    fn end(&mut self) {
         self.stop_by = None;
-        self.step = Step::Done;
         self.outputs.push_back(Output::Done);
     }
 
     /// Says the next thing to the present tracker: resolve, connect or announce, whichever is missing.
-    fn contact(&mut self, now: Instant, progress: &Progress) {
-        let until = now + self.patience();
-        let Some(tracker) = self.tiers.current() else { return self.end_round(now) };
-        let Some(&addr) = tracker.addrs.first() else {
-            let (host, port) = (tracker.url.host().to_owned(), tracker.url.port());
-            self.outputs.push_back(Output::Resolve { host, port });
-            self.step = Step::Resolving { until };
-            return;
-        };
+    pub(super) fn contact(&mut self, now: Instant, progress: &Progress, index: usize) {
+        let event = self.event_due(index, progress);
+        let Some(talk) = self.talks.get_mut(index) else { return };
+        let until = now + if self.stop_by.is_some() { STOP_RETRY } else { talk.patience() };
+        let Some(number) = talk.at else { return talk.end_round(now) };
+        let Some(tracker) = self.tiers.tracker(number) else { return };
+        let way = tracker.way(talk.family);
+        let Some(&addr) = way.addrs.first() else { return self.resolve(index, until) };
         let transaction = TransactionId(self.random.next_u32());
-        if let Some(connection) = tracker.connection_at(now) {
-            let event = self.event_due(progress);
-            let payload = self.announce(connection, transaction, event, progress);
-            self.outputs.push_back(Output::SendTo { addr, payload });
-            self.member_of = self.tiers.current_number();
-            self.step = Step::Announcing { until, addr, transaction, event };
-        } else {
-            let mut payload = BytesMut::new();
-            Request::Connect { transaction }.encode(&mut payload);
-            self.outputs.push_back(Output::SendTo { addr, payload: payload.freeze() });
-            self.step = Step::Connecting { until, addr, transaction };
-        }
-    }
-
-    //= BEP 15: if no response to a request is received within 15·2ⁿ seconds, resend the request; n is
-    //= increased up to 8 after every retransmission.
-    fn patience(&self) -> Duration {
-        if self.stop_by.is_some() { STOP_RETRY } else { FIRST_WAIT * (1 << self.round.min(MAX_RETRY)) }
-    }
-
-    fn event_due(&self, progress: &Progress) -> Option<AnnounceEvent> {
-        let complete = match self.completion {
-            Completion::Incomplete => progress.left == 0,
-            Completion::Owed => true,
-            Completion::Said => false,
+        let Some(connection) = way.connection_at(now) else {
+            talk.step = Step::Connecting { until, addr, transaction };
+            let payload = encode(&Request::Connect { transaction });
+            return self.outputs.push_back(Output::SendTo { addr, payload });
         };
-        let stopping = self.stop_by.map(|_| AnnounceEvent::Stopped);
-        if self.started {
-            complete.then_some(AnnounceEvent::Completed).or(stopping)
-        } else {
-            stopping.or(Some(AnnounceEvent::Started))
+        talk.step = Step::Announcing { until, addr, transaction, event };
+        talk.member_of = Some(number);
+        talk.told_complete = progress.left == 0;
+        if event == Some(AnnounceEvent::Completed) {
+            self.teller = Some(talk.family);
         }
-    }
-
-    fn announce(
-        &mut self,
-        connection: ConnectionId,
-        transaction: TransactionId,
-        event: Option<AnnounceEvent>,
-        progress: &Progress,
-    ) -> Bytes {
-        let path = self.tiers.current().map(|tracker| tracker.url.path()).unwrap_or_default();
-        let options = options::with_url_data(path);
-        let num_want = if event == Some(AnnounceEvent::Stopped) { 0 } else { self.config.num_want };
-        let mut payload = BytesMut::with_capacity(ANNOUNCE_LEN + options.len());
-        Request::Announce(AnnounceRequest {
+        let payload = encode(&Request::Announce(AnnounceRequest {
             connection,
             transaction,
             info_hash: self.config.info_hash,
@@ -236,142 +215,142 @@ impl Announcer {
             progress: *progress,
             event,
             key: self.key,
-            num_want: Some(num_want),
-            port: self.config.port,
-            options: &options,
-        })
-        .encode(&mut payload);
-        payload.freeze()
+            num_want: Some(if event == Some(AnnounceEvent::Stopped) { 0 } else { self.config.num_want }),
+            port: talk.port,
+            options: &options::with_url_data(tracker.url.path()),
+        }));
+        self.outputs.push_back(Output::SendTo { addr, payload });
     }
 
-    fn resolved(
-        &mut self,
-        now: Instant,
-        progress: &Progress,
-        host: &str,
-        port: u16,
-        mut addrs: Vec<SocketAddr>,
-    ) {
-        let Step::Resolving { .. } = self.step else { return };
-        let Some(tracker) = self.tiers.current() else { return };
-        if (tracker.url.host(), tracker.url.port()) != (host, port) {
-            return;
+    /// Has the present tracker's name looked up; one lookup finds the addresses of both families.
+    fn resolve(&mut self, index: usize, until: Instant) {
+        let Some(number) = self.talks.get(index).and_then(|talk| talk.at) else { return };
+        let resolving = |talk: &Talk| talk.at == Some(number) && matches!(talk.step, Step::Resolving { .. });
+        let is_asked = self.talks.iter().any(resolving);
+        if let Some(tracker) = self.tiers.tracker(number).filter(|_| !is_asked) {
+            let (host, port) = (tracker.url.host().to_owned(), tracker.url.port());
+            self.outputs.push_back(Output::Resolve { host, port });
         }
-        addrs.truncate(MAX_ADDRS);
-        tracker.addrs = addrs;
-        if tracker.addrs.is_empty() {
-            self.fail(now, progress, AnnounceError::Unresolved { host: host.to_owned() });
-        } else {
-            self.contact(now, progress);
+        if let Some(talk) = self.talks.get_mut(index) {
+            talk.step = Step::Resolving { until };
         }
     }
 
-    fn datagram(&mut self, now: Instant, progress: &Progress, from: SocketAddr, payload: &[u8]) {
-        let (Step::Connecting { addr, transaction, .. } | Step::Announcing { addr, transaction, .. }) =
-            self.step
-        else {
-            return;
+    /// The event that a family's next announce says.
+    pub(super) fn event_due(&self, index: usize, progress: &Progress) -> Option<AnnounceEvent> {
+        let talk = self.talks.get(index)?;
+        let is_owed = match self.completion {
+            Completion::Incomplete => progress.left == 0,
+            Completion::Owed => true,
+            Completion::Said => false,
         };
-        // Garbage may be anybody's; only silence and the tracker's own words count.
-        let Ok(reply) = Reply::decode(payload, Family::of(from)) else { return };
-        if from != addr || reply.transaction() != transaction {
-            return;
-        }
-        match (self.step, reply) {
-            (Step::Connecting { .. }, Reply::Connect { connection, .. }) => {
-                if let Some(tracker) = self.tiers.current() {
-                    tracker.connection = Some(Connection { id: connection, since: now, proven: false });
-                }
-                self.contact(now, progress);
-            }
-            (Step::Announcing { event, .. }, Reply::Announce { head, peers }) => {
-                self.answered(now, progress, event, head, peers);
-            }
-            (_, Reply::Error { message, .. }) => self.refused(now, progress, message),
-            (_, Reply::Connect { .. } | Reply::Announce { .. } | Reply::Scrape { .. }) => {}
+        let completes = is_owed && self.teller.is_none_or(|teller| teller == talk.family);
+        let stopping = self.stop_by.map(|_| AnnounceEvent::Stopped);
+        if talk.started {
+            completes.then_some(AnnounceEvent::Completed).or(stopping)
+        } else {
+            stopping.or(Some(AnnounceEvent::Started))
         }
     }
 
-    /// A tracker that forgot our connection id gets a new connect at once; any other refusal is a failure.
-    fn refused(&mut self, now: Instant, progress: &Progress, message: String) {
-        let announcing = matches!(self.step, Step::Announcing { .. });
-        let tracker = self.tiers.current().filter(|_| announcing);
-        match tracker.and_then(|tracker| tracker.connection.take()) {
-            Some(Connection { proven: true, .. }) => self.contact(now, progress),
-            Some(_) | None => self.fail(now, progress, AnnounceError::Refused(message)),
+    fn resolved(&mut self, now: Instant, progress: &Progress, host: &str, port: u16, addrs: &[SocketAddr]) {
+        for index in 0..self.talks.len() {
+            let Some(talk) = self.talks.get(index) else { continue };
+            let (Step::Resolving { .. }, Some(number)) = (talk.step, talk.at) else { continue };
+            let Some(tracker) = self.tiers.tracker(number) else { continue };
+            if (tracker.url.host(), tracker.url.port()) != (host, port) {
+                continue;
+            }
+            let ours = addrs.iter().filter(|&&addr| Family::of(addr) == talk.family);
+            let way = tracker.way(talk.family);
+            way.addrs = ours.take(MAX_ADDRS).copied().collect();
+            if !way.addrs.is_empty() {
+                self.contact(now, progress, index);
+                continue;
+            }
+            // A tracker of one family only is nothing to complain about.
+            let nowhere = addrs.is_empty();
+            let error = nowhere.then(|| AnnounceError::Unresolved { host: host.to_owned() });
+            self.fail(now, progress, index, error);
         }
     }
 
-    fn answered(
+    /// The present tracker failed over one family: its next address, or the next tracker.
+    pub(super) fn fail(
         &mut self,
         now: Instant,
         progress: &Progress,
-        event: Option<AnnounceEvent>,
-        head: AnnounceHead,
-        peers: Vec<SocketAddr>,
+        index: usize,
+        error: Option<AnnounceError>,
     ) {
-        let ordered = Duration::from_secs(u64::from(head.interval));
-        let interval = ordered.clamp(self.config.min_interval, MAX_INTERVAL);
-        self.round = 0;
-        self.answered_at = now;
-        self.tiers.promote();
-        let Some(tracker) = self.tiers.current() else { return };
-        tracker.reported = None;
-        if let Some(connection) = &mut tracker.connection {
-            connection.proven = true;
-        }
-        let url = tracker.text.clone();
-        let AnnounceHead { seeders, leechers, .. } = head;
-        self.outputs.push_back(Output::Announced { url, seeders, leechers, interval });
-        match event {
-            Some(AnnounceEvent::Stopped) => return self.finish(),
-            Some(AnnounceEvent::Started) => self.started = true,
-            Some(AnnounceEvent::Completed) => self.completion = Completion::Said,
-            None => {}
-        }
-        let peers = dialable(peers);
-        if !peers.is_empty() {
-            self.outputs.push_back(Output::Peers(peers));
-        }
-        if self.event_due(progress).is_some() {
-            self.contact(now, progress);
-        } else {
-            self.step = Step::Waiting { until: now + interval, timer: Timer::Interval };
-        }
-    }
-
-    /// The present tracker failed: its next address, or the next tracker.
-    fn fail(&mut self, now: Instant, progress: &Progress, error: AnnounceError) {
+        let Some(talk) = self.talks.get_mut(index) else { return };
         if self.stop_by.is_some() {
             // There is one tracker to leave and not much time: ask it again.
-            return self.retry_stop(now, progress, &error);
+            let no_answer = error == Some(AnnounceError::NoAnswer);
+            if let Step::Announcing { event: Some(AnnounceEvent::Completed), .. } = talk.step {
+                self.completion = Completion::Said;
+            }
+            return if no_answer { self.contact(now, progress, index) } else { self.finish(index) };
         }
-        let Some(tracker) = self.tiers.current() else { return };
-        tracker.connection = None;
-        if error == AnnounceError::NoAnswer && tracker.addrs.len() > 1 {
-            tracker.addrs.remove(0);
-            return self.contact(now, progress);
+        let Some(number) = talk.at else { return };
+        let Some(tracker) = self.tiers.tracker(number) else { return };
+        let way = tracker.way(talk.family);
+        way.connection = None;
+        if error == Some(AnnounceError::NoAnswer) && way.addrs.len() > 1 {
+            way.addrs.remove(0);
+            return self.contact(now, progress, index);
         }
-        tracker.addrs.clear();
+        way.addrs.clear();
+        talk.step = Step::Failed;
+        talk.failure = error;
+        talk.answered_by = None;
+        if self.teller == Some(talk.family) {
+            self.teller = None;
+        }
+        self.settle(now, progress, number);
+    }
+
+    /// Those who failed at this tracker go on to the next once no family can hope for it. A tracker *answers*
+    /// if it does so over either family (BEP 12); the other one tries it again, in silence.
+    pub(super) fn settle(&mut self, now: Instant, progress: &Progress, number: usize) {
+        let here = || self.talks.iter().filter(|talk| talk.at == Some(number));
+        if here().any(Talk::is_asking) {
+            return;
+        }
+        let answers = here().any(|talk| talk.answered_by == Some(number));
+        if !answers {
+            self.report(number);
+        }
+        for index in 0..self.talks.len() {
+            let Some(talk) = self.talks.get_mut(index) else { continue };
+            if talk.at != Some(number) || talk.step != Step::Failed {
+                continue;
+            }
+            talk.failure = None;
+            if answers {
+                talk.end_round(now);
+            } else {
+                talk.at = self.tiers.after(number);
+                self.contact(now, progress, index);
+            }
+        }
+    }
+
+    /// Says that a tracker failed, unless that is known. A refusal says more than silence over the other family.
+    fn report(&mut self, number: usize) {
+        let failed = self.talks.iter().filter(|talk| talk.at == Some(number));
+        let errors = failed.filter_map(|talk| talk.failure.clone());
+        let error = errors.max_by_key(|error| matches!(error, AnnounceError::Refused(_)));
+        let (Some(error), Some(tracker)) = (error, self.tiers.tracker(number)) else { return };
         if tracker.reported.as_ref() != Some(&error) {
             tracker.reported = Some(error.clone());
             self.outputs.push_back(Output::Failed { url: tracker.text.clone(), error });
         }
-        self.tiers.advance();
-        self.contact(now, progress);
     }
+}
 
-    fn retry_stop(&mut self, now: Instant, progress: &Progress, error: &AnnounceError) {
-        if let Step::Announcing { event: Some(AnnounceEvent::Completed), .. } = self.step {
-            self.completion = Completion::Said;
-        }
-        if *error == AnnounceError::NoAnswer { self.contact(now, progress) } else { self.finish() }
-    }
-
-    /// All trackers failed. A round lasts 15·2ⁿ seconds even if they failed at once.
-    fn end_round(&mut self, now: Instant) {
-        let until = now.max(self.round_began + self.patience());
-        self.round = (self.round + 1).min(MAX_RETRY);
-        self.step = Step::Waiting { until, timer: Timer::Retry };
-    }
+fn encode(request: &Request<'_>) -> Bytes {
+    let mut payload = BytesMut::with_capacity(ANNOUNCE_LEN);
+    request.encode(&mut payload);
+    payload.freeze()
 }

@@ -1,6 +1,8 @@
 //! The tracker client: announces over BEP 15 with retries, as a pure machine.
 //!
-//! One [`Announcer`] speaks for one torrent to the trackers of its tiers (BEP 12), one tracker at a time.
+//! One [`Announcer`] speaks for one torrent to the trackers of its tiers (BEP 12), one tracker at a time, and
+//! over each family that we listen in (BEP 7, BEP 15): to a tracker the two are two members of the swarm, each
+//! with its own connection id, retries and interval, under one key and one peer id.
 //! The driver owns the socket and the resolver; it passes [`Input`]s in, each with the present
 //! [`Progress`](crate::torrent::Progress), drains [`Announcer::poll_output`] after every call and calls
 //! [`Announcer::handle_timeout`] when [`Announcer::poll_timeout`] says so.
@@ -13,6 +15,12 @@
 //!                                   ▼                                              ▼
 //!                 the next tracker, or Waiting(retry) after the last     back to the first tracker
 //! ```
+//!
+//! What ties the families together: a tracker *answers* if it does so over either, so nobody goes on to the
+//! next one while a family can hope for this one (`Failed` waits for the other's outcome); a family without a
+//! route keeps its 15·2ⁿ seconds and is no failure of the tracker; `started` and `stopped` are said over each,
+//! `completed` over one (the other then says at once, without an event, that nothing is left): a tracker counts
+//! its completed downloads, and this is one.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,9 +30,10 @@ use thiserror::Error;
 
 use crate::id::{InfoHash, PeerId};
 use crate::torrent::AnnounceEvent;
-use crate::tracker::UrlError;
+use crate::tracker::{Family, UrlError};
 
 mod machine;
+mod replies;
 mod step;
 mod tiers;
 
@@ -36,7 +45,7 @@ pub use machine::Announcer;
 /// Trackers of one torrent that are used; a torrent file is hostile and may list thousands.
 pub const MAX_TRACKERS: usize = 64;
 
-/// Addresses of one tracker that are tried.
+/// Addresses of one tracker that are tried, in each family.
 pub const MAX_ADDRS: usize = 4;
 
 /// Peers of one reply that are passed on; BEP 15 says that 200 is what fits a datagram anyway.
@@ -67,8 +76,8 @@ pub struct AnnounceConfig {
     pub info_hash: InfoHash,
     /// Our name on the wire.
     pub peer_id: PeerId,
-    /// Where we listen.
-    pub port: u16,
+    /// The families that we listen in, each with its port.
+    pub ports: Vec<(Family, u16)>,
     /// URLs in tiers (BEP 12).
     pub tiers: Vec<Vec<String>>,
     /// Peers to ask for.
@@ -80,12 +89,12 @@ pub struct AnnounceConfig {
 }
 
 impl AnnounceConfig {
-    /// The production settings.
-    pub fn new(info_hash: InfoHash, peer_id: PeerId, port: u16, tiers: Vec<Vec<String>>) -> Self {
+    /// The production settings; `listen` has an address for each family.
+    pub fn new(info_hash: InfoHash, peer_id: PeerId, listen: &[SocketAddr], tiers: Vec<Vec<String>>) -> Self {
         Self {
             info_hash,
             peer_id,
-            port,
+            ports: listen.iter().map(|&addr| (Family::of(addr), addr.port())).collect(),
             tiers,
             num_want: 50,
             min_interval: Duration::from_secs(10),
@@ -101,7 +110,7 @@ pub enum Input {
     /// `Stopped`; a second `Completed` and one of a torrent that was complete at the start are ignored.
     Announce(Option<AnnounceEvent>),
     /// An [`Output::Resolve`] was carried out. `addrs` holds only families that the driver can send to and
-    /// is empty if there is none.
+    /// is empty if there is none; each family takes its own.
     Resolved {
         /// As asked for.
         host: String,
@@ -142,6 +151,8 @@ pub enum Output {
     Announced {
         /// Which tracker.
         url: String,
+        /// The family whose members it counts.
+        family: Family,
         /// Peers that have everything.
         seeders: u32,
         /// Peers that still download.

@@ -1,5 +1,7 @@
 //! Tests of the announcer against a scripted tracker on a virtual clock.
 
+mod families;
+
 use super::*;
 use crate::seed::Seed;
 use crate::time::Instant;
@@ -10,8 +12,14 @@ const START: Instant = Instant::from_micros(1_000_000);
 const LEECHING: Progress = Progress { uploaded: 0, downloaded: 0, left: 100 };
 const SEEDING: Progress = Progress { uploaded: 0, downloaded: 100, left: 0 };
 
+const OURS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 6881);
+
 fn tracker_addr(last: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, last], 6969))
+}
+
+fn tracker_v6(last: u8) -> SocketAddr {
+    SocketAddr::from(([0xfd00, 0, 0, 0, 0, 0, 0, u16::from(last)], 6969))
 }
 
 /// An announcer, its clock, and what it sent and said so far.
@@ -23,14 +31,22 @@ struct Scene {
     sent: Vec<(Instant, SocketAddr, Bytes)>,
     /// Trackers `10.0.0.n` with n in here answer at once.
     alive: Vec<u8>,
+    /// The same for `fd00::n`.
+    alive_v6: Vec<u8>,
+    /// Trackers that have an IPv6 address.
+    v6_names: Vec<u8>,
     /// What the trackers answer to an announce, if not with peers.
     refusal: Option<&'static str>,
 }
 
 impl Scene {
     fn new(tiers: &[&[&str]], alive: &[u8]) -> Self {
+        Self::listening(&[OURS], tiers, alive)
+    }
+
+    fn listening(listen: &[SocketAddr], tiers: &[&[&str]], alive: &[u8]) -> Self {
         let tiers = tiers.iter().map(|tier| tier.iter().map(ToString::to_string).collect()).collect();
-        let config = AnnounceConfig::new(InfoHash([1; 20]), PeerId::with_tail([2; 12]), 6881, tiers);
+        let config = AnnounceConfig::new(InfoHash([1; 20]), PeerId::with_tail([2; 12]), listen, tiers);
         Self {
             announcer: Announcer::new(config, Seed::from_u64(1)),
             now: START,
@@ -38,6 +54,8 @@ impl Scene {
             told: Vec::new(),
             sent: Vec::new(),
             alive: alive.to_vec(),
+            alive_v6: Vec::new(),
+            v6_names: Vec::new(),
             refusal: None,
         }
     }
@@ -57,7 +75,8 @@ impl Scene {
             let input = match output {
                 Output::Resolve { host, port } => {
                     let number = host.strip_prefix('t').and_then(|number| number.parse().ok());
-                    let addrs = number.map(tracker_addr).into_iter().collect();
+                    let v6 = number.filter(|number| self.v6_names.contains(number)).map(tracker_v6);
+                    let addrs = number.map(tracker_addr).into_iter().chain(v6).collect();
                     Some(Input::Resolved { host, port, addrs })
                 }
                 Output::SendTo { addr, payload } => {
@@ -79,7 +98,8 @@ impl Scene {
     }
 
     fn answer(&self, from: SocketAddr, payload: &[u8]) -> Option<Input> {
-        let alive = self.alive.iter().any(|&last| tracker_addr(last) == from);
+        let alive = self.alive.iter().any(|&last| tracker_addr(last) == from)
+            || self.alive_v6.iter().any(|&last| tracker_v6(last) == from);
         let request = Request::decode(payload).ok().filter(|_| alive)?;
         let reply = match (request, self.refusal) {
             (Request::Connect { transaction }, _) => {
@@ -113,7 +133,7 @@ impl Scene {
     fn log(&self) -> Vec<String> {
         let line = |(at, addr, payload): &(Instant, SocketAddr, Bytes)| {
             let seconds = (*at - START).as_secs();
-            let target = addr.ip().to_string().replace("10.0.0.", "t");
+            let target = addr.ip().to_string().replace("10.0.0.", "t").replace("fd00::", "v6-t");
             match Request::decode(payload) {
                 Ok(Request::Announce(AnnounceRequest { event: None, .. })) => {
                     format!("{seconds} {target} regular")

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::{AnnounceError, CONNECTION_LIFE, MAX_TRACKERS};
 use crate::seed::Random;
 use crate::time::Instant;
-use crate::tracker::{ConnectionId, TrackerUrl};
+use crate::tracker::{ConnectionId, Family, TrackerUrl};
 
 /// One tracker and what we know of it.
 #[derive(Debug)]
@@ -14,13 +14,20 @@ pub(super) struct Tracker {
     pub(super) text: String,
     /// The same in parts.
     pub(super) url: TrackerUrl,
+    /// The failure that was reported last, until the tracker answers.
+    pub(super) reported: Option<AnnounceError>,
+    number: usize,
+    ways: [Way; 2],
+}
+
+/// How a tracker is reached over one family. Connection ids are bound to our source address, so each family
+/// needs its own.
+#[derive(Debug, Default)]
+pub(super) struct Way {
     /// Addresses not yet found dead; the first is in use.
     pub(super) addrs: Vec<SocketAddr>,
     /// The last connection id.
     pub(super) connection: Option<Connection>,
-    /// The failure that was reported last, until the tracker answers.
-    pub(super) reported: Option<AnnounceError>,
-    number: usize,
 }
 
 /// A connection id and its age.
@@ -35,19 +42,26 @@ pub(super) struct Connection {
 }
 
 impl Tracker {
+    /// How it is reached over `family`.
+    pub(super) const fn way(&mut self, family: Family) -> &mut Way {
+        let [v4, v6] = &mut self.ways;
+        match family {
+            Family::V4 => v4,
+            Family::V6 => v6,
+        }
+    }
+}
+
+impl Way {
     /// The connection id, if BEP 15 still allows its use.
     pub(super) fn connection_at(&self, now: Instant) -> Option<ConnectionId> {
         self.connection.filter(|connection| now - connection.since < CONNECTION_LIFE).map(|c| c.id)
     }
 }
 
-/// All trackers, and the one whose turn it is.
+/// All trackers. They are known by numbers, which promotion does not change.
 #[derive(Debug)]
-pub(super) struct Tiers {
-    trackers: Vec<Vec<Tracker>>,
-    tier: usize,
-    index: usize,
-}
+pub(super) struct Tiers(Vec<Vec<Tracker>>);
 
 impl Tiers {
     /// Reads the URLs; the wrong ones come back with the reason.
@@ -70,48 +84,33 @@ impl Tiers {
         for tier in &mut tiers {
             random.shuffle(tier);
         }
-        (Self { trackers: tiers, tier: 0, index: 0 }, wrong)
+        (Self(tiers), wrong)
     }
 
-    /// The tracker whose turn it is; nothing once all have been tried.
-    pub(super) fn current(&mut self) -> Option<&mut Tracker> {
-        self.trackers.get_mut(self.tier)?.get_mut(self.index)
+    /// The first tracker of the first tier.
+    pub(super) fn first(&self) -> Option<usize> {
+        self.0.iter().flatten().next().map(|tracker| tracker.number)
     }
 
-    /// Its number, which promotion does not change.
-    pub(super) fn current_number(&mut self) -> Option<usize> {
-        self.current().map(|tracker| tracker.number)
+    /// The next one: the whole tier before the next.
+    pub(super) fn after(&self, number: usize) -> Option<usize> {
+        let mut numbers = self.0.iter().flatten().map(|tracker| tracker.number);
+        numbers.find(|&other| other == number)?;
+        numbers.next()
     }
 
-    /// On to the next tracker: the whole tier before the next.
-    pub(super) fn advance(&mut self) {
-        self.index += 1;
-        if self.trackers.get(self.tier).is_some_and(|tier| self.index >= tier.len()) {
-            self.tier += 1;
-            self.index = 0;
-        }
+    /// The tracker with this number.
+    pub(super) fn tracker(&mut self, number: usize) -> Option<&mut Tracker> {
+        self.0.iter_mut().flatten().find(|tracker| tracker.number == number)
     }
 
-    /// Back to the first tracker of the first tier.
-    pub(super) fn rewind(&mut self) {
-        self.tier = 0;
-        self.index = 0;
-    }
-
-    /// Puts the present tracker in front of its tier, for it answered (BEP 12).
-    pub(super) fn promote(&mut self) {
-        if let Some(tier) = self.trackers.get_mut(self.tier).filter(|tier| self.index < tier.len()) {
-            let winner = tier.remove(self.index);
-            tier.insert(0, winner);
-            self.index = 0;
-        }
-    }
-
-    /// Makes the tracker with this number the present one.
-    pub(super) fn select(&mut self, number: usize) {
-        for (tier, trackers) in self.trackers.iter().enumerate() {
-            if let Some(index) = trackers.iter().position(|tracker| tracker.number == number) {
-                (self.tier, self.index) = (tier, index);
+    /// Puts a tracker in front of its tier, for it answered (BEP 12).
+    pub(super) fn promote(&mut self, number: usize) {
+        for tier in &mut self.0 {
+            if let Some(index) = tier.iter().position(|tracker| tracker.number == number)
+                && let Some(ahead) = tier.get_mut(..=index)
+            {
+                ahead.rotate_right(1);
             }
         }
     }
@@ -119,7 +118,7 @@ impl Tiers {
 
 impl Tracker {
     fn new(text: &str, url: TrackerUrl, number: usize) -> Self {
-        Self { text: text.to_owned(), url, addrs: Vec::new(), connection: None, reported: None, number }
+        Self { text: text.to_owned(), url, reported: None, number, ways: Default::default() }
     }
 }
 
@@ -135,13 +134,9 @@ mod tests {
     }
 
     fn order(tiers: &mut Tiers) -> Vec<String> {
-        tiers.rewind();
-        std::iter::from_fn(|| {
-            let text = tiers.current().map(|tracker| tracker.text.clone());
-            tiers.advance();
-            text
-        })
-        .collect()
+        let numbers = std::iter::successors(tiers.first(), |&number| tiers.after(number));
+        let numbers: Vec<_> = numbers.collect();
+        numbers.into_iter().filter_map(|number| Some(tiers.tracker(number)?.text.clone())).collect()
     }
 
     #[test]
@@ -156,9 +151,7 @@ mod tests {
     fn the_one_that_answers_leads_its_own_tier() {
         let mut tiers = tiers(&[&["udp://a:1"], &["udp://b:1", "udp://c:1"]]);
         let before = order(&mut tiers);
-        tiers.select(if before[2] == "udp://c:1" { 2 } else { 1 });
-        tiers.promote();
-        assert_eq!(tiers.current().map(|tracker| tracker.text.clone()), Some(before[2].clone()));
+        tiers.promote(if before[2] == "udp://c:1" { 2 } else { 1 });
         assert_eq!(order(&mut tiers), [before[0].clone(), before[2].clone(), before[1].clone()]);
     }
 

@@ -126,12 +126,21 @@ impl Candidates {
         }
     }
 
-    /// This address is not worth a dial again.
+    /// This address is not worth a dial again, whether it is known or not.
     pub(super) fn never(&mut self, addr: SocketAddr) {
         if let Some(Candidate { state: State::Waiting(at), .. }) = self.book.get(&addr) {
             self.waiting.remove(&(*at, addr));
         }
-        self.enter(addr, State::Never);
+        if self.book.contains_key(&addr) || self.make_room() {
+            self.book.insert(addr, Candidate { state: State::Never, failures: 0 });
+        }
+    }
+
+    /// Forgets an address that was dialled and led nowhere new.
+    pub(super) fn forget(&mut self, addr: SocketAddr) {
+        if self.book.get(&addr).is_some_and(|candidate| candidate.state == State::Connected) {
+            self.book.remove(&addr);
+        }
     }
 
     /// Counts a bad piece that came from this address alone; returns how many there were.

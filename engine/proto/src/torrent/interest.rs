@@ -86,9 +86,9 @@ impl Torrent {
 
     /// Closes a connection that is of no use to either side, for good.
     pub(super) fn part(&mut self, now: Instant, key: PeerKey) {
-        let Some(addr) = self.peers.get(&key).map(|peer| peer.listens_at) else { return };
+        let Some(addrs) = self.peers.get(&key).map(|peer| peer.listens_at.clone()) else { return };
         self.disconnect(now, key, DisconnectReason::BothComplete);
-        if let Some(addr) = addr {
+        for addr in addrs {
             self.candidates.never(addr);
         }
     }

@@ -103,6 +103,8 @@ pub(super) const MAX_BAD_PIECES: u32 = 2;
 
 /// Known addresses at the most, as in libtorrent's peer list.
 pub(super) const MAX_CANDIDATES: usize = 3000;
+/// Addresses of one connected peer that are remembered: one of each family, and as many that changed.
+pub(super) const MAX_PEER_ADDRS: usize = 4;
 /// Refused addresses at the most; the oldest is forgiven first.
 pub(super) const MAX_BANNED: usize = 1000;
 /// Wait this long after the first failed dial, twice as long after each further one.

@@ -132,6 +132,7 @@ impl Torrent {
             Input::Hashed { piece, hash } => self.hashed(now, piece, hash),
             Input::BlockRead { peer, block, data } => self.block_read(now, peer, block, data),
             Input::Candidates(addrs) => addrs.into_iter().for_each(|addr| self.candidates.offer(addr)),
+            Input::Ours(addrs) => addrs.into_iter().for_each(|addr| self.candidates.never(addr)),
             Input::Stop => self.stop(now),
         }
         self.settle(now);

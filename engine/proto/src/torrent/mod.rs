@@ -130,6 +130,8 @@ pub enum Input {
     },
     /// Addresses of peers, from a tracker or the user.
     Candidates(Vec<SocketAddr>),
+    /// Addresses at which we listen ourselves, of either family: they are not dialled.
+    Ours(Vec<SocketAddr>),
     /// Leave: say `stopped`, close everything.
     Stop,
 }

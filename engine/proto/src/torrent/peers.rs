@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use crate::bitfield::Bitfield;
 use crate::id::PeerId;
 use crate::time::Instant;
+use crate::torrent::limits::MAX_PEER_ADDRS;
 use crate::torrent::machine::Torrent;
 use crate::torrent::pipeline::Pipeline;
 use crate::torrent::upload::Uplink;
@@ -35,8 +36,9 @@ pub(super) struct Peer {
     pub(super) id: PeerId,
     pub(super) addr: SocketAddr,
     pub(super) direction: Direction,
-    /// Where it can be dialled, if we know.
-    pub(super) listens_at: Option<SocketAddr>,
+    /// Where it can be dialled, as far as we know: up to [`MAX_PEER_ADDRS`]. None of them is dialled while
+    /// it is connected.
+    pub(super) listens_at: Vec<SocketAddr>,
     pub(super) connected: Instant,
     /// When it last said whether it is interested.
     pub(super) interest_changed: Instant,
@@ -69,6 +71,29 @@ pub(super) struct Arrived {
     pub(super) direction: Direction,
 }
 
+impl Arrived {
+    /// The address that was dialled, if we dialled.
+    fn dialled(&self) -> Option<SocketAddr> {
+        (self.direction == Direction::Outgoing).then_some(self.addr)
+    }
+}
+
+/// Which of two connections to one peer stays: a matter of what both ends know, whatever order they see the
+/// connections in, or each would close the one that the other keeps. The one that the larger peer id dialled
+/// comes first, then IPv6 (two dials from one side differ in their family).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    dialled_by_larger: bool,
+    is_ipv6: bool,
+}
+
+impl Rank {
+    fn of(ours_is_larger: bool, direction: Direction, addr: SocketAddr) -> Self {
+        let dialled_by_larger = (direction == Direction::Outgoing) == ours_is_larger;
+        Self { dialled_by_larger, is_ipv6: addr.ip().to_canonical().is_ipv6() }
+    }
+}
+
 impl Torrent {
     /// A handshake is done: the connection stays or goes.
     pub(super) fn connected(&mut self, now: Instant, arrived: Arrived) {
@@ -76,20 +101,23 @@ impl Torrent {
         if direction == Direction::Outgoing {
             self.candidates.connected(addr);
         }
-        if let Err(reason) = self.admit(now, arrived) {
-            if reason == DisconnectReason::SelfConnection && direction == Direction::Outgoing {
-                self.candidates.never(addr);
-            } else if direction == Direction::Outgoing && reason != DisconnectReason::DuplicatePeer {
-                self.candidates.ended(now, addr);
+        let listens_at = match self.admit(now, arrived) {
+            Ok(listens_at) => listens_at,
+            Err(reason) => {
+                if reason == DisconnectReason::SelfConnection && direction == Direction::Outgoing {
+                    self.candidates.never(addr);
+                } else if direction == Direction::Outgoing && reason != DisconnectReason::DuplicatePeer {
+                    self.candidates.ended(now, addr);
+                }
+                self.outputs.push_back(Output::Disconnect { peer: key, reason });
+                return;
             }
-            self.outputs.push_back(Output::Disconnect { peer: key, reason });
-            return;
-        }
+        };
         let peer = Peer {
             id,
             addr,
             direction,
-            listens_at: (direction == Direction::Outgoing).then_some(addr),
+            listens_at,
             connected: now,
             interest_changed: now,
             us: Side::START,
@@ -113,50 +141,49 @@ impl Torrent {
         }
     }
 
-    /// Checks whether a new connection may stay; may close another one in its favour.
-    fn admit(&mut self, now: Instant, arrived: Arrived) -> Result<(), DisconnectReason> {
+    /// Checks whether a new connection may stay; may close another one in its favour. Returns where the peer
+    /// can be dialled.
+    fn admit(&mut self, now: Instant, arrived: Arrived) -> Result<Vec<SocketAddr>, DisconnectReason> {
         if arrived.id == self.id {
             return Err(DisconnectReason::SelfConnection);
         }
         if self.candidates.is_banned(arrived.addr.ip()) {
             return Err(DisconnectReason::Poisoner);
         }
-        let twin = self
-            .peers
-            .iter()
-            .find(|(_, peer)| peer.id == arrived.id)
-            .map(|(&key, peer)| (key, peer.direction));
-        if let Some((key, direction)) = twin {
-            return self.settle_duplicate(now, key, direction, arrived);
+        let twin = self.peers.iter().find(|(_, peer)| peer.id == arrived.id).map(|(&key, _)| key);
+        if let Some(twin) = twin {
+            return self.settle_duplicate(now, twin, arrived);
         }
         if self.peers.len() >= self.config.max_peers {
             return Err(DisconnectReason::TooManyPeers);
         }
-        Ok(())
+        Ok(arrived.dialled().into_iter().collect())
     }
 
-    /// Of two connections to one peer, the one that the larger peer id dialled stays: both ends decide alike.
+    /// Of two connections to one peer, the one of the higher [`Rank`] stays, else the older one. Where else the
+    /// peer can be dialled is remembered with the one that stays: a twin is not dialled again and again.
     fn settle_duplicate(
         &mut self,
         now: Instant,
         old: PeerKey,
-        direction: Direction,
         new: Arrived,
-    ) -> Result<(), DisconnectReason> {
-        let ours_stays = self.id > new.id;
-        let new_stays = direction != new.direction && (new.direction == Direction::Outgoing) == ours_stays;
-        if new_stays {
-            self.disconnect(now, old, DisconnectReason::DuplicatePeer);
-            return Ok(());
+    ) -> Result<Vec<SocketAddr>, DisconnectReason> {
+        let Some(peer) = self.peers.get_mut(&old) else { return Err(DisconnectReason::DuplicatePeer) };
+        if let Some(addr) = new.dialled().filter(|addr| !peer.listens_at.contains(addr)) {
+            if peer.listens_at.len() < MAX_PEER_ADDRS {
+                peer.listens_at.push(addr);
+            } else {
+                self.candidates.forget(addr);
+            }
         }
-        if new.direction == Direction::Outgoing
-            && let Some(peer) = self.peers.get_mut(&old)
-            && *peer.listens_at.get_or_insert(new.addr) != new.addr
-        {
-            // Its other address may be of use once this connection is gone.
-            self.candidates.ended(now, new.addr);
+        let ours_is_larger = self.id > new.id;
+        let rank = |direction, addr| Rank::of(ours_is_larger, direction, addr);
+        if rank(new.direction, new.addr) <= rank(peer.direction, peer.addr) {
+            return Err(DisconnectReason::DuplicatePeer);
         }
-        Err(DisconnectReason::DuplicatePeer)
+        let listens_at = std::mem::take(&mut peer.listens_at);
+        self.disconnect(now, old, DisconnectReason::DuplicatePeer);
+        Ok(listens_at)
     }
 
     /// Closes a connection of ours.
@@ -175,7 +202,7 @@ impl Torrent {
         self.picker.remove_peer(&peer.has, peer.counted_complete);
         self.choker.forget(key);
         self.slots_changed = true;
-        if let Some(addr) = peer.listens_at {
+        for addr in peer.listens_at {
             self.candidates.ended(now, addr);
         }
     }

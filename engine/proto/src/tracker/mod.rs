@@ -4,6 +4,7 @@
 //! (BEP 15); what is shorter is refused. Nothing here knows about sockets, time or retries: see
 //! [`crate::announce`] for the client and [`crate::registry`] for the server.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use thiserror::Error;
@@ -67,6 +68,15 @@ impl Family {
             Self::V4 => 6,
             Self::V6 => 18,
         }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
     }
 }
 

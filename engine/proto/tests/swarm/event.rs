@@ -1,10 +1,11 @@
 //! What happens next in the little world, and the addresses of its nodes.
 
 use std::cmp::Ordering;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use proto::time::Instant;
 use proto::torrent::PeerKey;
+use proto::tracker::Family;
 
 use crate::link::Packet;
 
@@ -58,14 +59,21 @@ impl Ord for Due {
     }
 }
 
-/// Where a node listens.
-pub(crate) fn address(node: usize) -> SocketAddr {
+/// Where a node listens in a family.
+pub(crate) fn address(node: usize, family: Family) -> SocketAddr {
     let [.., high, low] = (node as u32).to_be_bytes();
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, high, low)), 6881)
+    let ip = match family {
+        Family::V4 => IpAddr::V4(Ipv4Addr::new(10, 0, high, low)),
+        Family::V6 => IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, node as u16)),
+    };
+    SocketAddr::new(ip, 6881)
 }
 
 /// The node that listens there.
 pub(crate) fn node_at(addr: SocketAddr) -> usize {
-    let IpAddr::V4(ip) = addr.ip() else { unreachable!("the world speaks IPv4") };
-    usize::from(ip.octets()[2]) << 8 | usize::from(ip.octets()[3])
+    let [high, low] = match addr.ip() {
+        IpAddr::V4(ip) => [ip.octets()[2], ip.octets()[3]],
+        IpAddr::V6(ip) => ip.segments()[7].to_be_bytes(),
+    };
+    usize::from(high) << 8 | usize::from(low)
 }

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use proto::torrent::PeerKey;
+use proto::tracker::Family;
 use proto::wire::Message;
 
 /// Bytes that a socket takes before it blocks its writer, and the bytes that may be on their way.
@@ -103,11 +104,12 @@ impl End {
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) ends: [End; 2],
+    pub(crate) family: Family,
     pub(crate) open: bool,
 }
 
 impl Link {
-    pub(crate) fn between(a: usize, b: usize) -> Self {
-        Self { ends: [End::at(a), End::at(b)], open: false }
+    pub(crate) fn between(a: usize, b: usize, family: Family) -> Self {
+        Self { ends: [End::at(a), End::at(b)], family, open: false }
     }
 }

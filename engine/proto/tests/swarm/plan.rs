@@ -10,6 +10,7 @@ use proto::metainfo::create::{Content, Draft};
 use proto::seed::Seed;
 use proto::time::{Duration, Instant};
 use proto::torrent::{DisconnectReason, TorrentConfig};
+use proto::tracker::Family;
 
 /// What a node is.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct Node {
     pub(crate) up: u64,
     pub(crate) down: u64,
     pub(crate) seeder: bool,
+    /// The families that it speaks.
+    pub(crate) families: &'static [Family],
     /// Sends garbage for every block.
     pub(crate) poisoner: bool,
     /// Its disk refuses writes in this span.
@@ -27,11 +30,27 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn seeder(up: u64) -> Self {
-        Self { up, down: u64::MAX, seeder: true, poisoner: false, disk_full: None, leaves: None }
+        Self {
+            up,
+            down: u64::MAX,
+            seeder: true,
+            families: &[Family::V4],
+            poisoner: false,
+            disk_full: None,
+            leaves: None,
+        }
     }
 
     pub(crate) fn leecher(up: u64, down: u64) -> Self {
-        Self { up, down, seeder: false, poisoner: false, disk_full: None, leaves: None }
+        Self {
+            up,
+            down,
+            seeder: false,
+            families: &[Family::V4],
+            poisoner: false,
+            disk_full: None,
+            leaves: None,
+        }
     }
 }
 
@@ -80,6 +99,10 @@ pub(crate) struct Report {
     pub(crate) hash_failures: u64,
     pub(crate) storage_failures: u64,
     pub(crate) reasons: BTreeMap<DisconnectReason, u64>,
+    /// When a second connection to one peer was closed for the last time.
+    pub(crate) last_twin: Instant,
+    /// Connections at the end, counted at both ends.
+    pub(crate) connections: usize,
     /// Nodes that somebody closed a connection to as poisoners.
     pub(crate) banned: Vec<usize>,
     /// Payload bytes sent in each second.

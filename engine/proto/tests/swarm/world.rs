@@ -14,6 +14,7 @@ use proto::piece::{BLOCK_LEN, Block};
 use proto::seed::{Random, Seed};
 use proto::time::{Duration, Instant};
 use proto::torrent::{AnnounceEvent, Direction, DisconnectReason, Event, Input, Output, PeerKey, Torrent};
+use proto::tracker::Family;
 use proto::wire::Message;
 
 use crate::event::{Due, What, address, node_at};
@@ -117,6 +118,7 @@ impl Swarm {
             self.report.wasted += stats.wasted;
             self.report.payload += stats.progress.downloaded;
             self.report.hash_failures += stats.hash_failures;
+            self.report.connections += stats.peers.len();
             self.report.finished.extend(host.done.map(Instant::as_secs_f64));
         }
         self.report.finished.sort_by(f64::total_cmp);
@@ -203,6 +205,9 @@ impl Swarm {
             Output::Connect { addr } => self.dial(node, addr),
             Output::Disconnect { peer, reason } => {
                 *self.report.reasons.entry(reason).or_default() += 1;
+                if reason == DisconnectReason::DuplicatePeer {
+                    self.report.last_twin = self.now;
+                }
                 if reason == DisconnectReason::Poisoner {
                     let link = &self.links[(peer.0 / 2) as usize];
                     self.report.banned.push(link.ends[1 - (peer.0 % 2) as usize].node);
@@ -237,10 +242,7 @@ impl Swarm {
             }
             Output::Announce(Some(AnnounceEvent::Completed | AnnounceEvent::Stopped)) => {}
             Output::Announce(_) => {
-                let mut known = self.present.clone();
-                known.retain(|&other| other != node);
-                self.random.shuffle(&mut known);
-                return Some(Input::Candidates(known.into_iter().take(NUM_WANT).map(address).collect()));
+                return Some(Input::Candidates(self.announce(node)));
             }
             Output::Event(Event::Completed) => {
                 if !self.hosts[node].plan.poisoner {
@@ -253,6 +255,19 @@ impl Swarm {
             Output::Event(_) => {}
         }
         None
+    }
+
+    /// What the tracker answers: others of each family that the node speaks.
+    fn announce(&mut self, node: usize) -> Vec<SocketAddr> {
+        let mut known = self.present.clone();
+        known.retain(|&other| other != node);
+        let mut addrs = Vec::new();
+        for family in self.hosts[node].plan.families {
+            self.random.shuffle(&mut known);
+            let speak = known.iter().filter(|&&other| self.hosts[other].plan.families.contains(family));
+            addrs.extend(speak.take(NUM_WANT).map(|&other| address(other, *family)));
+        }
+        addrs
     }
 
     fn number(&self, block: Block) -> usize {
@@ -272,26 +287,30 @@ impl Swarm {
 
     fn dial(&mut self, node: usize, addr: SocketAddr) {
         let target = node_at(addr);
-        let at = self.now + LATENCY * 4;
+        // Of two dials to one peer, either may be the first one to come through.
+        let is_slow = addr.is_ipv6() && self.links.len().is_multiple_of(2);
+        let at = self.now + LATENCY * if is_slow { 5 } else { 4 };
         if !self.present.contains(&target) {
             self.schedule(at, What::Refused { node, addr });
             return;
         }
-        self.links.push(Link::between(node, target));
+        self.links.push(Link::between(node, target, Family::of(addr)));
         self.schedule(at, What::Connected { link: self.links.len() - 1 });
     }
 
     fn connected(&mut self, link: usize) {
         let [a, b] = [0, 1].map(|side: usize| self.links[link].ends[side].node);
+        let family = self.links[link].family;
         let ids = [a, b].map(|node| self.hosts[node].torrent.as_ref().map(Torrent::peer_id));
         let ([Some(a_id), Some(b_id)], keys) = (ids, [0, 1].map(|side| PeerKey(link as u64 * 2 + side)))
         else {
-            self.feed(a, Input::ConnectFailed { addr: address(b) });
+            self.feed(a, Input::ConnectFailed { addr: address(b, family) });
             return;
         };
         self.links[link].open = true;
-        let ephemeral = SocketAddr::new(address(a).ip(), 40_000 + (link % 20_000) as u16);
-        let views = [(a, address(b), b_id, Direction::Outgoing), (b, ephemeral, a_id, Direction::Incoming)];
+        let ephemeral = SocketAddr::new(address(a, family).ip(), 40_000 + (link % 20_000) as u16);
+        let views =
+            [(a, address(b, family), b_id, Direction::Outgoing), (b, ephemeral, a_id, Direction::Incoming)];
         for ((node, addr, id, direction), peer) in views.into_iter().zip(keys) {
             if self.links[link].open || direction == Direction::Incoming {
                 self.hosts[node].keys.push(peer);

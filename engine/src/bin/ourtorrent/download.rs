@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use engine::EngineConfig;
 use engine::storage::file::{Access, FileStorage};
 
 use crate::args::DownloadArgs;
 use crate::failure::{Failure, Status};
+use crate::network;
 use crate::report::Report;
 use crate::torrent_file;
 use crate::transfer::{Goal, Transfer, on_runtime};
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &DownloadArgs) -> Result<Status, Failure> {
     }
     let storage = FileStorage::open(&args.output, Arc::clone(&metainfo), Access::ReadWrite)
         .map_err(|error| Failure::new(Status::Storage, error))?;
-    let config = EngineConfig { peers: args.network.peer.clone(), ..EngineConfig::new(args.network.listen) };
+    let config = network::config(&args.network);
     let goal = if args.seed { Goal::CompleteThenSeed } else { Goal::Complete };
     let report = Report::new(&metainfo, args.network.json);
     on_runtime(Transfer { metainfo, storage, config, goal, report }.run())

@@ -67,6 +67,9 @@ impl From<StartError> for Failure {
             StartError::Listen { .. } => {
                 Self::new(Status::Incomplete, error).advise("Choose another address or port with --listen.")
             }
+            StartError::Families => {
+                Self::new(Status::Incomplete, error).advise("Give --listen once, or once for each family.")
+            }
             StartError::Socket(_) => Self::new(Status::Incomplete, error),
             StartError::Storage(_) => Self::new(Status::Storage, error),
         }

@@ -5,6 +5,7 @@ mod create;
 mod download;
 mod failure;
 mod man;
+mod network;
 mod probe;
 mod report;
 mod screen;

@@ -155,8 +155,8 @@ fn as_text(event: &EngineEvent) -> Option<String> {
         EngineEvent::TrackerFailed { url, error, .. } => {
             Some(format!("{}: {}", printable(url), printable(error)))
         }
-        EngineEvent::Announced { url, seeders, leechers, .. } => {
-            Some(format!("{}: {seeders} seeders, {leechers} leechers", printable(url)))
+        EngineEvent::Announced { url, family, seeders, leechers, .. } => {
+            Some(format!("{} ({family}): {seeders} seeders, {leechers} leechers", printable(url)))
         }
         EngineEvent::PieceFailed(piece) => Some(format!("piece {piece} came in damaged; fetching it again")),
         EngineEvent::PieceVerified(_)
@@ -176,8 +176,8 @@ fn as_json(event: &EngineEvent) -> Option<serde_json::Value> {
         EngineEvent::TrackerFailed { url, error, .. } => {
             Some(json!({ "event": "tracker_failed", "url": url, "error": error }))
         }
-        EngineEvent::Announced { url, seeders, leechers, interval } => Some(json!({
-            "event": "announced", "url": url, "seeders": seeders, "leechers": leechers,
+        EngineEvent::Announced { url, family, seeders, leechers, interval } => Some(json!({
+            "event": "announced", "url": url, "family": family.to_string(), "seeders": seeders, "leechers": leechers,
             "interval": interval.as_secs(),
         })),
         EngineEvent::PieceFailed(piece) => Some(json!({ "event": "piece_failed", "piece": piece })),

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use engine::EngineConfig;
 use engine::storage::file::{Access, FileStorage};
 
 use crate::args::SeedArgs;
 use crate::failure::{Failure, Status};
+use crate::network;
 use crate::report::Report;
 use crate::torrent_file;
 use crate::transfer::{Goal, Transfer, on_runtime};
@@ -16,7 +16,7 @@ pub(crate) fn run(args: &SeedArgs) -> Result<Status, Failure> {
     let metainfo = torrent_file::read(&args.torrent)?;
     let storage = FileStorage::open(&args.data, Arc::clone(&metainfo), Access::ReadOnly)
         .map_err(|error| Failure::new(Status::Storage, error))?;
-    let config = EngineConfig { peers: args.network.peer.clone(), ..EngineConfig::new(args.network.listen) };
+    let config = network::config(&args.network);
     let report = Report::new(&metainfo, args.network.json);
     on_runtime(Transfer { metainfo, storage, config, goal: Goal::Seed, report }.run())
 }

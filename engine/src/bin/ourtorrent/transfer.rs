@@ -63,7 +63,7 @@ pub(crate) fn on_runtime<V>(work: impl Future<Output = Result<V, Failure>>) -> R
 impl Transfer {
     /// Runs until the goal is reached; the engine has stopped in order when this returns.
     pub(crate) async fn run(self) -> Result<Status, Failure> {
-        let environment = Environment::os(self.config.listen.ip());
+        let environment = Environment::os_at(&self.config.listen);
         let (metainfo, config) = (Arc::clone(&self.metainfo), self.config.clone());
         let started = Engine::start(environment, metainfo, self.storage.clone(), config, random_seed()?);
         let (mut handle, root) = started.await?;

@@ -1,7 +1,9 @@
 //! Who is dialled, who may stay, and how a connection is kept alive.
 
 use super::*;
-use crate::torrent::limits::{DIAL_BACKOFF, IDLE_TIMEOUT, KEEP_ALIVE, MAX_DIAL_FAILURES, RECONNECT_AFTER};
+use crate::torrent::limits::{
+    DIAL_BACKOFF, IDLE_TIMEOUT, KEEP_ALIVE, MAX_DIAL_FAILURES, MAX_PEER_ADDRS, RECONNECT_AFTER,
+};
 
 fn outgoing(table: &mut Table, name: u8) -> PeerKey {
     table.arrive(name, Direction::Outgoing).0
@@ -83,6 +85,56 @@ fn of_two_simultaneous_dials_both_ends_keep_the_same_one() {
     assert!(table.torrent.peers.contains_key(&kept));
 }
 
+/// A connection to the peer whose id is full of `name`.
+fn twin(table: &mut Table, key: u64, name: u8, addr: SocketAddr, direction: Direction) -> Vec<Output> {
+    let (peer, id) = (PeerKey(key), PeerId([name; 20]));
+    table.feed(Input::Connected { peer, addr, id, reserved: [0; 8], direction })
+}
+
+#[test]
+fn of_connections_over_both_families_one_stays_in_whatever_order_they_come() {
+    let v6 = |name: u8| SocketAddr::from(([0xfd00, 0, 0, 0, 0, 0, 0, u16::from(name)], 6881));
+    // Our id starts with '-', so that 255 is larger and its dials come first; of two dials, the one over IPv6.
+    let ranks = [
+        (address(255), Direction::Outgoing),
+        (v6(255), Direction::Outgoing),
+        (address(255), Direction::Incoming),
+        (v6(255), Direction::Incoming),
+    ];
+    for (low, high) in [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)] {
+        for (first, second) in [(low, high), (high, low)] {
+            let mut table = Table::new(4, &[]);
+            table.feed(Input::Candidates(vec![address(255), v6(255)]));
+            twin(&mut table, 10 + first as u64, 255, ranks[first].0, ranks[first].1);
+            let outputs = twin(&mut table, 10 + second as u64, 255, ranks[second].0, ranks[second].1);
+            let gone = PeerKey(10 + low as u64);
+            assert_eq!(closes(&outputs), [(gone, DisconnectReason::DuplicatePeer)], "{first} {second}");
+            assert!(table.torrent.peers.contains_key(&PeerKey(10 + high as u64)));
+            table.feed(Input::Disconnected { peer: gone });
+            assert_eq!(dials(&table.pass(RECONNECT_AFTER * 2)), [], "{first} {second}: dialled again");
+        }
+    }
+}
+
+#[test]
+fn a_peer_with_endless_addresses_fills_no_list() {
+    let mut table = Table::new(4, &[]);
+    for name in 1..=20 {
+        table.feed(Input::Candidates(vec![address(name)]));
+        twin(&mut table, u64::from(name), 99, address(name), Direction::Outgoing);
+    }
+    let peers: Vec<_> = table.torrent.peers.values().collect();
+    assert_eq!(peers.len(), 1);
+    assert_eq!(peers[0].listens_at.len(), MAX_PEER_ADDRS);
+}
+
+#[test]
+fn our_own_addresses_are_not_dialled() {
+    let mut table = Table::new(4, &[]);
+    table.feed(Input::Ours(vec![address(1)]));
+    assert_eq!(dials(&table.feed(Input::Candidates(vec![address(1), address(2)]))), [address(2)]);
+}
+
 #[test]
 fn a_second_address_of_a_peer_is_not_lost_to_the_book() {
     let mut table = Table::new(4, &[]);
@@ -92,6 +144,7 @@ fn a_second_address_of_a_peer_is_not_lost_to_the_book() {
     let direction = Direction::Outgoing;
     let outputs = table.feed(Input::Connected { peer, addr, id, reserved: [0; 8], direction });
     assert_eq!(closes(&outputs), [(peer, DisconnectReason::DuplicatePeer)]);
+    assert_eq!(dials(&table.pass(RECONNECT_AFTER * 3)), [], "both belong to a peer that is connected");
     table.feed(Input::Disconnected { peer: kept });
     let mut dialled = dials(&table.pass(RECONNECT_AFTER));
     dialled.sort();
