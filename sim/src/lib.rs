@@ -8,4 +8,5 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod storage;
+pub mod store;
 pub mod world;

@@ -1,9 +1,13 @@
 //! What was seen in one run: plain data, from which the oracles judge and the report is written.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use proto::tracker::ScrapeEntry;
+
 use crate::bound::{Leecher, Swarm};
-use crate::scenario::{PeerPlan, Plan, Role};
+use crate::network::Seen;
+use crate::scenario::{FaultKind, PeerPlan, Plan, Role};
 
 /// One run. Everything in it follows from the plan, so equal plans have equal records.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +20,8 @@ pub struct Record {
     pub end: Duration,
     /// One for each peer of the plan, in its order.
     pub peers: Vec<PeerRecord>,
+    /// The tracker, seen from outside.
+    pub tracker: TrackerRecord,
     /// Packets of the whole network.
     pub packets: Packets,
     /// IP bytes that the hosts sent.
@@ -24,6 +30,41 @@ pub struct Record {
     pub settings: String,
     /// What the scenario asked for and the run had no occasion for.
     pub vacuous: Vec<String>,
+}
+
+/// What was seen of the tracker, at its door: nothing here is its own word.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrackerRecord {
+    /// The interval that it was told to ask for.
+    pub interval: Duration,
+    /// When it ran.
+    pub lives: Vec<Presence>,
+    /// How each life but the last ended.
+    pub ends: Vec<FaultKind>,
+    /// Every datagram at its door, in order.
+    pub seen: Vec<Seen>,
+    /// Datagrams that there was no room to remember.
+    pub missed: u64,
+    /// Datagrams that found its receive buffer full.
+    pub refused: u64,
+    /// What it said of the torrent in the end, if it was there to be asked.
+    pub in_the_end: Option<ScrapeEntry>,
+}
+
+/// A time during which a host's program ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Presence {
+    /// Its start.
+    pub from: Duration,
+    /// Its end, if it ended.
+    pub until: Option<Duration>,
+}
+
+impl Presence {
+    /// Was it there at this time?
+    pub fn covers(&self, at: Duration) -> bool {
+        self.from <= at && self.until.is_none_or(|until| at < until)
+    }
 }
 
 /// Packets of the whole network.
@@ -40,6 +81,10 @@ pub struct Packets {
 /// One peer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PeerRecord {
+    /// Where it can be reached.
+    pub addrs: Vec<SocketAddr>,
+    /// When its program ran; leaving in order ends a presence when it begins.
+    pub lives: Vec<Presence>,
     /// When the engine said that every piece is in; at its start for a seeder.
     pub completed: Option<Duration>,
     /// When it left or crashed, and did not come back.
@@ -152,6 +197,7 @@ overhead = \"<= 20 %\"
             completed: Some(Duration::from_millis(at)),
             pieces: vec![Some(Duration::from_millis(at)); 2],
             identical: 2,
+            lives: vec![Presence { from: Duration::ZERO, until: None }],
             up_bytes: 900_000,
             down_bytes: 2_300_000,
             uploaded: 524_288,
@@ -164,6 +210,7 @@ overhead = \"<= 20 %\"
             digest: "0123456789abcdef".to_owned(),
             end: Duration::from_secs(13),
             peers: vec![seeder, full(10_000), full(12_500)],
+            tracker: TrackerRecord::default(),
             packets: Packets { sent: 4_321, delivered: 4_300, dropped: 21 },
             wire_bytes: 4_600_000,
             settings: "50 connections".to_owned(),

@@ -16,7 +16,9 @@ use turmoil_net::Packet;
 
 mod agenda;
 mod connection;
+mod door;
 mod flows;
+pub(crate) mod inbox;
 mod keyed;
 mod link;
 mod packet;
@@ -24,6 +26,7 @@ mod receiver;
 mod rtt;
 mod sender;
 mod slab;
+mod tap;
 mod trace;
 
 #[cfg(test)]
@@ -31,6 +34,7 @@ mod tests;
 
 use agenda::Agenda;
 use connection::Connection;
+use inbox::Inbox;
 use keyed::{Chance, Keyed, Stream};
 use link::Line;
 pub use link::{LinkCounts, LinkProfile};
@@ -39,6 +43,8 @@ pub(crate) use packet::reset;
 use packet::{Kind, Latest};
 use receiver::Acknowledged;
 use slab::{Key, Slab};
+use tap::Tap;
+pub use tap::{Seen, Way};
 use trace::Trace;
 pub use trace::{Drop, Totals};
 
@@ -93,6 +99,7 @@ struct Host {
     loss: Chance,
     is_down: bool,
     packets: [u64; 2],
+    inbox: Option<Inbox>,
 }
 
 /// All links, flows and packets under way.
@@ -107,6 +114,7 @@ pub struct Network {
     agenda: Agenda<Event>,
     deliveries: VecDeque<Packet>,
     trace: Trace,
+    tap: Option<Tap>,
 }
 
 /// IP and TCP header bytes of an IPv4 segment without options.
@@ -129,6 +137,7 @@ impl Network {
             agenda: Agenda::new(),
             deliveries: VecDeque::new(),
             trace: Trace::new(),
+            tap: None,
         }
     }
 
@@ -143,6 +152,7 @@ impl Network {
             loss: Chance::new(profile.loss),
             is_down: false,
             packets: [0; 2],
+            inbox: None,
         });
         number
     }
@@ -188,6 +198,7 @@ impl Network {
     pub fn set_down(&mut self, host: u32, is_down: bool) {
         if let Some(host) = self.hosts.get_mut(host as usize) {
             host.is_down = is_down;
+            host.inbox.as_mut().map(Inbox::clear);
         }
         if !is_down {
             return;
@@ -241,6 +252,9 @@ impl Network {
         let (Some(source), Some(target)) = (source, target) else {
             return self.trace.dropped(now, from, to, bytes, Drop::NoRoute);
         };
+        if let Cargo::Raw(packet) = &cargo {
+            self.overhear(now, source, Way::Out, to, packet);
+        }
         let latency = self.latency(source, target);
         match self.cross(now, source, Stream::UplinkLoss, bytes, control) {
             Err(why) => self.trace.dropped(now, from, to, bytes, why),
@@ -304,6 +318,11 @@ impl Network {
         let Some(wire) = self.wires.remove(key) else { return };
         if self.hosts.get(wire.hosts[1] as usize).is_none_or(|host| host.is_down) {
             return self.trace.dropped(now, wire.from, wire.to, wire.bytes, Drop::HostDown);
+        }
+        if let Cargo::Raw(packet) = &wire.cargo
+            && !self.admit(now, &wire, packet)
+        {
+            return self.trace.dropped(now, wire.from, wire.to, wire.bytes, Drop::SocketFull);
         }
         let content: &[u8] = match &wire.cargo {
             Cargo::Raw(packet) | Cargo::Flow(Freight { segment: Some((_, packet)), .. }) => {

@@ -21,6 +21,8 @@ pub enum Drop {
     HostDown,
     /// Nobody has the address.
     NoRoute,
+    /// The receiving program's socket buffer was full.
+    SocketFull,
 }
 
 /// Packets since the start.

@@ -2,7 +2,7 @@
 
 use super::{Oracle, Violation};
 use crate::record::Record;
-use crate::scenario::FaultKind;
+use crate::scenario::{FaultPlan, Target};
 
 /// Bytes of the largest IP packet: one may have begun when time was up.
 const LARGEST_PACKET: f64 = 65_535.0;
@@ -22,8 +22,8 @@ fn packets(record: &Record) -> Option<String> {
 
 /// What peers received, other peers sent. A crash takes its count with it, so then nothing can be said.
 fn payload(record: &Record) -> Option<String> {
-    let crash = |kind: &FaultKind| matches!(kind, FaultKind::Crash { .. });
-    if record.plan.faults.iter().any(|fault| crash(&fault.kind)) {
+    let is_crash = |fault: &FaultPlan| fault.kind.is_crash() && fault.target != Target::Tracker;
+    if record.plan.faults.iter().any(is_crash) {
         return None;
     }
     let uploaded: u64 = record.peers.iter().map(|peer| peer.uploaded).sum();
@@ -58,7 +58,7 @@ mod tests {
 
     use super::*;
     use crate::record::tests::good;
-    use crate::scenario::{FaultPlan, Target};
+    use crate::scenario::FaultKind;
 
     fn complaint(spoil: impl FnOnce(&mut Record)) -> String {
         let mut record = good();

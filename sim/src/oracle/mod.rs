@@ -8,6 +8,9 @@ mod bounds;
 mod conservation;
 mod integrity;
 mod liveness;
+mod tracker;
+
+pub use tracker::{Figures as TrackerFigures, figures as tracker_figures};
 
 /// Something that must never be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub enum Oracle {
     Bounds,
     /// Whoever can complete, does.
     Liveness,
+    /// The tracker says nothing that contradicts what it was told.
+    Tracker,
 }
 
 /// How bad a violation is: it decides the exit status.
@@ -44,7 +49,7 @@ impl Oracle {
     /// How bad its violations are.
     pub const fn severity(self) -> Severity {
         match self {
-            Self::Integrity | Self::Conservation | Self::Bounds => Severity::Safety,
+            Self::Integrity | Self::Conservation | Self::Bounds | Self::Tracker => Severity::Safety,
             Self::Liveness => Severity::Liveness,
         }
     }
@@ -57,6 +62,7 @@ impl fmt::Display for Oracle {
             Self::Conservation => "conservation",
             Self::Bounds => "bounds",
             Self::Liveness => "liveness",
+            Self::Tracker => "tracker",
         })
     }
 }
@@ -73,6 +79,7 @@ pub fn judge(record: &Record) -> Vec<Violation> {
     violations.extend(conservation::check(record));
     violations.extend(bounds::check(record));
     violations.extend(liveness::check(record));
+    violations.extend(tracker::check(record));
     violations
 }
 

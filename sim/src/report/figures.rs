@@ -45,7 +45,8 @@ impl Utilisation {
     /// Of the links of `record`, up to its end.
     pub fn of(record: &Record) -> Self {
         let (mut used, mut could) = ((0.0, 0.0), (0.0, 0.0));
-        for (plan, peer) in record.plan.peers.iter().zip(&record.peers) {
+        let peers = record.plan.peers.iter().zip(&record.peers);
+        for (plan, peer) in peers.filter(|(plan, _)| plan.role != Role::Announcer) {
             let until = peer.gone.as_ref().map_or(record.end, |gone| gone.at);
             let seconds = until.saturating_sub(plan.arrival).as_secs_f64();
             let link = record.plan.link_of(plan);

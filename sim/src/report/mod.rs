@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::bound;
-use crate::oracle::{self, Severity, Violation};
+use crate::oracle::{self, Severity, TrackerFigures, Violation};
 use crate::record::{Packets, Record};
 use crate::scenario::quantity::duration_text;
 use crate::scenario::{Completed, Expect};
@@ -83,6 +83,8 @@ pub struct Verdict {
     pub bound: Option<bound::Bound>,
     /// How near to it the run came.
     pub efficiency: f64,
+    /// What the tracker's oracle counted.
+    pub tracker: TrackerFigures,
     /// Of the links.
     pub utilisation: Utilisation,
     /// Fairness of the share ratios.
@@ -120,6 +122,7 @@ impl Verdict {
             download,
             bound,
             efficiency,
+            tracker: oracle::tracker_figures(&record),
             utilisation: Utilisation::of(&record),
             jain: figures::jain(&record),
             overhead: if useful > 0.0 { record.wire_bytes as f64 / useful - 1.0 } else { 0.0 },
@@ -158,7 +161,30 @@ impl Verdict {
             percent(self.overhead),
             within(self.overhead, expect.overhead),
         );
+        checks.extend(self.check_tracker(expect));
         checks
+    }
+
+    /// An expectation that was not put to the test is not met.
+    fn check_tracker(&self, expect: &Expect) -> impl Iterator<Item = Check> {
+        let of = &self.tracker;
+        let shares = [
+            of.answered_share(),
+            of.useful_share(),
+            of.counts_share(),
+            of.punctual_share(),
+            of.counted_share(),
+        ];
+        let named = expect.tracker.shares().into_iter().zip(shares);
+        named.filter_map(|((name, least), measured)| {
+            let least = least?;
+            Some(Check {
+                name,
+                expected: format!(">= {:.1} %", least * 100.0),
+                measured: measured.map_or_else(|| "no occasion".to_owned(), text::percent),
+                met: measured.is_some_and(|measured| measured >= least),
+            })
+        })
     }
 
     /// Those who left before they were complete are not counted either way.
@@ -205,6 +231,7 @@ impl Verdict {
             jain: self.jain,
             overhead: self.overhead,
             duplicate_bytes: self.duplicate_bytes,
+            tracker: self.tracker,
             packets: self.record.packets,
             violations: self.complaints(),
         }
@@ -238,6 +265,7 @@ struct Summary<'a> {
     jain: f64,
     overhead: f64,
     duplicate_bytes: u64,
+    tracker: TrackerFigures,
     packets: Packets,
     violations: Vec<String>,
 }

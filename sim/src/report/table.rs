@@ -43,6 +43,9 @@ impl Verdict {
         );
         row("fairness", format!("{:.3} (Jain's index of the share ratios)", self.jain));
         row("overhead", self.overhead_row());
+        for line in self.tracker_rows() {
+            row(line.0, line.1);
+        }
         let packets = self.record.packets;
         let [sent, delivered, dropped] = [packets.sent, packets.delivered, packets.dropped].map(grouped);
         row("packets", format!("{sent} sent, {delivered} delivered, {dropped} dropped"));
@@ -101,6 +104,29 @@ impl Verdict {
     fn overhead_row(&self) -> String {
         let (share, twice) = (percent(self.duplicates), bytes(self.duplicate_bytes));
         format!("{} on the wire beyond the content; {share} came twice ({twice})", percent(self.overhead))
+    }
+
+    /// How often the tracker was judged, and how near to the truth it was; nothing if nobody announced.
+    fn tracker_rows(&self) -> Vec<(&'static str, String)> {
+        let of = &self.tracker;
+        if of.announces == 0 {
+            return Vec::new();
+        }
+        let share = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), percent);
+        let [announces, named] = [of.announces, of.named].map(grouped);
+        let answered = share(of.answered_share());
+        let (useful, counts) = (share(of.useful_share()), share(of.counts_share()));
+        let mut rows = vec![
+            ("tracker", format!("{announces} announces, {answered} answered; counts {counts} true")),
+            ("", format!("{useful} of {named} named peers were there and of use")),
+        ];
+        let counted = of.counted.map(|counted| format!("{counted} of {} downloads counted", of.downloads));
+        let refused = (of.refused > 0).then(|| format!("{} datagrams found no room", grouped(of.refused)));
+        let more: Vec<_> = counted.into_iter().chain(refused).collect();
+        if !more.is_empty() {
+            rows.push(("", more.join("; ")));
+        }
+        rows
     }
 
     fn conditions_row(&self) -> String {

@@ -132,6 +132,19 @@ fn the_json_of_a_run_has_exactly_these_fields() {
       "jain": 1.0,
       "overhead": 0.0967254638671875,
       "duplicate_bytes": 0,
+      "tracker": {
+        "announces": 0,
+        "answered": 0,
+        "refused": 0,
+        "named": 0,
+        "useful": 0,
+        "told": 0,
+        "wrong": 0,
+        "regular": 0,
+        "punctual": 0,
+        "counted": null,
+        "downloads": 0
+      },
       "packets": {
         "sent": 4321,
         "delivered": 4300,

@@ -12,6 +12,8 @@ pub(super) enum Action {
     Start(Target),
     /// Let something go wrong.
     Fault(FaultPlan),
+    /// A pause, or a failure of the disk, is over.
+    Mend(FaultPlan),
 }
 
 /// Actions by time; those of one time in the order in which they were added.
@@ -55,7 +57,7 @@ impl Agenda {
     pub(super) fn faults(&self) -> impl Iterator<Item = &FaultPlan> {
         self.actions.values().filter_map(|action| match action {
             Action::Fault(fault) => Some(fault),
-            Action::Start(_) => None,
+            Action::Start(_) | Action::Mend(_) => None,
         })
     }
 

@@ -12,6 +12,9 @@ const TRACKER_PORT: u16 = 6969;
 /// The port that every peer listens at.
 const PEER_PORT: u16 = 6881;
 
+/// The name of the host that only watches.
+const OBSERVER: &str = "observer";
+
 /// A host's place in the list of [`specs`].
 pub(super) fn index(target: Target) -> usize {
     match target {
@@ -43,7 +46,14 @@ pub(super) fn specs(plan: &Plan) -> Vec<HostSpec> {
     };
     let peers = plan.peers.iter().enumerate();
     let peers = peers.map(|(index, peer)| spec(&peer.name, Target::Peer(index), &peer.link));
-    std::iter::once(spec(TRACKER, Target::Tracker, &plan.tracker.link)).chain(peers).collect()
+    let observer = spec(OBSERVER, observer(plan), &plan.tracker.link);
+    let tracker = spec(TRACKER, Target::Tracker, &plan.tracker.link);
+    std::iter::once(tracker).chain(peers).chain([observer]).collect()
+}
+
+/// The host behind the last peer's, from which the tracker is asked in the end.
+pub(super) fn observer(plan: &Plan) -> Target {
+    Target::Peer(plan.peers.len())
 }
 
 fn profile(link: Link) -> LinkProfile {
@@ -60,8 +70,8 @@ mod tests {
 
     #[test]
     fn every_peer_has_an_address_of_its_own() {
-        let addresses: BTreeSet<_> = (0..=MAX_PEERS).map(ip).collect();
-        assert_eq!(addresses.len(), MAX_PEERS + 1);
+        let addresses: BTreeSet<_> = (0..=MAX_PEERS + 1).map(ip).collect();
+        assert_eq!(addresses.len(), MAX_PEERS + 2);
         let reserved = |ip: &IpAddr| matches!(ip, IpAddr::V4(v4) if [0, 255].contains(&v4.octets()[3]));
         assert!(!addresses.iter().any(reserved));
         assert_eq!(address(Target::Peer(0)).to_string(), "10.0.0.2:6881");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proto::torrent::Stats;
 
-use crate::record::Departed;
+use crate::record::{Departed, Presence};
 
 /// Sums of one or more lives of an engine, in bytes of payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +38,7 @@ pub(super) struct Log {
     pub(super) gone: Option<Departed>,
     pub(super) pieces: Vec<Option<Duration>>,
     pub(super) failure: Option<String>,
+    lives: Vec<Presence>,
     past: Sums,
     present: Sums,
 }
@@ -61,9 +62,28 @@ impl Log {
     }
 
     /// A new life begins.
-    pub(super) fn reborn(&mut self) {
+    pub(super) fn reborn(&mut self, now: Duration) {
+        self.lives.push(Presence { from: now, until: None });
         self.past = self.sums();
         self.present = Sums::default();
+    }
+
+    /// The present life is over: the host died, or began to leave.
+    pub(super) fn ended(&mut self, now: Duration) {
+        if let Some(life) = self.lives.last_mut() {
+            life.until.get_or_insert(now);
+        }
+    }
+
+    /// It leaves in good order.
+    pub(super) fn leaves(&mut self, now: Duration) {
+        self.ended(now);
+        self.gone.get_or_insert(Departed { at: now, how: "left".to_owned() });
+    }
+
+    /// When it was there.
+    pub(super) fn lives(&self) -> Vec<Presence> {
+        self.lives.clone()
     }
 
     /// The engine's own count of this life.

@@ -8,10 +8,13 @@ use std::time::Duration;
 use proto::piece::GeometryError;
 use thiserror::Error;
 
-use crate::record::{Packets, PeerRecord, Record};
+use crate::record::{Packets, PeerRecord, Record, TrackerRecord};
 use crate::scenario::{Plan, Role};
 
 mod agenda;
+mod announcer;
+mod exam;
+mod faults;
 mod hosts;
 mod log;
 mod peer;
@@ -65,8 +68,8 @@ pub struct Glimpse {
 
 /// Runs `plan` to its end and tells `watch` now and then how far it is.
 ///
-/// The end is reached when every leecher is complete or gone, when nobody can become complete any more, or
-/// at the plan's time limit.
+/// The end is reached when every leecher is complete or gone or when nobody can become complete any more,
+/// though not before the plan's least time; or at its time limit.
 ///
 /// # Errors
 /// If the world or the torrent cannot be made; whatever goes wrong inside the world is in the record.
@@ -74,7 +77,8 @@ pub fn run(plan: &Plan, watch: &mut dyn FnMut(Glimpse)) -> Result<Record, RunErr
     let mut stage = Stage::set(plan)?;
     let limit = plan.run.time_limit;
     let mut step = 0;
-    while !stage.is_decided(step % STEPS_PER_SEARCH == 0) && stage.now() < limit {
+    let least = plan.run.at_least;
+    while stage.now() < limit && (stage.now() < least || !stage.is_decided(step % STEPS_PER_SEARCH == 0)) {
         step += 1;
         let until = (STEP * step).min(limit);
         stage.run_until(until);
@@ -95,6 +99,7 @@ pub fn imagine(plan: &Plan, time: Duration) -> Record {
         digest: String::new(),
         end: time,
         peers: peers.collect(),
+        tracker: TrackerRecord::default(),
         packets: Packets::default(),
         wire_bytes: 0,
         settings: String::new(),

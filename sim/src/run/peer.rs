@@ -12,7 +12,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::log::SharedLog;
-use crate::record::Departed;
 use crate::scenario::Departure;
 use crate::storage::SharedStorage;
 use crate::world::{SimClock, SimTransport};
@@ -37,35 +36,40 @@ pub(super) struct Life {
     pub(super) arrival: Duration,
     pub(super) log: SharedLog,
     pub(super) orders: mpsc::UnboundedReceiver<Order>,
+    /// True time: what is written down must not depend on a host's wrong clock.
+    pub(super) clock: SimClock,
 }
 
 /// Lives until the engine ends.
 pub(super) async fn live(life: Life) {
-    let Life { environment, metainfo, storage, config, seed, .. } = life;
-    let clock = environment.clock;
+    let Life { environment, metainfo, storage, config, seed, clock, .. } = life;
     let now = elapsed(&clock);
     match Engine::start(environment, metainfo, storage, config, seed).await {
         Err(error) => life.log.lock().failure = Some(error.to_string()),
         Ok((handle, root)) => {
-            let mut observer = Observer {
+            let observer = Observer {
                 handle,
-                leave_at: match life.departure {
-                    Departure::AfterArrival(time) => Some(life.arrival + time),
-                    Departure::Never | Departure::AfterCompletion(_) | Departure::Exponential(_) => None,
-                },
+                leave_at: leave_at(life.departure, life.arrival, now),
                 departure: life.departure,
                 orders: life.orders,
                 log: life.log,
                 clock,
             };
-            // A host that was down when it should have left does so now.
-            observer.leave_at = observer.leave_at.map(|at| at.max(now));
             // A task of its own, so that it is not asked each time the engine is.
             let mut observing = JoinSet::new();
             observing.spawn(observer.observe());
             root.await;
             while observing.join_next().await.is_some() {}
         }
+    }
+}
+
+/// When it leaves, as far as that is known at its start. A host that was down when it should have left does
+/// so now.
+pub(super) fn leave_at(departure: Departure, arrival: Duration, now: Duration) -> Option<Duration> {
+    match departure {
+        Departure::AfterArrival(time) => Some((arrival + time).max(now)),
+        Departure::Never | Departure::AfterCompletion(_) | Departure::Exponential(_) => None,
     }
 }
 
@@ -130,7 +134,7 @@ impl Observer {
         self.leave_at = None;
         self.count().await;
         let at = elapsed(&self.clock);
-        self.log.lock().gone.get_or_insert(Departed { at, how: "left".to_owned() });
+        self.log.lock().leaves(at);
         self.handle.stop();
     }
 
@@ -141,13 +145,15 @@ impl Observer {
     }
 }
 
-async fn sleep_until(clock: &SimClock, at: Option<Duration>) {
+/// Ends at this true time; never if there is none.
+pub(super) async fn sleep_until(clock: &SimClock, at: Option<Duration>) {
     match at {
         Some(at) => clock.sleep_until(Instant::ZERO + at).await,
         None => std::future::pending().await,
     }
 }
 
-fn elapsed(clock: &SimClock) -> Duration {
+/// True time since the start of the run.
+pub(super) fn elapsed(clock: &SimClock) -> Duration {
     clock.now().since(Instant::ZERO)
 }

@@ -9,35 +9,37 @@ use proto::time::Instant;
 use tokio::sync::mpsc;
 
 use super::agenda::{Action, Agenda};
+use super::announcer::{self, Chore};
+use super::exam::{self, Answer};
 use super::log::SharedLog;
 use super::peer::{self, Life, Order};
 use super::tracker::TrackerHost;
-use super::{Glimpse, RunError, hosts, torrent};
+use super::{Glimpse, RunError, STEP, hosts, torrent};
 use crate::oracle;
-use crate::record::{Departed, Packets, PeerRecord, Record};
+use crate::record::{Packets, PeerRecord, Record, TrackerRecord};
 use crate::scenario::expand::keyed;
 use crate::scenario::quantity::duration_text;
-use crate::scenario::{FaultKind, FaultPlan, PeerPlan, Plan, Role, TRACKER, Target};
+use crate::scenario::{Clock, PeerPlan, Plan, Role, Target};
 use crate::storage::{Content, SharedStorage};
-use crate::world::{HostId, World, WorldSettings};
+use crate::world::{ClockError, World, WorldSettings};
 
 /// A plan in progress.
 pub(super) struct Stage<'a> {
-    plan: &'a Plan,
-    world: World,
-    agenda: Agenda,
+    pub(super) plan: &'a Plan,
+    pub(super) world: World,
+    pub(super) agenda: Agenda,
     content: Arc<Content>,
     metainfo: Arc<Metainfo>,
-    tracker: TrackerHost,
-    peers: Vec<Peer>,
+    pub(super) tracker: TrackerHost,
+    pub(super) peers: Vec<Peer>,
     /// Faults that found nobody.
-    vacuous: Vec<String>,
+    pub(super) vacuous: Vec<String>,
 }
 
 /// One peer, whether its host is up or not.
-struct Peer {
+pub(super) struct Peer {
     storage: SharedStorage,
-    log: SharedLog,
+    pub(super) log: SharedLog,
     /// How often it was started.
     lives: u64,
     orders: Option<mpsc::UnboundedSender<Order>>,
@@ -52,16 +54,17 @@ impl<'a> Stage<'a> {
         let settings =
             WorldSettings { seed: keyed(plan.seed, "network", ""), tick: plan.run.tick, mtu: plan.run.mtu };
         let specs = hosts::specs(plan);
-        let world = World::new(settings, &specs)?;
+        let mut world = World::new(settings, &specs)?;
         if let Some(missing) = (0..specs.len()).find(|&index| world.host(index).is_none()) {
             return Err(RunError::Host(missing));
         }
+        conditions(&mut world, plan);
         let peer = |peer: &PeerPlan| Peer {
             storage: match peer.role {
                 Role::Seeder => SharedStorage::full(Arc::clone(&content)),
-                Role::Leecher => SharedStorage::empty(Arc::clone(&content)),
+                Role::Leecher | Role::Announcer => SharedStorage::empty(Arc::clone(&content)),
             },
-            log: SharedLog::new(content.geometry().pieces()),
+            log: SharedLog::new(if peer.role == Role::Announcer { 0 } else { content.geometry().pieces() }),
             lives: 0,
             orders: None,
             noted: false,
@@ -95,78 +98,48 @@ impl<'a> Stage<'a> {
             match action {
                 Action::Start(target) => self.start(target),
                 Action::Fault(fault) => self.fault(fault, now),
+                Action::Mend(fault) => self.mend(fault),
             }
         }
     }
 
     fn start(&mut self, target: Target) {
         let Some(host) = self.world.host(hosts::index(target)) else { return };
-        let environment = self.world.environment(host);
-        match target {
-            Target::Tracker => self.world.start(host, self.tracker.live(environment)),
-            Target::Peer(index) => {
-                let (Some(peer), Some(plan)) = (self.peers.get_mut(index), self.plan.peers.get(index)) else {
-                    return;
-                };
-                let (sender, orders) = mpsc::unbounded_channel();
-                peer.orders = Some(sender);
-                peer.log.lock().reborn();
-                let life = Life {
-                    environment,
-                    metainfo: Arc::clone(&self.metainfo),
-                    storage: peer.storage.clone(),
-                    config: config(self.plan, target),
-                    seed: keyed(self.plan.seed, "engine", &plan.name).child(peer.lives),
-                    departure: plan.departure,
-                    arrival: plan.arrival,
-                    log: peer.log.clone(),
-                    orders,
-                };
-                peer.lives += 1;
-                self.world.start(host, peer::live(life));
-            }
-        }
-    }
-
-    fn fault(&mut self, fault: FaultPlan, now: Duration) {
-        let Some(host) = self.world.host(hosts::index(fault.target)) else { return };
-        if !self.world.is_running(host) {
-            let who = self.name(fault.target);
-            self.vacuous.push(format!("fault at {}: {who} was not there", duration_text(fault.at)));
-            return;
-        }
-        self.world.note(&format!("{:?} {:?}", fault.kind, fault.target));
-        match fault.kind {
-            FaultKind::Leave => self.order(fault.target, Order::Leave),
-            FaultKind::Crash { back_after } => self.crash(host, fault.target, back_after, now),
-        }
-    }
-
-    fn name(&self, target: Target) -> &str {
-        match target {
-            Target::Tracker => TRACKER,
-            Target::Peer(index) => self.plan.peers.get(index).map_or("nobody", |peer| &peer.name),
-        }
-    }
-
-    fn crash(&mut self, host: HostId, target: Target, back_after: Option<Duration>, now: Duration) {
-        self.world.crash(host);
-        let peer = match target {
-            Target::Tracker => None,
-            Target::Peer(index) => self.peers.get_mut(index),
+        let (now, environment) = (self.now(), self.world.environment(host));
+        let index = match target {
+            Target::Tracker => return self.world.start(host, self.tracker.live(now, environment)),
+            Target::Peer(index) => index,
         };
-        match back_after {
-            Some(time) => self.agenda.add(now + time, Action::Start(target)),
-            None => {
-                if let Some(peer) = peer {
-                    let how = "crashed".to_owned();
-                    peer.log.lock().gone.get_or_insert(Departed { at: now, how });
-                }
-            }
+        let Some((peer, plan)) = self.peers.get_mut(index).zip(self.plan.peers.get(index)) else { return };
+        let (sender, orders) = mpsc::unbounded_channel();
+        peer.orders = Some(sender);
+        peer.log.lock().reborn(now);
+        let seed = keyed(self.plan.seed, "engine", &plan.name).child(peer.lives);
+        peer.lives += 1;
+        let (clock, log) = (self.world.clock(), peer.log.clone());
+        if plan.role == Role::Announcer {
+            let (tracker, addr) = (hosts::address(Target::Tracker), hosts::address(target));
+            let left = self.plan.torrent.size;
+            let leave_at = peer::leave_at(plan.departure, plan.arrival, now);
+            let chore = Chore { environment, tracker, addr, left, seed, leave_at, log, orders, clock };
+            return self.world.start(host, announcer::live(chore));
         }
+        let life = Life {
+            environment,
+            metainfo: Arc::clone(&self.metainfo),
+            storage: peer.storage.clone(),
+            config: config(self.plan, target),
+            seed,
+            departure: plan.departure,
+            arrival: plan.arrival,
+            log,
+            orders,
+            clock,
+        };
+        self.world.start(host, peer::live(life));
     }
 
-    fn order(&self, target: Target, order: Order) {
+    pub(super) fn order(&self, target: Target, order: Order) {
         let Target::Peer(index) = target else { return };
         if let Some(orders) = self.peers.get(index).and_then(|peer| peer.orders.as_ref()) {
             // Whoever has gone meanwhile needs no order.
@@ -231,6 +204,11 @@ impl<'a> Stage<'a> {
         }
         let next_tick = self.world.now() + self.plan.run.tick;
         self.world.run_until(next_tick);
+        record.tracker = self.examine();
+        if record.tracker.missed > 0 {
+            let missed = record.tracker.missed;
+            record.vacuous.push(format!("tracker: {missed} datagrams were too many to judge any"));
+        }
         for (seen, peer) in record.peers.iter_mut().zip(&self.peers) {
             let sums = peer.log.lock().sums();
             (seen.uploaded, seen.downloaded, seen.duplicate) =
@@ -238,6 +216,28 @@ impl<'a> Stage<'a> {
             seen.identical = peer.storage.canonical_pieces().count();
         }
         record
+    }
+
+    /// Asks the tracker, and takes down what was seen at its door.
+    fn examine(&mut self) -> TrackerRecord {
+        let tracker = self.world.host(hosts::index(Target::Tracker));
+        let examiner = hosts::observer(self.plan);
+        let observer = self.world.host(hosts::index(examiner));
+        let Some((tracker, observer)) = tracker.zip(observer) else { return TrackerRecord::default() };
+        let answer = Answer::default();
+        if self.world.is_running(tracker) {
+            let (environment, from) = (self.world.environment(observer), hosts::address(examiner));
+            let (to, info_hash) = (hosts::address(Target::Tracker), self.metainfo.info_hash());
+            self.world.start(observer, exam::ask(environment, from, to, info_hash, Arc::clone(&answer)));
+            let limit = self.world.now() + exam::LONGEST;
+            while self.world.now() < limit && self.world.is_running(observer) {
+                let next = self.world.now() + STEP;
+                self.world.run_until(next.min(limit));
+            }
+        }
+        let (seen, missed) = self.world.take_seen();
+        let (refused, in_the_end) = (self.world.refused(tracker), exam::read(&answer));
+        TrackerRecord { seen, missed, refused, in_the_end, ..self.tracker.record() }
     }
 
     /// What was seen so far, without what only the engines and the disks know.
@@ -248,6 +248,7 @@ impl<'a> Stage<'a> {
             digest: self.world.digest(),
             end: self.now(),
             peers: (0..self.peers.len()).filter_map(|index| self.peer_record(index)).collect(),
+            tracker: self.tracker.record(),
             packets: Packets { sent: totals.sent, delivered: totals.delivered, dropped: totals.dropped },
             wire_bytes: totals.sent_bytes,
             settings: settings(self.plan, &self.tracker),
@@ -260,6 +261,8 @@ impl<'a> Stage<'a> {
         let (up, down) = self.world.link_counts(host);
         let log = self.peers.get(index)?.log.lock();
         Some(PeerRecord {
+            addrs: vec![hosts::address(Target::Peer(index))],
+            lives: log.lives(),
             completed: log.completed,
             gone: log.gone.clone(),
             pieces: log.pieces.clone(),
@@ -269,6 +272,20 @@ impl<'a> Stage<'a> {
             ..PeerRecord::default()
         })
     }
+}
+
+/// Makes the hosts as the plan wants them.
+fn conditions(world: &mut World, plan: &Plan) {
+    let clocks = plan.peers.iter().enumerate().map(|(index, peer)| (Target::Peer(index), peer.clock));
+    for (target, Clock { skew, drift }) in clocks.chain([(Target::Tracker, plan.tracker.clock)]) {
+        if let Some(host) = world.host(hosts::index(target)) {
+            world.set_clock(host, ClockError { skew, drift });
+        }
+    }
+    let Some(tracker) = world.host(hosts::index(Target::Tracker)) else { return };
+    plan.tracker.service_time.inspect(|&time| world.set_service_time(tracker, time));
+    plan.tracker.socket_buffer.inspect(|&bytes| world.limit_inbox(tracker, bytes));
+    world.tap(tracker);
 }
 
 /// The settings that matter, for the report.

@@ -4,20 +4,23 @@ use std::future::Future;
 use std::time::Duration;
 
 use engine::Environment;
-use engine::tracker::{self, MemoryStore, TrackerConfig};
+use engine::tracker::{self, TrackerConfig};
 use proto::seed::Seed;
 
 use super::hosts;
+use crate::record::{Presence, TrackerRecord};
 use crate::scenario::expand::keyed;
-use crate::scenario::{Plan, TRACKER, Target};
+use crate::scenario::{FaultKind, Plan, TRACKER, Target};
+use crate::store::SimStore;
 use crate::world::{SimClock, SimTransport};
 
 /// What outlives the tracker's crashes.
 pub(super) struct TrackerHost {
     config: TrackerConfig,
-    store: MemoryStore,
+    store: SimStore,
     seed: Seed,
-    lives: u64,
+    lives: Vec<Presence>,
+    ends: Vec<FaultKind>,
 }
 
 impl TrackerHost {
@@ -30,7 +33,8 @@ impl TrackerHost {
         if let Some(peers) = plan.tracker.peers {
             config.registry.max_peers_in_reply = peers as usize;
         }
-        Self { config, store: MemoryStore::default(), seed: keyed(plan.seed, "engine", TRACKER), lives: 0 }
+        let seed = keyed(plan.seed, "engine", TRACKER);
+        Self { config, store: SimStore::default(), seed, lives: Vec::new(), ends: Vec::new() }
     }
 
     /// The announce interval that it asks for.
@@ -38,13 +42,43 @@ impl TrackerHost {
         self.config.registry.interval
     }
 
+    /// Its host has died of `kind`.
+    pub(super) fn died(&mut self, now: Duration, kind: FaultKind) {
+        if let Some(life) = self.lives.last_mut() {
+            life.until = Some(now);
+            self.ends.push(kind);
+        }
+        match kind {
+            FaultKind::PowerCut { .. } => self.store.cut_power(),
+            FaultKind::LoseDatabase { .. } => self.store.lose(),
+            FaultKind::Crash { .. }
+            | FaultKind::Leave
+            | FaultKind::Pause(_)
+            | FaultKind::ClockJump(_)
+            | FaultKind::StoreFails(_) => {}
+        }
+    }
+
+    /// Its disk is full from now on, or has room again.
+    pub(super) fn set_disk_full(&self, is_full: bool) {
+        self.store.set_full(is_full);
+    }
+
+    /// What is known of it apart from its datagrams.
+    pub(super) fn record(&self) -> TrackerRecord {
+        let (lives, ends) = (self.lives.clone(), self.ends.clone());
+        TrackerRecord { interval: self.interval(), lives, ends, ..TrackerRecord::default() }
+    }
+
     /// The root future of one more life.
     pub(super) fn live(
         &mut self,
+        now: Duration,
         environment: Environment<SimTransport, SimClock>,
     ) -> impl Future<Output = ()> + Send + 'static {
-        self.lives += 1;
-        let (config, store, seed) = (self.config.clone(), self.store.clone(), self.seed.child(self.lives));
+        self.lives.push(Presence { from: now, until: None });
+        let seed = self.seed.child(self.lives.len() as u64);
+        let (config, store) = (self.config.clone(), self.store.clone());
         async move {
             match tracker::start(environment, config, store, seed).await {
                 // The handle must live as long as the tracker, or it would be told to stop.

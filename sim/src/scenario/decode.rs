@@ -14,8 +14,8 @@ use super::fields::{
 use super::quantity::size_text;
 use super::source::{Refusal, Source};
 use super::{
-    Arrival, Departure, Fault, FaultKind, Group, Link, MAX_CONTENT, MAX_HOLDINGS, MAX_PEERS, Role, Run,
-    Scenario, ScenarioError, TRACKER, Torrent, Tracker, expect, overrides,
+    Arrival, Departure, Group, Link, MAX_CONTENT, MAX_HOLDINGS, MAX_PEERS, Role, Run, Scenario,
+    ScenarioError, TRACKER, Torrent, clock, expect, fault, overrides, tracker,
 };
 
 const VERSION: u64 = 1;
@@ -51,7 +51,7 @@ fn decode(source: &Source, file: &str) -> Result<Scenario, Refusal> {
         claim,
         seed: top.optional("seed", whole)?.unwrap_or(1),
         torrent: top.required("torrent", torrent)?,
-        tracker: tracker(top.value("tracker"), &links)?,
+        tracker: tracker::decode(top.value("tracker"), &links)?,
         groups: groups(&top, &links, run.time_limit)?,
         faults: Vec::new(),
         run,
@@ -60,7 +60,8 @@ fn decode(source: &Source, file: &str) -> Result<Scenario, Refusal> {
     };
     holdings(&top, &scenario)?;
     let faults = top.tables("faults")?;
-    let faults = faults.into_iter().map(|value| fault(value, &scenario)).collect::<Result<_, _>>()?;
+    let faults = faults.into_iter().map(|value| fault::decode(value, &scenario));
+    let faults = faults.collect::<Result<_, _>>()?;
     Ok(Scenario { faults, ..scenario })
 }
 
@@ -107,19 +108,8 @@ fn torrent(value: &Value<'_>) -> Result<Torrent, Refusal> {
     Ok(Torrent { size: bytes, piece_length: piece_length.piece_len() })
 }
 
-fn tracker(value: Option<&Value<'_>>, links: &BTreeMap<String, Link>) -> Result<Tracker, Refusal> {
-    let default = Tracker { interval: None, peers: None, link: SERVER.to_owned() };
-    let Some(value) = value else { return Ok(default) };
-    let fields = Fields::of(value, "[tracker]", &["interval", "peers", "link"])?;
-    Ok(Tracker {
-        interval: fields.optional("interval", some_time)?,
-        peers: fields.optional("peers", |value| within(value, 1..=1_000))?,
-        link: fields.optional("link", |value| link_name(value, links))?.unwrap_or(default.link),
-    })
-}
-
 /// The built-in link that a tracker has unless its scenario says otherwise.
-const SERVER: &str = "server";
+pub(super) const SERVER: &str = "server";
 
 /// Refuses swarms that would not fit into memory.
 fn holdings(top: &Fields<'_>, scenario: &Scenario) -> Result<(), Refusal> {
@@ -186,7 +176,7 @@ fn loss(value: &Value<'_>) -> Result<f64, Refusal> {
     }
 }
 
-fn link_name(value: &Value<'_>, links: &BTreeMap<String, Link>) -> Result<String, Refusal> {
+pub(super) fn link_name(value: &Value<'_>, links: &BTreeMap<String, Link>) -> Result<String, Refusal> {
     let name = text(value)?;
     if links.contains_key(&name) {
         return Ok(name);
@@ -238,17 +228,23 @@ fn groups(
 }
 
 fn group(value: &Value<'_>, links: &BTreeMap<String, Link>) -> Result<Group, Refusal> {
-    const KEYS: &[&str] = &["name", "count", "role", "link", "arrival", "departure"];
-    const ROLES: [(&str, Role); 2] = [("seeder", Role::Seeder), ("leecher", Role::Leecher)];
+    const KEYS: &[&str] = &["name", "count", "role", "link", "clock", "arrival", "departure"];
+    const ROLES: [(&str, Role); 3] =
+        [("seeder", Role::Seeder), ("leecher", Role::Leecher), ("announcer", Role::Announcer)];
     let fields = Fields::of(value, "[[peers]]", KEYS)?;
     let role = fields.required("role", |value| word(value, &ROLES))?;
-    let default = if role == Role::Seeder { "seeder" } else { "leecher" };
+    let default = match role {
+        Role::Seeder => "seeder",
+        Role::Leecher => "leecher",
+        Role::Announcer => "announcer",
+    };
     let name = fields.optional("name", |value| plain_name(&text(value)?, value.span()))?;
     Ok(Group {
         name: name.unwrap_or_else(|| default.to_owned()),
         count: fields.optional("count", |value| within(value, 1..=MAX_PEERS as u32))?.unwrap_or(1),
         role,
         link: fields.required("link", |value| link_name(value, links))?,
+        clock: fields.optional("clock", clock::decode)?.unwrap_or_default(),
         arrival: fields.optional("arrival", arrival)?.unwrap_or(Arrival::At(Duration::ZERO)),
         departure: fields.optional("departure", |value| departure(value, role))?.unwrap_or(Departure::Never),
     })
@@ -302,59 +298,30 @@ fn departure(value: &Value<'_>, role: Role) -> Result<Departure, Refusal> {
         })?
     };
     match (departure, role) {
-        (Departure::AfterCompletion(_), Role::Seeder) => {
-            let refusal = Refusal::new(value.span(), "a seeder is complete from the start");
+        (Departure::AfterCompletion(_), Role::Seeder | Role::Announcer) => {
+            let message = match role {
+                Role::Seeder | Role::Leecher => "a seeder is complete from the start",
+                Role::Announcer => "an announcer never completes",
+            };
+            let refusal = Refusal::new(value.span(), message);
             Err(refusal.hint("say when it leaves: { after = \"90 s\" }"))
         }
         _ => Ok(departure),
     }
 }
 
-fn fault(value: &Value<'_>, scenario: &Scenario) -> Result<Fault, Refusal> {
-    let fields = Fields::of(value, "[[faults]]", &["at", "crash", "leave", "for", "count"])?;
-    let at = fields.required("at", |value| match duration(value)? {
-        at if at < scenario.run.time_limit => Ok(at),
-        _ => Err(Refusal::new(value.span(), "the run is over by then (`time_limit` in [run])")),
-    })?;
-    let back_after = fields.optional("for", some_time)?;
-    let (kind, target) = match (fields.value("crash"), fields.value("leave")) {
-        (Some(target), None) => (FaultKind::Crash { back_after }, target),
-        (None, Some(target)) if back_after.is_none() => (FaultKind::Leave, target),
-        (None, Some(_)) => {
-            return Err(Refusal::new(fields.span(), "who leaves does not come back: no `for`"));
-        }
-        _ => return Err(Refusal::new(fields.span(), "a fault needs `crash` or `leave`, and not both")),
-    };
-    let name = fault_target(target, kind, scenario)?;
-    let size = scenario.groups.iter().find(|group| group.name == name).map_or(1, |group| group.count);
-    Ok(Fault { at, kind, target: name, count: fields.optional("count", |value| within(value, 1..=size))? })
-}
-
-fn fault_target(value: &Value<'_>, kind: FaultKind, scenario: &Scenario) -> Result<String, Refusal> {
-    let name = text(value)?;
-    if name == TRACKER && kind == FaultKind::Leave {
-        return Err(Refusal::new(value.span(), "the tracker cannot leave; it can crash"));
-    }
-    let names: Vec<_> = scenario.groups.iter().flat_map(target_names).chain([TRACKER.to_owned()]).collect();
-    if names.contains(&name) {
-        return Ok(name);
-    }
-    let refusal = Refusal::new(value.span(), format!("there is no peer or group `{name}`"));
-    let groups = scenario.groups.iter().map(|group| group.name.as_str());
-    Err(refusal.hint(nearest(&name, groups.chain([TRACKER]))))
-}
-
-/// What a fault may call the peers of `group`: all together, or each by its name.
-fn target_names(group: &Group) -> impl Iterator<Item = String> + '_ {
-    (0..group.count).map(|index| group.peer_name(index)).chain([group.name.clone()])
-}
-
 fn run(value: &Value<'_>) -> Result<Run, Refusal> {
-    const KEYS: &[&str] = &["time_limit", "tick", "mtu", "max_connections"];
+    const KEYS: &[&str] = &["time_limit", "at_least", "tick", "mtu", "max_connections"];
     let fields = Fields::of(value, "[run]", KEYS)?;
     let default = Run::default();
+    let time_limit = fields.optional("time_limit", some_time)?.unwrap_or(default.time_limit);
+    let at_least = fields.optional("at_least", |value| match duration(value)? {
+        at_least if at_least <= time_limit => Ok(at_least),
+        _ => Err(Refusal::new(value.span(), "the run is over by then (`time_limit`)")),
+    });
     Ok(Run {
-        time_limit: fields.optional("time_limit", some_time)?.unwrap_or(default.time_limit),
+        time_limit,
+        at_least: at_least?.unwrap_or(default.at_least),
         tick: fields.optional("tick", tick)?.unwrap_or(default.tick),
         mtu: fields.optional("mtu", |value| within(value, 576..=65_535))?.unwrap_or(default.mtu),
         max_connections: fields.optional("max_connections", |value| within(value, 1..=1_000))?,

@@ -91,7 +91,7 @@ fn expand_group(seed: u64, group: &Group) -> Vec<PeerPlan> {
             }
             fixed @ (Departure::Never | Departure::AfterCompletion(_) | Departure::AfterArrival(_)) => fixed,
         };
-        PeerPlan { name, role: group.role, link: group.link.clone(), arrival, departure }
+        PeerPlan { name, role: group.role, link: group.link.clone(), clock: group.clock, arrival, departure }
     };
     (0..group.count).map(peer).collect()
 }

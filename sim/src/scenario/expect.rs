@@ -23,6 +23,40 @@ pub struct Expect {
     pub duplicates: Option<f64>,
     /// The most that the wire may carry beyond the payload due, as a share of it.
     pub overhead: Option<f64>,
+    /// Of the tracker.
+    pub tracker: ExpectTracker,
+}
+
+/// What must come out for the tracker: the least share of each.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ExpectTracker {
+    /// Of the announces that show a connection id of its own, those that it answers.
+    pub answered: Option<f64>,
+    /// Of the peers that it names, those that are there and of use to whoever asked.
+    pub useful: Option<f64>,
+    /// Of the peers that it counts, those that are rightly counted.
+    pub counts: Option<f64>,
+    /// Of the regular announces, those that come when the tracker had asked for them.
+    pub punctual: Option<f64>,
+    /// Of the downloads that ended, those that it counts in the end.
+    pub counted: Option<f64>,
+}
+
+/// The keys of `[expect.tracker]`, in the order of [`ExpectTracker::shares`].
+const TRACKER_KEYS: [&str; 5] = ["answered", "useful", "counts", "punctual", "counted"];
+
+impl ExpectTracker {
+    /// The shares and their names.
+    pub const fn shares(&self) -> [(&'static str, Option<f64>); 5] {
+        let Self { answered, useful, counts, punctual, counted } = *self;
+        [
+            (TRACKER_KEYS[0], answered),
+            (TRACKER_KEYS[1], useful),
+            (TRACKER_KEYS[2], counts),
+            (TRACKER_KEYS[3], punctual),
+            (TRACKER_KEYS[4], counted),
+        ]
+    }
 }
 
 /// How many leechers must complete.
@@ -36,11 +70,18 @@ pub enum Completed {
 
 impl Default for Expect {
     fn default() -> Self {
-        Self { completed: Completed::All, efficiency: None, time: None, duplicates: None, overhead: None }
+        Self {
+            completed: Completed::All,
+            efficiency: None,
+            time: None,
+            duplicates: None,
+            overhead: None,
+            tracker: ExpectTracker::default(),
+        }
     }
 }
 
-const KEYS: &[&str] = &["completed", "efficiency", "time", "duplicates", "overhead"];
+const KEYS: &[&str] = &["completed", "efficiency", "time", "duplicates", "overhead", "tracker"];
 
 pub(super) fn decode(value: Option<&Value<'_>>) -> Result<Expect, Refusal> {
     let Some(value) = value else { return Ok(Expect::default()) };
@@ -51,6 +92,19 @@ pub(super) fn decode(value: Option<&Value<'_>>) -> Result<Expect, Refusal> {
         time: fields.optional("time", |value| duration(&operand(value, "<=", "90 s")?))?,
         duplicates: fields.optional("duplicates", |value| share(&operand(value, "<=", "5 %")?))?,
         overhead: fields.optional("overhead", |value| share(&operand(value, "<=", "20 %")?))?,
+        tracker: fields.optional("tracker", tracker)?.unwrap_or_default(),
+    })
+}
+
+fn tracker(value: &Value<'_>) -> Result<ExpectTracker, Refusal> {
+    let fields = Fields::of(value, "[expect.tracker]", &TRACKER_KEYS)?;
+    let at_least = |key| fields.optional(key, |value| share(&operand(value, ">=", "95 %")?));
+    Ok(ExpectTracker {
+        answered: at_least("answered")?,
+        useful: at_least("useful")?,
+        counts: at_least("counts")?,
+        punctual: at_least("punctual")?,
+        counted: at_least("counted")?,
     })
 }
 
@@ -92,5 +146,8 @@ pub(super) fn write(expect: &Expect) -> String {
     expect.time.inspect(|most| line("time", format!("<= {}", quantity::duration_text(*most))));
     expect.duplicates.inspect(|most| line("duplicates", format!("<= {most}")));
     expect.overhead.inspect(|most| line("overhead", format!("<= {most}")));
+    for (key, least) in expect.tracker.shares() {
+        least.inspect(|least| line(&format!("tracker.{key}"), format!(">= {least}")));
+    }
     out
 }

@@ -7,19 +7,25 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+mod clock;
 mod decode;
 pub(crate) mod expand;
 mod expect;
+mod fault;
 mod overrides;
 mod plan;
+mod tracker;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
-pub use expect::{Completed, Expect};
+pub use clock::Clock;
+pub use expect::{Completed, Expect, ExpectTracker};
+pub use fault::{Fault, FaultKind};
 pub use plan::{FaultPlan, PeerPlan, Plan, Target};
 pub use settings::source::RefusedText as ScenarioError;
+pub use tracker::Tracker;
 
 pub(crate) use settings::quantity;
 use settings::{fields, source};
@@ -73,17 +79,6 @@ pub struct Torrent {
     pub piece_length: u32,
 }
 
-/// The tracker's settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tracker {
-    /// The announce interval that it asks for; its own default if absent.
-    pub interval: Option<Duration>,
-    /// Peers of one reply at the most; its own default if absent.
-    pub peers: Option<u32>,
-    /// Its access link's name.
-    pub link: String,
-}
-
 /// An access link: what a home or a server has to the Internet.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Link {
@@ -106,6 +101,8 @@ pub enum Role {
     Seeder,
     /// Nothing.
     Leecher,
+    /// Nothing, and it never gets anything: it only announces, for a torrent of its own, as an engine would.
+    Announcer,
 }
 
 /// Peers that are alike.
@@ -119,6 +116,8 @@ pub struct Group {
     pub role: Role,
     /// Their access link's name.
     pub link: String,
+    /// Their hosts' clocks.
+    pub clock: Clock,
     /// When they come.
     pub arrival: Arrival,
     /// When they go.
@@ -164,36 +163,13 @@ pub enum Departure {
     Exponential(Duration),
 }
 
-/// Something that goes wrong at a time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// When.
-    pub at: Duration,
-    /// What.
-    pub kind: FaultKind,
-    /// A peer, a group, or [`TRACKER`].
-    pub target: String,
-    /// So many random peers of the group; all if absent.
-    pub count: Option<u32>,
-}
-
-/// What goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultKind {
-    /// The host dies without a word; it keeps its disk and may be started again after a while.
-    Crash {
-        /// How long it stays away; for ever if absent.
-        back_after: Option<Duration>,
-    },
-    /// The process is asked to stop: it tells the tracker and closes.
-    Leave,
-}
-
 /// How a scenario is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
     /// Simulated time after which a peer that could have completed counts as stuck.
     pub time_limit: Duration,
+    /// The run goes on at least until then, though everybody be complete.
+    pub at_least: Duration,
     /// The simulated network's step.
     pub tick: Duration,
     /// Largest IP packet, in bytes.
@@ -206,6 +182,7 @@ impl Default for Run {
     fn default() -> Self {
         Self {
             time_limit: Duration::from_secs(3600),
+            at_least: Duration::ZERO,
             tick: Duration::from_millis(1),
             mtu: 1500,
             max_connections: None,

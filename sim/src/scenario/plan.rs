@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Departure, Expect, FaultKind, Link, Role, Run, Torrent, Tracker};
+use super::{Clock, Departure, Expect, FaultKind, Link, Role, Run, Torrent, Tracker};
 
 /// A scenario, drawn for one seed.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +39,8 @@ pub struct PeerPlan {
     pub role: Role,
     /// Its link's name.
     pub link: String,
+    /// Its host's clocks.
+    pub clock: Clock,
     /// When it comes.
     pub arrival: Duration,
     /// When it goes; never [`Departure::Exponential`].

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::quantity::{duration_text, rate_text, size_text};
-use super::{Departure, FaultKind, FaultPlan, Link, PeerPlan, Plan, Role, TRACKER, Target, expect};
+use super::{Departure, Link, PeerPlan, Plan, Role, TRACKER, Target, clock, expect, fault, tracker};
 
 impl Plan {
     /// The expanded scenario: running it is running this plan again.
@@ -16,43 +16,29 @@ impl Plan {
             size_text(self.torrent.size),
             size_text(u64::from(self.torrent.piece_length)),
         );
-        out.push_str("\n[tracker]\n");
-        if let Some(interval) = self.tracker.interval {
-            line(&mut out, "interval", &duration_text(interval));
-        }
-        self.tracker.peers.inspect(|&peers| number(&mut out, "peers", peers));
-        line(&mut out, "link", &self.tracker.link);
+        out.push_str(&tracker::write(&self.tracker));
         self.links.iter().for_each(|(name, link)| write_link(&mut out, name, link));
         self.write_run(&mut out);
         out.push('\n');
         out.push_str(&expect::write(&self.expect));
         self.peers.iter().for_each(|peer| write_peer(&mut out, peer));
-        self.faults.iter().for_each(|fault| self.write_fault(&mut out, fault));
+        for fault in &self.faults {
+            let target = match fault.target {
+                Target::Tracker => TRACKER,
+                Target::Peer(index) => self.peers.get(index).map_or(TRACKER, |peer| &peer.name),
+            };
+            out.push_str(&fault::write(fault.at, fault.kind, target));
+        }
         out
     }
 
     fn write_run(&self, out: &mut String) {
         out.push_str("\n[run]\n");
         line(out, "time_limit", &duration_text(self.run.time_limit));
+        line(out, "at_least", &duration_text(self.run.at_least));
         line(out, "tick", &duration_text(self.run.tick));
         number(out, "mtu", self.run.mtu);
         self.run.max_connections.inspect(|&connections| number(out, "max_connections", connections));
-    }
-
-    fn write_fault(&self, out: &mut String, fault: &FaultPlan) {
-        out.push_str("\n[[faults]]\n");
-        line(out, "at", &duration_text(fault.at));
-        let target = match fault.target {
-            Target::Tracker => TRACKER,
-            Target::Peer(index) => self.peers.get(index).map_or(TRACKER, |peer| &peer.name),
-        };
-        match fault.kind {
-            FaultKind::Leave => line(out, "leave", target),
-            FaultKind::Crash { back_after } => {
-                line(out, "crash", target);
-                back_after.inspect(|&time| line(out, "for", &duration_text(time)));
-            }
-        }
     }
 }
 
@@ -74,9 +60,11 @@ fn write_peer(out: &mut String, peer: &PeerPlan) {
         match peer.role {
             Role::Seeder => "seeder",
             Role::Leecher => "leecher",
+            Role::Announcer => "announcer",
         },
     );
     line(out, "link", &peer.link);
+    clock::write(peer.clock).inspect(|clock| out.push_str(clock));
     let _ = writeln!(out, "arrival = {{ at = \"{}\" }}", duration_text(peer.arrival));
     match peer.departure {
         Departure::Never => {}

@@ -9,10 +9,14 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::sync::Notify;
+
+use super::clock::ClockError;
+use super::gate::Gate;
+use super::service::Service;
 
 /// A host of a world, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,12 +66,26 @@ pub(super) struct Host {
     pub(super) pulse: Arc<Pulse>,
     pub(super) names: Arc<BTreeMap<String, IpAddr>>,
     pub(super) sockets: AtomicUsize,
+    /// Shut while the host is paused.
+    pub(super) gate: Gate,
+    /// What its programs take for datagrams.
+    pub(super) service: Service,
+    /// Bytes of the receive buffer that were read since the world asked.
+    pub(super) taken: AtomicU64,
+    pub(super) clock_skew: AtomicI64,
+    pub(super) clock_drift: AtomicI32,
 }
 
 impl Host {
     /// Makes this host the one that the stack's calls go to.
     pub(super) fn enter(&self) {
         turmoil_net::set_current(self.stack);
+    }
+
+    /// How its clocks are wrong at present.
+    pub(super) fn clock_error(&self) -> ClockError {
+        let (skew, drift) = (&self.clock_skew, &self.clock_drift);
+        ClockError { skew: skew.load(Ordering::Relaxed), drift: drift.load(Ordering::Relaxed) }
     }
 }
 

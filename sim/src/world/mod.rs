@@ -23,12 +23,17 @@ use turmoil_net::{EnterGuard, KernelConfig, Net, Packet};
 use crate::network::{LinkCounts, LinkProfile, Network, Totals, reset};
 
 mod clock;
+mod conditions;
+mod gate;
 mod host;
+mod service;
 mod transport;
 
-pub use clock::SimClock;
+pub use clock::{ClockError, SimClock};
+use gate::Gate;
 pub use host::HostId;
 use host::{Host, OnHost, Pulse};
+use service::Service;
 pub use transport::{SimListener, SimReader, SimSocket, SimTransport, SimWriter};
 
 /// A host's socket buffers in each direction, in bytes: the stack has no window scaling.
@@ -75,6 +80,8 @@ struct Core {
     network: Network,
     pulse: Arc<Pulse>,
     hosts: Vec<Arc<Host>>,
+    /// Hosts whose receive buffer is bounded.
+    bounded: Vec<HostId>,
     packets: Vec<Packet>,
 }
 
@@ -104,11 +111,16 @@ impl World {
                 pulse: Arc::clone(&pulse),
                 names: Arc::clone(&names),
                 sockets: 0.into(),
+                gate: Gate::default(),
+                service: Service::default(),
+                taken: 0.into(),
+                clock_skew: 0.into(),
+                clock_drift: 0.into(),
             })
         });
         let hosts = hosts.collect();
         let tick = (settings.tick.as_millis() as u64).max(1) * 1_000;
-        let core = Core { start, tick, network, pulse, hosts, packets: Vec::new() };
+        let core = Core { start, tick, network, pulse, hosts, bounded: Vec::new(), packets: Vec::new() };
         let tasks = specs.iter().map(|_| None).collect();
         Ok(Self { tasks, runtime, core, guard: net.enter() })
     }
@@ -120,8 +132,14 @@ impl World {
 
     /// What programs on a host get: its network and its clock.
     pub fn environment(&self, host: HostId) -> Environment<SimTransport, SimClock> {
-        let transport = SimTransport(Arc::clone(self.core.host(host)));
-        Environment { transport, clock: SimClock { start: self.core.start } }
+        let host = self.core.host(host);
+        let transport = SimTransport(Arc::clone(host));
+        Environment { transport, clock: SimClock { start: self.core.start, host: Some(Arc::clone(host)) } }
+    }
+
+    /// True time, for those who watch.
+    pub const fn clock(&self) -> SimClock {
+        SimClock { start: self.core.start, host: None }
     }
 
     /// Runs a host's root future; a host that crashed is up again. A root that still runs is replaced.
@@ -146,8 +164,11 @@ impl World {
         if let Some(task) = self.tasks.get_mut(host.index()).and_then(Option::take) {
             task.abort();
         }
+        // A paused host dies like any other.
+        self.resume(host);
         self.drain(host);
         self.core.network.set_down(host.0, true);
+        self.core.host(host).service.clear();
         let now = self.now();
         self.core.empty_stack(&self.guard, now, host);
     }
@@ -243,6 +264,10 @@ impl Core {
 
     /// One tick: the network acts, arrived packets reach their stacks, the stacks send.
     fn turn(&mut self, guard: &EnterGuard, now: Instant) {
+        for host in &self.bounded {
+            let taken = self.host(*host).taken.swap(0, Ordering::Relaxed);
+            self.network.taken(host.0, taken);
+        }
         self.network.advance(now);
         let mut delivered = false;
         while let Some(packet) = self.network.poll_delivery() {

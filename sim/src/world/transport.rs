@@ -5,6 +5,7 @@ use std::io::{self, Error, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use turmoil_net::NetstatState;
 use turmoil_net::shim::tokio::net::{TcpListener, TcpStream, UdpSocket as StackSocket, tcp};
 
 use super::host::{Host, OnHost, Owned};
+use crate::network::inbox::charge;
 
 /// The stack announces a reopened window only after a read of at least half its receive buffer.
 const WINDOW: usize = 64 * 1024;
@@ -111,6 +113,7 @@ impl SimTransport {
 impl SimReader {
     /// Reads a window's worth from the stack into `window`; returns how much there was.
     fn poll_stack(&mut self, context: &mut Context<'_>, window: &mut [u8]) -> Poll<io::Result<usize>> {
+        ready!(self.half.host().gate.poll_opened(context));
         let mut buf = ReadBuf::new(window);
         let polled = self.half.with(|half| Pin::new(half).poll_read(context, &mut buf));
         let read = buf.filled().len();
@@ -153,6 +156,7 @@ impl AsyncWrite for SimWriter {
         context: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.0.host().gate.poll_opened(context));
         let polled = self.0.with(|half| Pin::new(half).poll_write(context, buf));
         if matches!(polled, Some(Poll::Ready(_))) {
             self.0.host().pulse.raise();
@@ -177,6 +181,7 @@ impl Listener for SimListener {
     async fn accept(&self) -> io::Result<Stream<SimReader, SimWriter>> {
         let host = self.0.host();
         let accepted = std::future::poll_fn(|context| {
+            ready!(host.gate.poll_opened(context));
             self.0.with_ref(|listener| listener.poll_accept(context)).unwrap_or(Poll::Pending)
         });
         let (stream, peer_addr) = accepted.await?;
@@ -191,12 +196,17 @@ impl Listener for SimListener {
 impl UdpSocket for SimSocket {
     async fn recv_batch(&self, max: usize, mut each: impl FnMut(SocketAddr, &[u8]) + Send) -> io::Result<()> {
         let mut buffer = [0; MAX_DATAGRAM];
+        self.0.host().service.done().await;
         let mut waiting = self.wait(&mut buffer).await?;
+        self.take(waiting.0);
         for _ in 1..max.max(1) {
             let (len, from) = waiting;
             each(from, buffer.get(..len).unwrap_or_default());
             match self.0.with_ref(|socket| socket.try_recv_from(&mut buffer)) {
-                Some(Ok(next)) => waiting = next,
+                Some(Ok(next)) => {
+                    self.take(next.0);
+                    waiting = next;
+                }
                 Some(Err(_)) | None => return Ok(()),
             }
         }
@@ -206,6 +216,7 @@ impl UdpSocket for SimSocket {
     }
 
     async fn send_to(&self, payload: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.0.host().service.charge(1);
         self.0.host().pulse.raise();
         match self.0.with_ref(|socket| socket.try_send_to(payload, to)) {
             Some(Ok(_)) | None => Ok(()),
@@ -220,6 +231,13 @@ impl UdpSocket for SimSocket {
 }
 
 impl SimSocket {
+    /// A datagram with so many bytes of payload was read: that takes time and makes room.
+    fn take(&self, payload: usize) {
+        let host = self.0.host();
+        host.service.charge(1);
+        host.taken.fetch_add(charge(payload), Ordering::Relaxed);
+    }
+
     /// The next datagram.
     async fn wait(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let mut future = Box::pin(async {
@@ -230,6 +248,7 @@ impl SimSocket {
         });
         // The host must be current at every poll, not only when the future is made.
         std::future::poll_fn(|context| {
+            ready!(self.0.host().gate.poll_opened(context));
             self.0.host().enter();
             future.as_mut().poll(context)
         })

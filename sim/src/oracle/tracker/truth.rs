@@ -1,0 +1,93 @@
+//! Who was really there, as the runner knows it: the truth that the tracker's words are measured against.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use proto::tracker::AnnounceHead;
+
+use super::figures::Figures;
+use super::swarm::Asked;
+use crate::record::{PeerRecord, Record};
+use crate::scenario::{PeerPlan, Role};
+
+/// What comes or goes so shortly before or after a reply may be in it or not: announces are under way.
+const SLACK: Duration = Duration::from_secs(5);
+
+/// The runner's ledger.
+#[derive(Debug)]
+pub(super) struct Truth<'a> {
+    record: &'a Record,
+    by_addr: BTreeMap<SocketAddr, usize>,
+}
+
+impl<'a> Truth<'a> {
+    pub(super) fn of(record: &'a Record) -> Self {
+        let peers = record.peers.iter().enumerate();
+        let by_addr = peers.flat_map(|(index, peer)| peer.addrs.iter().map(move |addr| (*addr, index)));
+        Self { record, by_addr: by_addr.collect() }
+    }
+
+    fn peer(&self, addr: SocketAddr) -> Option<(&PeerPlan, &PeerRecord)> {
+        let index = *self.by_addr.get(&addr)?;
+        self.record.plan.peers.get(index).zip(self.record.peers.get(index))
+    }
+
+    /// Is `addr` there, and does whoever asked lack something that it may have, or the other way round?
+    pub(super) fn is_useful(&self, at: Duration, asked: &Asked, addr: SocketAddr) -> bool {
+        self.peer(addr).is_some_and(|(plan, peer)| {
+            let is_there = peer.lives.iter().any(|life| life.covers(at));
+            let is_complete = peer.completed.is_some_and(|completed| completed <= at);
+            is_there && plan.role != Role::Announcer && !(asked.is_complete && is_complete)
+        })
+    }
+
+    /// Compares the counts that a peer of the torrent was told with who was there.
+    pub(super) fn compare(&self, at: Duration, asked: &Asked, head: &AnnounceHead, figures: &mut Figures) {
+        if self.peer(asked.addr).is_none_or(|(plan, _)| plan.role == Role::Announcer) {
+            return;
+        }
+        let [seeders, leechers] = self.present(at);
+        let wrong = distance(head.seeders, &seeders) + distance(head.leechers, &leechers);
+        let told = u64::from(head.seeders) + u64::from(head.leechers);
+        figures.told += told.max(u64::from(*seeders.start()) + u64::from(*leechers.start()));
+        figures.wrong += wrong;
+    }
+
+    /// Seeders and leechers there at this time, give or take who just comes, completes or goes.
+    fn present(&self, at: Duration) -> [RangeInclusive<u32>; 2] {
+        let (before, after) = (at.saturating_sub(SLACK), at + SLACK);
+        let mut ranges = [(0, 0); 2];
+        for (plan, peer) in self.record.plan.peers.iter().zip(&self.record.peers) {
+            if plan.role == Role::Announcer {
+                continue;
+            }
+            let overlaps = |life: &&crate::record::Presence| {
+                life.from <= after && life.until.is_none_or(|until| until >= before)
+            };
+            let Some(_) = peer.lives.iter().find(overlaps) else { continue };
+            let surely = peer.lives.iter().any(|life| life.from + SLACK <= at && life.covers(after));
+            let completes_by = |time| peer.completed.is_some_and(|completed| completed <= time);
+            let roles =
+                [(completes_by(after), completes_by(before)), (!completes_by(before), !completes_by(after))];
+            for ((least, most), (maybe, certainly)) in ranges.iter_mut().zip(roles) {
+                *most += u32::from(maybe);
+                *least += u32::from(certainly && surely);
+            }
+        }
+        ranges.map(|(least, most)| least..=most)
+    }
+
+    /// Downloads that ended: by the ledger, or by the word of the client itself to the tracker.
+    pub(super) fn completions(&self, told: &BTreeSet<SocketAddr>) -> usize {
+        let ended = self.record.leechers().filter(|(_, peer)| {
+            peer.completed.is_some() || peer.addrs.iter().any(|addr| told.contains(addr))
+        });
+        ended.count()
+    }
+}
+
+fn distance(told: u32, truth: &RangeInclusive<u32>) -> u64 {
+    u64::from(truth.start().saturating_sub(told)) + u64::from(told.saturating_sub(*truth.end()))
+}

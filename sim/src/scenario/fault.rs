@@ -1,0 +1,194 @@
+//! Faults: what goes wrong, when, and with whom.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::fields::{Fields, Value, duration, nearest, some_time, text, within};
+use super::quantity::duration_text;
+use super::source::Refusal;
+use super::{Group, Scenario, TRACKER, clock};
+
+/// Something that goes wrong at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// When.
+    pub at: Duration,
+    /// What.
+    pub kind: FaultKind,
+    /// A peer, a group, or [`TRACKER`].
+    pub target: String,
+    /// So many random peers of the group; all if absent.
+    pub count: Option<u32>,
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// The host dies without a word; it keeps its disk and may be started again after a while.
+    Crash {
+        /// How long it stays away; for ever if absent.
+        back_after: Option<Duration>,
+    },
+    /// As a crash, and what the tracker's store has not made safe is lost as well.
+    PowerCut {
+        /// How long it stays away; for ever if absent.
+        back_after: Option<Duration>,
+    },
+    /// As a crash, and the tracker comes back with an empty store.
+    LoseDatabase {
+        /// How long it stays away; for ever if absent.
+        back_after: Option<Duration>,
+    },
+    /// The process is asked to stop: it tells the tracker and closes.
+    Leave,
+    /// The host's programs stand still for so long, while its kernel goes on.
+    Pause(Duration),
+    /// The host's wall clock is set forward by so many microseconds, or back.
+    ClockJump(i64),
+    /// The tracker's disk is full for so long.
+    StoreFails(Duration),
+}
+
+/// The kinds by their keys.
+const KINDS: [&str; 7] =
+    ["crash", "power_cut", "lose_database", "leave", "pause", "clock_jump", "store_fails"];
+
+const KEYS: &[&str] = &[
+    "at",
+    "crash",
+    "power_cut",
+    "lose_database",
+    "leave",
+    "pause",
+    "clock_jump",
+    "store_fails",
+    "for",
+    "by",
+    "count",
+];
+
+impl FaultKind {
+    /// Its key in a scenario.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Crash { .. } => "crash",
+            Self::PowerCut { .. } => "power_cut",
+            Self::LoseDatabase { .. } => "lose_database",
+            Self::Leave => "leave",
+            Self::Pause(_) => "pause",
+            Self::ClockJump(_) => "clock_jump",
+            Self::StoreFails(_) => "store_fails",
+        }
+    }
+
+    /// Does the host die?
+    pub const fn is_crash(self) -> bool {
+        matches!(self, Self::Crash { .. } | Self::PowerCut { .. } | Self::LoseDatabase { .. })
+    }
+
+    /// For how long the host, or its disk, stands still.
+    pub const fn lasts(self) -> Option<Duration> {
+        match self {
+            Self::Pause(time) | Self::StoreFails(time) => Some(time),
+            Self::Crash { .. }
+            | Self::PowerCut { .. }
+            | Self::LoseDatabase { .. }
+            | Self::Leave
+            | Self::ClockJump(_) => None,
+        }
+    }
+
+    /// Whom it can befall.
+    const fn suits(self, is_tracker: bool) -> bool {
+        match self {
+            Self::Crash { .. } | Self::Pause(_) | Self::ClockJump(_) => true,
+            Self::PowerCut { .. } | Self::LoseDatabase { .. } | Self::StoreFails(_) => is_tracker,
+            Self::Leave => !is_tracker,
+        }
+    }
+}
+
+pub(super) fn decode(value: &Value<'_>, scenario: &Scenario) -> Result<Fault, Refusal> {
+    let fields = Fields::of(value, "[[faults]]", KEYS)?;
+    let at = fields.required("at", |value| match duration(value)? {
+        at if at < scenario.run.time_limit => Ok(at),
+        _ => Err(Refusal::new(value.span(), "the run is over by then (`time_limit` in [run])")),
+    })?;
+    let named: Vec<_> = KINDS.into_iter().filter(|kind| fields.value(kind).is_some()).collect();
+    let [key] = named[..] else {
+        return Err(Refusal::new(
+            fields.span(),
+            format!("a fault needs exactly one of: {}", KINDS.join(", ")),
+        ));
+    };
+    let kind = kind(&fields, key)?;
+    let name = fields.required(key, |value| target(value, kind, scenario))?;
+    let size = scenario.groups.iter().find(|group| group.name == name).map_or(1, |group| group.count);
+    Ok(Fault { at, kind, target: name, count: fields.optional("count", |value| within(value, 1..=size))? })
+}
+
+/// The kind called `key`, with its `for` or `by`.
+fn kind(fields: &Fields<'_>, key: &str) -> Result<FaultKind, Refusal> {
+    let time = fields.optional("for", some_time)?;
+    let by = fields.optional("by", clock::shift)?;
+    let lacks = |what| Refusal::new(fields.span(), format!("`{key}` needs a `{what}`"));
+    let refuse = |why: &str| Err(Refusal::new(fields.span(), why));
+    if by.is_some() && key != "clock_jump" {
+        return refuse("only a `clock_jump` has a `by`");
+    }
+    match key {
+        "crash" => Ok(FaultKind::Crash { back_after: time }),
+        "power_cut" => Ok(FaultKind::PowerCut { back_after: time }),
+        "lose_database" => Ok(FaultKind::LoseDatabase { back_after: time }),
+        "pause" => time.map(FaultKind::Pause).ok_or_else(|| lacks("for")),
+        "store_fails" => time.map(FaultKind::StoreFails).ok_or_else(|| lacks("for")),
+        "clock_jump" if time.is_some() => refuse("a clock jumps at once: no `for`"),
+        "clock_jump" => by.map(FaultKind::ClockJump).ok_or_else(|| lacks("by")),
+        _ if time.is_some() => refuse("who leaves does not come back: no `for`"),
+        _ => Ok(FaultKind::Leave),
+    }
+}
+
+fn target(value: &Value<'_>, kind: FaultKind, scenario: &Scenario) -> Result<String, Refusal> {
+    let name = text(value)?;
+    if name == TRACKER && kind == FaultKind::Leave {
+        return Err(Refusal::new(value.span(), "the tracker cannot leave; it can crash"));
+    }
+    let names: Vec<_> = scenario.groups.iter().flat_map(names).chain([TRACKER.to_owned()]).collect();
+    if !names.contains(&name) {
+        let refusal = Refusal::new(value.span(), format!("there is no peer or group `{name}`"));
+        let groups = scenario.groups.iter().map(|group| group.name.as_str());
+        return Err(refusal.hint(nearest(&name, groups.chain([TRACKER]))));
+    }
+    if kind.suits(name == TRACKER) {
+        return Ok(name);
+    }
+    Err(Refusal::new(value.span(), format!("`{}` can only befall the tracker", kind.key())))
+}
+
+/// What a fault may call the peers of `group`: all together, or each by its name.
+fn names(group: &Group) -> impl Iterator<Item = String> + '_ {
+    (0..group.count).map(|index| group.peer_name(index)).chain([group.name.clone()])
+}
+
+/// The member of `[[faults]]` that says this.
+pub(super) fn write(at: Duration, kind: FaultKind, target: &str) -> String {
+    let mut out = format!("\n[[faults]]\nat = {:?}\n{} = {target:?}\n", duration_text(at), kind.key());
+    match kind {
+        FaultKind::Crash { back_after }
+        | FaultKind::PowerCut { back_after }
+        | FaultKind::LoseDatabase { back_after } => {
+            back_after.inspect(|&time| {
+                let _ = writeln!(out, "for = {:?}", duration_text(time));
+            });
+        }
+        FaultKind::Pause(time) | FaultKind::StoreFails(time) => {
+            let _ = writeln!(out, "for = {:?}", duration_text(time));
+        }
+        FaultKind::ClockJump(micros) => {
+            let _ = writeln!(out, "by = {:?}", clock::shift_text(micros));
+        }
+        FaultKind::Leave => {}
+    }
+    out
+}

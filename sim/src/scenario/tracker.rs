@@ -1,0 +1,66 @@
+//! The tracker of a scenario: its settings, its host and what that host can do.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::decode::{SERVER, link_name};
+use super::fields::{Fields, Value, size, some_time, within};
+use super::quantity::{duration_text, size_text};
+use super::source::Refusal;
+use super::{Clock, Link, clock};
+
+/// The tracker's settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tracker {
+    /// The announce interval that it asks for; its own default if absent.
+    pub interval: Option<Duration>,
+    /// Peers of one reply at the most; its own default if absent.
+    pub peers: Option<u32>,
+    /// Its access link's name.
+    pub link: String,
+    /// What its host takes for a datagram and the reply; no time if absent.
+    pub service_time: Option<Duration>,
+    /// Bytes that its sockets hold unread, overhead included; without limit if absent.
+    pub socket_buffer: Option<u64>,
+    /// Its host's clocks.
+    pub clock: Clock,
+}
+
+const KEYS: &[&str] = &["interval", "peers", "link", "service_time", "socket_buffer", "clock"];
+
+pub(super) fn decode(value: Option<&Value<'_>>, links: &BTreeMap<String, Link>) -> Result<Tracker, Refusal> {
+    let default = Tracker {
+        interval: None,
+        peers: None,
+        link: SERVER.to_owned(),
+        service_time: None,
+        socket_buffer: None,
+        clock: Clock::default(),
+    };
+    let Some(value) = value else { return Ok(default) };
+    let fields = Fields::of(value, "[tracker]", KEYS)?;
+    Ok(Tracker {
+        interval: fields.optional("interval", some_time)?,
+        peers: fields.optional("peers", |value| within(value, 1..=1_000))?,
+        link: fields.optional("link", |value| link_name(value, links))?.unwrap_or(default.link),
+        service_time: fields.optional("service_time", some_time)?,
+        socket_buffer: fields.optional("socket_buffer", size)?,
+        clock: fields.optional("clock", clock::decode)?.unwrap_or_default(),
+    })
+}
+
+/// The `[tracker]` table that says `tracker`.
+pub(super) fn write(tracker: &Tracker) -> String {
+    let mut out = "\n[tracker]\n".to_owned();
+    let mut line = |key: &str, value: String| {
+        let _ = writeln!(out, "{key} = {value}");
+    };
+    let quoted = |text: String| format!("{text:?}");
+    tracker.interval.inspect(|&interval| line("interval", quoted(duration_text(interval))));
+    tracker.peers.inspect(|&peers| line("peers", peers.to_string()));
+    line("link", quoted(tracker.link.clone()));
+    tracker.service_time.inspect(|&time| line("service_time", quoted(duration_text(time))));
+    tracker.socket_buffer.inspect(|&bytes| line("socket_buffer", quoted(size_text(bytes))));
+    out + &clock::write(tracker.clock).unwrap_or_default()
+}

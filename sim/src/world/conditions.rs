@@ -1,0 +1,58 @@
+//! The conditions under which a host works: its clocks, its pace, its pauses, and who listens at its door.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::clock::ClockError;
+use super::{HostId, World};
+use crate::network::Seen;
+
+impl World {
+    /// Sets a host's clocks wrong. Best before its programs start: a drift of later counts from the start.
+    pub fn set_clock(&mut self, host: HostId, error: ClockError) {
+        let host = self.core.host(host);
+        host.clock_skew.store(error.skew, Ordering::Relaxed);
+        host.clock_drift.store(error.drift, Ordering::Relaxed);
+    }
+
+    /// A host's wall clock is set forward by so many microseconds, or back.
+    pub fn jump_clock(&mut self, host: HostId, micros: i64) {
+        self.core.host(host).clock_skew.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// Nothing that waits for the network or for time goes on at this host, until [`Self::resume`].
+    pub fn pause(&mut self, host: HostId) {
+        self.core.host(host).gate.shut();
+    }
+
+    /// A paused host goes on.
+    pub fn resume(&mut self, host: HostId) {
+        self.core.host(host).gate.open();
+    }
+
+    /// A host's programs take so long over each datagram and its reply.
+    pub fn set_service_time(&mut self, host: HostId, time: Duration) {
+        self.core.host(host).service.set(time);
+    }
+
+    /// A host's datagram sockets hold at most so many unread bytes, overhead included.
+    pub fn limit_inbox(&mut self, host: HostId, bytes: u64) {
+        self.core.network.limit_inbox(host.0, bytes);
+        self.core.bounded.push(host);
+    }
+
+    /// Datagrams that found a host's receive buffer full.
+    pub fn refused(&self, host: HostId) -> u64 {
+        self.core.network.refused(host.0)
+    }
+
+    /// Listens to every datagram that reaches or leaves a host, from now on. There is one tap.
+    pub fn tap(&mut self, host: HostId) {
+        self.core.network.tap(host.0);
+    }
+
+    /// What the tap saw since the last call, and how many datagrams it had no room for.
+    pub fn take_seen(&mut self) -> (Vec<Seen>, u64) {
+        self.core.network.take_seen()
+    }
+}
