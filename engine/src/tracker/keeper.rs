@@ -61,25 +61,25 @@ pub(super) async fn keep_time<C: Clock>(shared: &Shared, clock: &C, store: &mut 
         }
         flush_at = now + FLUSH_EVERY;
         if shared.lock().registry.has_completed() {
-            flush(shared, store);
+            flush(shared, now, store);
             sync_at = sync_at.or(Some(now + SYNC_AFTER));
         }
         if sync_at.is_some_and(|at| now >= at) {
             sync_at = None;
-            note(shared, &store.sync());
+            note(shared, now, &store.sync());
         }
     }
 }
 
 /// Hands over up to [`MAX_ROWS`] changes; true if there are more and the store works.
-pub(super) fn flush(shared: &Shared, store: &mut impl Store) -> bool {
+pub(super) fn flush(shared: &Shared, now: Instant, store: &mut impl Store) -> bool {
     let mut completed = shared.lock().registry.take_completed(MAX_ROWS);
     if completed.is_empty() {
         return false;
     }
     completed.sort_unstable();
     let batch = Batch { completed };
-    let is_kept = note(shared, &store.flush(&batch));
+    let is_kept = note(shared, now, &store.flush(&batch));
     let mut state = shared.lock();
     if !is_kept {
         state.registry.keep_completed(&batch.completed);
@@ -88,10 +88,14 @@ pub(super) fn flush(shared: &Shared, store: &mut impl Store) -> bool {
 }
 
 /// Counts and tells a failure of the store; the tracker goes on serving.
-fn note(shared: &Shared, result: &Result<(), StoreError>) -> bool {
+fn note(shared: &Shared, now: Instant, result: &Result<(), StoreError>) -> bool {
+    let mut state = shared.lock();
     if let Err(error) = result {
         tracing::error!(%error, "the store failed; it is tried again");
-        shared.lock().store_failures += 1;
+        state.store_failures += 1;
+        state.store_failing_since.get_or_insert(now);
+    } else {
+        state.store_failing_since = None;
     }
     result.is_ok()
 }

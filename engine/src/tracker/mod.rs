@@ -12,11 +12,14 @@ use std::net::SocketAddr;
 use proto::registry::{RegistryConfig, RegistryStats};
 use thiserror::Error;
 
+pub mod admin;
 mod background;
 mod handle;
+mod http;
 mod keeper;
 mod memory;
 mod server;
+mod sites;
 mod sqlite;
 mod store;
 mod worker;
@@ -24,8 +27,10 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use admin::AdminConfig;
 pub use background::Background;
 pub use handle::TrackerHandle;
+pub use http::{HttpConfig, HttpStats};
 pub use memory::MemoryStore;
 pub use server::start;
 pub use sqlite::SqliteStore;
@@ -45,6 +50,10 @@ pub struct TrackerConfig {
     /// Sockets for each address, each with a task of its own; 1 to [`MAX_WORKERS`]. More than one helps only
     /// on a runtime with as many threads, and only where the system can share an address (Linux).
     pub workers: usize,
+    /// Announce and scrape over HTTP.
+    pub http: HttpConfig,
+    /// Where operators look, if anywhere.
+    pub admin: Option<AdminConfig>,
     /// Rules and caps.
     pub registry: RegistryConfig,
 }
@@ -52,7 +61,13 @@ pub struct TrackerConfig {
 impl TrackerConfig {
     /// A tracker at one address with the default rules.
     pub fn at(addr: SocketAddr) -> Self {
-        Self { bind: vec![addr], workers: 1, registry: RegistryConfig::default() }
+        Self {
+            bind: vec![addr],
+            workers: 1,
+            http: HttpConfig::default(),
+            admin: None,
+            registry: RegistryConfig::default(),
+        }
     }
 }
 
@@ -62,6 +77,14 @@ pub enum TrackerError {
     /// A socket could not be bound.
     #[error("cannot listen at {addr}")]
     Bind {
+        /// The address.
+        addr: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// An address could not be listened at over TCP.
+    #[error("cannot listen at http://{addr}")]
+    Listen {
         /// The address.
         addr: SocketAddr,
         /// Why.
@@ -90,4 +113,6 @@ pub struct TrackerStats {
     pub socket_failures: u64,
     /// Replies that the system did not take: a full buffer, a forbidden or unreachable address.
     pub unsent: u64,
+    /// The HTTP side's counters; announces and scraped torrents are in the registry's as well.
+    pub http: HttpStats,
 }

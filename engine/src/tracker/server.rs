@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::handle::{Shared, TrackerHandle};
 use super::keeper::{flush, keep_time, load};
+use super::sites::Sites;
 use super::store::Store;
 use super::{TrackerConfig, TrackerError, worker};
 use crate::clock::Clock;
@@ -27,20 +28,28 @@ pub async fn start<T: Transport, C: Clock, S: Store>(
     let Environment { transport, clock } = environment;
     // Bind first: a second tracker on the same address must not touch the first one's database.
     let (sockets, local_addrs) = worker::bind(&transport, &config).await?;
+    let sites = Sites::open(&transport, &config).await?;
     let registry = load(config, &mut store, seed, clock.now())?;
     let shared = Arc::new(Shared::new(registry));
-    let handle = TrackerHandle { shared: Arc::clone(&shared), local_addrs };
-    Ok((handle, run(shared, sockets, clock, store)))
+    let handle = TrackerHandle {
+        shared: Arc::clone(&shared),
+        http_addrs: sites.http_addrs(),
+        admin_addr: sites.admin_addr(),
+        local_addrs,
+    };
+    let mut tasks = JoinSet::new();
+    sites.spawn(&mut tasks, &shared, &clock, handle.local_addrs.clone());
+    Ok((handle, run(shared, tasks, sockets, clock, store)))
 }
 
-/// The root: owns every task until `stop`.
+/// The root: owns every task until `stop`, those that are there already included.
 pub(super) async fn run<C: Clock, S: Store, U: UdpSocket>(
     shared: Arc<Shared>,
+    mut tasks: JoinSet<()>,
     sockets: Vec<U>,
     clock: C,
     mut store: S,
 ) {
-    let mut tasks = JoinSet::new();
     for socket in sockets {
         tasks.spawn(worker::serve(Arc::clone(&shared), socket, clock.clone()));
     }
@@ -52,7 +61,7 @@ pub(super) async fn run<C: Clock, S: Store, U: UdpSocket>(
         () = keep_time(&shared, &clock, &mut store) => {}
     }
     tasks.shutdown().await;
-    while flush(&shared, &mut store) {}
+    while flush(&shared, clock.now(), &mut store) {}
     if let Err(error) = store.close() {
         tracing::error!(%error, "the last changes may not be kept");
         shared.lock().store_failures += 1;

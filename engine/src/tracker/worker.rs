@@ -80,6 +80,7 @@ pub(super) async fn serve<C: Clock, U: UdpSocket>(shared: Arc<Shared>, socket: U
 mod tests {
     use std::io;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::task::JoinSet;
 
     use proto::seed::Seed;
     use proto::time::Instant;
@@ -132,7 +133,7 @@ mod tests {
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime").block_on(async {
-                let root = run(Arc::clone(&shared), sockets, OsClock::new(), store);
+                let root = run(Arc::clone(&shared), JoinSet::new(), sockets, OsClock::new(), store);
                 let stop = async {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     shared.stop.notify_one();

@@ -169,6 +169,12 @@ impl Registry {
         self.swarms.is_dirty()
     }
 
+    /// Torrents with their counts, `max` from the `from`-th on: a slice of a census. Torrents that come and
+    /// go meanwhile change places, so one may be missed or met twice.
+    pub fn torrents(&self, from: usize, max: usize) -> impl Iterator<Item = (InfoHash, ScrapeEntry)> {
+        self.swarms.slice(from, max)
+    }
+
     /// Counters since the start, and present sizes.
     pub fn stats(&self) -> RegistryStats {
         let (torrents, members) = (self.swarms.len() as u64, self.swarms.members as u64);

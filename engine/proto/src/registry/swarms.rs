@@ -78,6 +78,11 @@ impl Swarms {
         self.list.len()
     }
 
+    /// The counts of `max` swarms from the `from`-th on.
+    pub(super) fn slice(&self, from: usize, max: usize) -> impl Iterator<Item = (InfoHash, ScrapeEntry)> {
+        self.list.iter().skip(from).take(max).map(|swarm| (swarm.info_hash, swarm.counts()))
+    }
+
     pub(super) const fn key(&self) -> HashKey {
         self.key
     }

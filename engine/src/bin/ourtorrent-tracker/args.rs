@@ -6,7 +6,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
-use engine::tracker::{MAX_WORKERS, TrackerConfig};
+use engine::tracker::{HttpConfig, MAX_WORKERS, TrackerConfig};
 use proto::registry::RegistryConfig;
 
 /// What `--help` says about statuses and signals.
@@ -75,7 +75,13 @@ impl Args {
             max_members_in_total: self.max_peers,
             ..RegistryConfig::default()
         };
-        TrackerConfig { bind: self.bind.clone(), workers: self.workers(), registry }
+        TrackerConfig {
+            bind: self.bind.clone(),
+            workers: self.workers(),
+            http: HttpConfig::default(),
+            admin: None,
+            registry,
+        }
     }
 
     /// Threads that answer requests.
