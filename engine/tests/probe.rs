@@ -32,16 +32,33 @@ fn free_port() -> u16 {
     UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port()
 }
 
+/// Our tracker at a port of `ip`, and its URL.
+fn our_tracker(ip: &str) -> (Running, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ourtorrent-tracker"));
+    command.args(["--bind", &format!("{ip}:0")]).env("NO_COLOR", "1").stderr(Stdio::piped());
+    let mut tracker = Running(command.spawn().expect("the binary runs"));
+    let mut log = BufReader::new(tracker.0.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let addr = log.find_map(|line| Some(line.split_once("udp://")?.1.to_owned()));
+    // Whoever writes to a closed pipe ends.
+    std::thread::spawn(move || log.for_each(drop));
+    (tracker, format!("udp://{}/announce", addr.expect("it says where it listens")))
+}
+
+/// The rules that are not a PASS, each behind its verdict.
+fn blemishes(report: &str) -> Vec<String> {
+    let report: serde_json::Value = serde_json::from_str(report).expect("JSON");
+    let findings = report["sections"][0]["findings"].as_array().expect("findings");
+    assert!(findings.len() > 50, "{report:#}");
+    let line = |finding: &serde_json::Value| {
+        let [verdict, id] = ["verdict", "id"].map(|key| finding[key].as_str().expect("text").to_owned());
+        (verdict != "pass").then(|| format!("{verdict} {id}"))
+    };
+    findings.iter().filter_map(line).collect()
+}
+
 #[test]
 fn our_tracker_answers_every_question() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ourtorrent-tracker"));
-    command.args(["--bind", "127.0.0.1:0"]).env("NO_COLOR", "1").stderr(Stdio::piped());
-    let mut tracker = Running(command.spawn().expect("the binary runs"));
-    let log = BufReader::new(tracker.0.stderr.take().expect("piped"));
-    let url =
-        log.lines().map_while(Result::ok).find_map(|line| Some(line.split_once("udp://")?.1.to_owned()));
-    let url = format!("udp://{}/announce", url.expect("it says where it listens"));
-
+    let (_tracker, url) = our_tracker("127.0.0.1");
     let (status, table, _) = probe(&[&url]);
     assert_eq!(status, Some(0), "{table}");
     assert!(table.contains("seeders 0, leechers 1, 0 peers named"), "{table}");
@@ -55,6 +72,33 @@ fn our_tracker_answers_every_question() {
 }
 
 #[test]
+fn our_tracker_keeps_every_rule() {
+    let (_tracker, url) = our_tracker("127.0.0.1");
+    let (status, report, error) = probe(&["--conformance", &url, "--json"]);
+    assert_eq!((status, &error[..]), (Some(0), ""));
+    assert_eq!(blemishes(&report), [""; 0], "{report}");
+    let (status, table, _) = probe(&["--conformance", &url, "--rule", "short.empty", "--rule", "garbage"]);
+    assert_eq!(status, Some(0));
+    assert!(table.ends_with(": 2 PASS, 0 FAIL, 0 WARN, 0 SKIP\n"), "{table}");
+    let (status, _, error) = probe(&["--conformance", &url, "--rule", "politeness"]);
+    assert_eq!(status, Some(2));
+    assert!(error.contains("no such rule; there are connect.reply, "), "{error}");
+}
+
+#[test]
+fn our_tracker_keeps_every_rule_over_ipv6() {
+    if UdpSocket::bind("[::1]:0").is_err() {
+        let _ = writeln!(std::io::stderr(), "NOT RUN: a test that needs IPv6 on loopback");
+        return;
+    }
+    let (_tracker, url) = our_tracker("[::1]");
+    let (status, report, _) = probe(&["--conformance", &url, "--json"]);
+    // Loopback has one address of this family.
+    assert_eq!(blemishes(&report), ["skip connect.id-foreign", "skip connect.id-unguessable"], "{report}");
+    assert_eq!(status, Some(0));
+}
+
+#[test]
 fn opentracker_answers_every_question() {
     let hash = "ab".repeat(20);
     let folder = tempfile::tempdir().expect("a folder");
@@ -65,6 +109,33 @@ fn opentracker_answers_every_question() {
     let (status, table, error) = probe(&[&url, "--info-hash", &hash]);
     assert_eq!(status, Some(0), "{table}{error}");
     assert!(table.contains("seeders 0, leechers 1"), "{table}");
+}
+
+/// What the suite says of a foreign tracker, known to the rule: so the suite itself is checked.
+#[test]
+fn opentracker_keeps_the_rules_that_it_is_known_to_keep() {
+    let hashes: Vec<String> = (0..8).map(|n| format!("{n}{n}").repeat(20)).collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("list"), hashes.join("\n") + "\n").expect("written");
+    let Some((_tracker, port)) = opentracker(folder.path()) else { return };
+    let url = format!("udp://127.0.0.1:{port}/announce");
+    let mut args = vec!["--conformance", &url, "--json"];
+    args.extend(hashes.iter().flat_map(|hash| ["--info-hash", hash]));
+    let (status, report, _) = probe(&args);
+    let known = [
+        "warn peers.not-self",
+        "warn peers.seeder",
+        "warn peers.port-zero",
+        "warn completed.stranger",
+        "warn scrape.ragged",
+        "warn error.text",
+        "warn unverified.bytes",
+    ];
+    assert_eq!(blemishes(&report), known, "{report}");
+    assert_eq!(status, Some(0));
+    let (status, _, error) = probe(&["--conformance", &url, "--info-hash", &"ff".repeat(20)]);
+    assert_eq!(status, Some(1));
+    assert!(error.contains("refuses") && error.contains("--info-hash"), "{error}");
 }
 
 /// A running opentracker and its port, if it is installed.

@@ -17,6 +17,7 @@ use crate::clock::{Clock, within};
 use crate::environment::Environment;
 use crate::transport::{Transport, UdpSocket};
 
+pub mod conformance;
 mod report;
 
 pub use report::{Answer, ProbeError, ProbeReport, Step};

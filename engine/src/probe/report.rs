@@ -99,6 +99,14 @@ pub enum ProbeError {
         /// The last address tried.
         addr: SocketAddr,
     },
+    /// It answers, and will not have us.
+    #[error("{url} refuses: {reason}")]
+    Refused {
+        /// The tracker.
+        url: String,
+        /// The tracker's words, safe to print.
+        reason: String,
+    },
 }
 
 impl ProbeReport {

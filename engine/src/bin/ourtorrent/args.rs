@@ -16,6 +16,12 @@ Exit status:
   4    a file or folder cannot be read or written
   130  interrupted; running the same command again goes on";
 
+const PROBE_STATUSES: &str = "\
+Exit status:
+  0    every question was answered; with --conformance: no rule is a FAIL
+  1    the tracker is silent, refuses, or breaks a rule (FAIL)
+  2    wrong usage";
+
 /// BitTorrent peer: make, check, download and share torrents.
 ///
 /// Set `OURTORRENT_LOG=debug` to see what happens inside.
@@ -38,7 +44,7 @@ pub(crate) enum Command {
     Seed(SeedArgs),
     /// Hash data on disk and say what is missing
     Verify(VerifyArgs),
-    /// Ask a UDP tracker and measure its answers
+    /// Ask a UDP tracker and measure its answers, or try whether it keeps the rules
     Probe(ProbeArgs),
     /// Print the manual page
     #[command(hide = true)]
@@ -131,18 +137,37 @@ pub(crate) struct VerifyArgs {
     pub(crate) json: bool,
 }
 
+/// Without `--conformance` it connects, announces a peer, scrapes, takes the peer back and measures the
+/// answers. With it, it tries the rules of BEP 15 and BEP 41 one by one.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = STATUSES)]
+#[command(after_help = PROBE_STATUSES)]
 pub(crate) struct ProbeArgs {
     /// The tracker, such as `udp://tracker.example:6969`
     pub(crate) url: TrackerUrl,
+    /// Try every rule that a tracker should keep, and print PASS, FAIL, WARN (good practice only) or SKIP
+    /// for each
+    #[arg(long)]
+    pub(crate) conformance: bool,
     /// The torrent to ask about, as 40 hexadecimal digits; a random one by default. For the moment of the
-    /// probe it gets a peer that nobody can reach
+    /// probe it gets peers that nobody can reach. With `--conformance` it may be repeated: a tracker that
+    /// serves listed torrents needs two that nobody uses
     #[arg(long, value_name = "HASH", value_parser = info_hash)]
-    pub(crate) info_hash: Option<InfoHash>,
+    pub(crate) info_hash: Vec<InfoHash>,
+    /// Try only this rule, such as `scrape.reply`; may be repeated
+    #[arg(long, value_name = "ID", requires = "conformance", value_parser = rule)]
+    pub(crate) rule: Vec<String>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Reads the id of a conformance rule.
+fn rule(text: &str) -> Result<String, String> {
+    let ids: Vec<_> = engine::probe::conformance::rules().into_iter().map(|rule| rule.id).collect();
+    if ids.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("no such rule; there are {}", ids.join(", ")))
 }
 
 /// Reads 40 hexadecimal digits.
