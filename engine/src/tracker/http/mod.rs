@@ -9,13 +9,14 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 
 mod forwarded;
+#[cfg(test)]
+pub(super) mod lab;
 mod seats;
 mod server;
 mod site;
-mod time;
-
 #[cfg(test)]
 mod tests;
+mod time;
 
 pub(super) use seats::SeatLimits;
 pub(super) use server::{Answer, Event, Site, serve};

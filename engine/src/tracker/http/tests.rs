@@ -1,80 +1,45 @@
 //! The HTTP server on streams in memory and on virtual time: who is served, and who is cut, and when.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::registry::{Registry, RegistryConfig, Secret};
-use proto::seed::Seed;
 use proto::time::Instant;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use tokio::sync::{Mutex, mpsc};
-use tokio::time::{sleep, timeout};
+use tokio::io::{AsyncWriteExt, DuplexStream};
+use tokio::time::sleep;
 
+use super::lab::{Street, registry, text};
 use super::*;
-use crate::clock::{Clock, OsClock};
+use crate::clock::Clock;
 use crate::tracker::handle::Shared;
-use crate::transport::{Listener, Stream};
 
 const ANNOUNCE: &str = "GET /announce?info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb&port=6881";
 const SCRAPE: &str = "GET /scrape?info_hash=aaaaaaaaaaaaaaaaaaaa HTTP/1.1\r\n\r\n";
 
-/// A listener whose streams are made by the test.
-struct Doorbell(Mutex<mpsc::UnboundedReceiver<(DuplexStream, SocketAddr)>>);
-
-impl Listener for Doorbell {
-    type Reader = tokio::io::ReadHalf<DuplexStream>;
-    type Writer = tokio::io::WriteHalf<DuplexStream>;
-
-    async fn accept(&self) -> std::io::Result<Stream<Self::Reader, Self::Writer>> {
-        let Some((stream, peer_addr)) = self.0.lock().await.recv().await else {
-            std::future::pending().await
-        };
-        let (reader, writer) = tokio::io::split(stream);
-        Ok(Stream { reader, writer, peer_addr })
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 80))
-    }
-}
-
 /// A tracker that is served over streams in memory.
 struct Lab {
     shared: Arc<Shared>,
-    clock: OsClock,
-    door: mpsc::UnboundedSender<(DuplexStream, SocketAddr)>,
+    street: Street,
 }
 
 impl Lab {
     fn with(config: &HttpConfig) -> Self {
-        let registry =
-            Registry::new(RegistryConfig::default(), Secret([0; 16]), Seed::from_u64(1), Instant::ZERO);
-        let shared = Arc::new(Shared::new(registry));
-        let clock = OsClock::new();
-        let (door, bell) = mpsc::unbounded_channel();
-        let site = TrackerSite::new(Arc::clone(&shared), clock, &config.trusted_proxies);
-        tokio::spawn(serve(Doorbell(Mutex::new(bell)), clock, config.seat_limits(), site));
-        Self { shared, clock, door }
+        let shared = Arc::new(Shared::new(registry()));
+        let proxies = config.trusted_proxies.clone();
+        let street =
+            Street::to(config.seat_limits(), |clock| TrackerSite::new(shared.clone(), clock, &proxies));
+        Self { shared, street }
     }
 
     fn new() -> Self {
         Self::with(&HttpConfig::default())
     }
 
-    /// A connection from `ip` whose pipe holds `window` bytes.
     fn connect(&self, ip: &str, window: usize) -> DuplexStream {
-        let (ours, theirs) = tokio::io::duplex(window);
-        self.door.send((theirs, SocketAddr::new(ip.parse().expect("an address"), 4711))).expect("served");
-        ours
+        self.street.connect(ip, window)
     }
 
-    /// Everything that comes back for `request` until the server closes.
     async fn exchange(&self, ip: &str, request: &[u8]) -> String {
-        let mut stream = self.connect(ip, 1 << 16);
-        // The server may have closed already.
-        let _ = stream.write_all(request).await;
-        text(&mut stream).await
+        self.street.exchange(ip, request).await
     }
 
     fn stats(&self) -> HttpStats {
@@ -82,16 +47,8 @@ impl Lab {
     }
 
     fn seconds(&self) -> u64 {
-        self.clock.now().since(Instant::ZERO).as_secs()
+        self.street.clock.now().since(Instant::ZERO).as_secs()
     }
-}
-
-/// What arrives until the end of the stream.
-async fn text(stream: &mut DuplexStream) -> String {
-    let mut bytes = Vec::new();
-    let read = timeout(Duration::from_secs(600), stream.read_to_end(&mut bytes));
-    read.await.expect("it ends").expect("readable");
-    bytes.escape_ascii().to_string()
 }
 
 #[tokio::test(start_paused = true)]
