@@ -152,11 +152,12 @@ fn kill_9_loses_at_most_one_flush_and_no_connection_id() {
     assert_eq!(client.completed(client.connect(), 1), completed + 1, "SIGTERM keeps everything");
 }
 
-/// Runs it to its end; status and what it says at last.
+/// Runs it to its end; status and the line that says why.
 fn refusal(bind: &str, db: &Path) -> (Option<i32>, String) {
     let output = command(bind, db).output().expect("the binary runs");
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    (output.status.code(), text.lines().last().unwrap_or_default().to_owned())
+    let line = text.lines().find(|line| line.starts_with("error:")).unwrap_or_default();
+    (output.status.code(), line.to_owned())
 }
 
 #[test]

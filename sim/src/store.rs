@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use engine::tracker::{Batch, Store, StoreError, Stored};
+use engine::tracker::{Batch, Control, Store, StoreError, Stored};
 use proto::id::InfoHash;
-use proto::registry::Secret;
+use proto::registry::{Secrets, SwarmPage};
 
 /// A disk that outlives the tracker; clones are the same disk.
 #[derive(Clone, Debug, Default)]
@@ -23,8 +23,9 @@ struct Disk {
 
 #[derive(Clone, Debug, Default)]
 struct Content {
-    secret: Option<Secret>,
+    secrets: Option<Secrets>,
     completed: BTreeMap<InfoHash, u32>,
+    pages: BTreeMap<u16, Vec<u8>>,
 }
 
 impl SimStore {
@@ -62,19 +63,27 @@ impl SimStore {
 
 impl Store for SimStore {
     fn load(&mut self) -> Result<Stored, StoreError> {
-        let Content { secret, completed } = self.lock().flushed.clone();
-        Ok(Stored { secret, completed: completed.into_iter().collect() })
+        let Content { secrets, completed, pages } = self.lock().flushed.clone();
+        let pages = pages.into_iter().map(|(number, bytes)| SwarmPage { number, bytes }).collect();
+        let control = Control { secrets, ..Control::default() };
+        Ok(Stored { control, completed: completed.into_iter().collect(), pages })
     }
 
-    fn keep_secret(&mut self, secret: Secret) -> Result<(), StoreError> {
+    fn keep_secrets(&mut self, secrets: &Secrets) -> Result<(), StoreError> {
         self.write(|disk| {
-            disk.flushed.secret = Some(secret);
-            disk.synced.secret = Some(secret);
+            disk.flushed.secrets = Some(*secrets);
+            disk.synced.secrets = Some(*secrets);
         })
     }
 
     fn flush(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        self.write(|disk| disk.flushed.completed.extend(batch.completed.iter().copied()))
+        self.write(|disk| {
+            let Content { completed, pages, .. } = &mut disk.flushed;
+            completed.extend(batch.completed.iter().copied());
+            completed.retain(|_, count| *count > 0);
+            pages.extend(batch.pages.iter().map(|page| (page.number, page.bytes.clone())));
+            pages.retain(|_, bytes| !bytes.is_empty());
+        })
     }
 
     fn sync(&mut self) -> Result<(), StoreError> {
@@ -84,6 +93,8 @@ impl Store for SimStore {
 
 #[cfg(test)]
 mod tests {
+    use proto::registry::Secret;
+
     use super::*;
 
     fn kept(store: &SimStore) -> Vec<u32> {
@@ -92,13 +103,13 @@ mod tests {
     }
 
     fn flush(store: &mut SimStore, count: u32) -> Result<(), StoreError> {
-        store.flush(&Batch { completed: vec![(InfoHash([1; 20]), count)] })
+        store.flush(&Batch { completed: vec![(InfoHash([1; 20]), count)], pages: Vec::new() })
     }
 
     #[test]
     fn a_power_cut_undoes_what_was_not_synced() {
         let mut store = SimStore::default();
-        store.keep_secret(Secret([7; 16])).expect("kept");
+        store.keep_secrets(&Secret([7; 16]).into()).expect("kept");
         flush(&mut store, 1).and_then(|()| store.sync()).expect("kept");
         flush(&mut store, 2).expect("flushed");
         assert_eq!(kept(&store), [2], "a crash leaves the kernel's cache alone");

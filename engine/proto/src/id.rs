@@ -1,8 +1,10 @@
 //! The 20-byte names of the protocol: info hash, peer id and piece hash (BEP 3).
 
 use std::fmt;
+use std::str::FromStr;
 
 use sha1::{Digest, Sha1};
+use thiserror::Error;
 
 /// Length of every identifier here, in bytes.
 pub const ID_LEN: usize = 20;
@@ -52,6 +54,25 @@ identifier!(
     PieceHash
 );
 
+/// Text that is no info hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("an info hash is 40 hexadecimal digits")]
+pub struct InfoHashError;
+
+impl FromStr for InfoHash {
+    type Err = InfoHashError;
+
+    fn from_str(text: &str) -> Result<Self, InfoHashError> {
+        let digits: &[u8; 2 * ID_LEN] = text.as_bytes().try_into().map_err(|_| InfoHashError)?;
+        let mut id = [0; ID_LEN];
+        for (byte, pair) in id.iter_mut().zip(digits.as_chunks::<2>().0) {
+            let [high, low] = pair.map(|digit| char::from(digit).to_digit(16).ok_or(InfoHashError));
+            *byte = (high? << 4 | low?) as u8;
+        }
+        Ok(Self(id))
+    }
+}
+
 impl InfoHash {
     /// Hashes the raw `info` value.
     pub fn of(info: &[u8]) -> Self {
@@ -87,6 +108,10 @@ mod tests {
     fn identifiers_print_as_hex_and_check_their_length() {
         assert_eq!(InfoHash([0xab; 20]).to_string(), "ab".repeat(20));
         assert_eq!(InfoHash::from_slice(&[0; 19]), None);
+        assert_eq!("aB".repeat(20).parse(), Ok(InfoHash([0xab; 20])));
+        for text in ["", "ab", &"ag".repeat(20), &"ab".repeat(21), &"é".repeat(20)] {
+            assert_eq!(text.parse::<InfoHash>(), Err(InfoHashError), "{text}");
+        }
         assert_eq!(PieceHash::of(b"abc").to_string(), "a9993e364706816aba3e25717850c26c9cd0d89d");
     }
 }

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use proto::id::InfoHash;
-use proto::registry::Secret;
+use proto::registry::{Secrets, SwarmPage};
 
-use super::store::{Batch, Store, StoreError, Stored};
+use super::store::{Batch, Control, Store, StoreError, Stored};
 
 /// What outlives a tracker, as long as a clone of it lives.
 #[derive(Clone, Debug, Default)]
@@ -16,8 +16,10 @@ pub struct MemoryStore(Arc<Mutex<Content>>);
 
 #[derive(Debug, Default)]
 struct Content {
-    secret: Option<Secret>,
+    control: Control,
+    is_control_changed: bool,
     completed: BTreeMap<InfoHash, u32>,
+    pages: BTreeMap<u16, Vec<u8>>,
     flushes: usize,
     failure: Option<StoreError>,
 }
@@ -38,6 +40,14 @@ impl MemoryStore {
         self.with(|content| content.failure = failure);
     }
 
+    /// Changes what the operator decides, as commands on a database do.
+    pub fn change_control(&self, change: impl FnOnce(&mut Control)) {
+        self.with(|content| {
+            change(&mut content.control);
+            content.is_control_changed = true;
+        });
+    }
+
     fn with<R>(&self, work: impl FnOnce(&mut Content) -> R) -> R {
         // No caller's panic leaves the content half changed.
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
@@ -47,13 +57,17 @@ impl MemoryStore {
 impl Store for MemoryStore {
     fn load(&mut self) -> Result<Stored, StoreError> {
         self.with(|content| {
+            content.is_control_changed = false;
             let completed = content.completed.iter().map(|(hash, count)| (*hash, *count)).collect();
-            Ok(Stored { secret: content.secret, completed })
+            let page =
+                |(number, bytes): (&u16, &Vec<u8>)| SwarmPage { number: *number, bytes: bytes.clone() };
+            let pages = content.pages.iter().map(page).collect();
+            Ok(Stored { control: content.control.clone(), completed, pages })
         })
     }
 
-    fn keep_secret(&mut self, secret: Secret) -> Result<(), StoreError> {
-        self.with(|content| content.secret = Some(secret));
+    fn keep_secrets(&mut self, secrets: &Secrets) -> Result<(), StoreError> {
+        self.with(|content| content.control.secrets = Some(*secrets));
         Ok(())
     }
 
@@ -64,11 +78,21 @@ impl Store for MemoryStore {
             }
             content.flushes += 1;
             content.completed.extend(batch.completed.iter().copied());
+            content.completed.retain(|_, count| *count > 0);
+            content.pages.extend(batch.pages.iter().map(|page| (page.number, page.bytes.clone())));
+            content.pages.retain(|_, bytes| !bytes.is_empty());
             Ok(())
         })
     }
 
     fn sync(&mut self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn poll_control(&mut self) -> Result<Option<Control>, StoreError> {
+        self.with(|content| {
+            let is_changed = std::mem::take(&mut content.is_control_changed);
+            Ok(is_changed.then(|| content.control.clone()))
+        })
     }
 }

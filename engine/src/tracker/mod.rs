@@ -12,11 +12,13 @@ use std::net::SocketAddr;
 use proto::registry::{RegistryConfig, RegistryStats};
 use thiserror::Error;
 
+mod access;
 pub mod admin;
 mod background;
 mod handle;
 mod http;
 mod keeper;
+mod limiter;
 mod memory;
 mod server;
 mod sites;
@@ -27,14 +29,15 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use access::AccessConfig;
 pub use admin::AdminConfig;
 pub use background::Background;
 pub use handle::TrackerHandle;
 pub use http::{HttpConfig, HttpStats};
 pub use memory::MemoryStore;
 pub use server::start;
-pub use sqlite::SqliteStore;
-pub use store::{Batch, Store, StoreError, Stored};
+pub use sqlite::{BackupContent, SqliteStore, Verdict};
+pub use store::{Batch, Control, Store, StoreError, Stored};
 
 /// Addresses of one tracker at the most: each costs a task and kernel buffers.
 pub const MAX_SOCKETS: usize = 16;
@@ -56,6 +59,8 @@ pub struct TrackerConfig {
     pub admin: Option<AdminConfig>,
     /// Rules and caps.
     pub registry: RegistryConfig,
+    /// Who may use it.
+    pub access: AccessConfig,
 }
 
 impl TrackerConfig {
@@ -67,6 +72,7 @@ impl TrackerConfig {
             http: HttpConfig::default(),
             admin: None,
             registry: RegistryConfig::default(),
+            access: AccessConfig::default(),
         }
     }
 }
@@ -107,6 +113,10 @@ pub struct TrackerStats {
     /// The registry's counters.
     #[serde(flatten)]
     pub registry: RegistryStats,
+    /// Members that a restart brought back.
+    pub restored: u64,
+    /// Batches that were handed to the store.
+    pub flushes: u64,
     /// Flushes or syncs that failed; they are tried again.
     pub store_failures: u64,
     /// Receives that failed.

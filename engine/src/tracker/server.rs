@@ -10,7 +10,7 @@ use proto::seed::Seed;
 use tokio::task::JoinSet;
 
 use super::handle::{Shared, TrackerHandle};
-use super::keeper::{flush, keep_time, load};
+use super::keeper::{Keeper, load};
 use super::sites::Sites;
 use super::store::Store;
 use super::{TrackerConfig, TrackerError, worker};
@@ -29,8 +29,8 @@ pub async fn start<T: Transport, C: Clock, S: Store>(
     // Bind first: a second tracker on the same address must not touch the first one's database.
     let (sockets, local_addrs) = worker::bind(&transport, &config).await?;
     let sites = Sites::open(&transport, &config).await?;
-    let registry = load(config, &mut store, seed, clock.now())?;
-    let shared = Arc::new(Shared::new(registry));
+    let (shared, secrets) = load(config, &mut store, seed, &clock)?;
+    let shared = Arc::new(shared);
     let handle = TrackerHandle {
         shared: Arc::clone(&shared),
         http_addrs: sites.http_addrs(),
@@ -39,7 +39,8 @@ pub async fn start<T: Transport, C: Clock, S: Store>(
     };
     let mut tasks = JoinSet::new();
     sites.spawn(&mut tasks, &shared, &clock, handle.local_addrs.clone());
-    Ok((handle, run(shared, tasks, sockets, clock, store)))
+    let keeper = Keeper::new(Arc::clone(&shared), secrets, clock.clone(), store);
+    Ok((handle, run(shared, tasks, sockets, clock, keeper)))
 }
 
 /// The root: owns every task until `stop`, those that are there already included.
@@ -48,7 +49,7 @@ pub(super) async fn run<C: Clock, S: Store, U: UdpSocket>(
     mut tasks: JoinSet<()>,
     sockets: Vec<U>,
     clock: C,
-    mut store: S,
+    mut keeper: Keeper<C, S>,
 ) {
     for socket in sockets {
         tasks.spawn(worker::serve(Arc::clone(&shared), socket, clock.clone()));
@@ -58,12 +59,8 @@ pub(super) async fn run<C: Clock, S: Store, U: UdpSocket>(
         () = shared.stop.notified() => {}
         // Socket tasks run for ever; one that ended has panicked, and a deaf tracker helps nobody.
         _ = tasks.join_next() => tracing::error!("a socket's task ended"),
-        () = keep_time(&shared, &clock, &mut store) => {}
+        () = keeper.keep_time() => {}
     }
     tasks.shutdown().await;
-    while flush(&shared, clock.now(), &mut store) {}
-    if let Err(error) = store.close() {
-        tracing::error!(%error, "the last changes may not be kept");
-        shared.lock().store_failures += 1;
-    }
+    keeper.finish();
 }

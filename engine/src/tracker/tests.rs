@@ -1,11 +1,9 @@
-//! Tests of the tracker over loopback sockets, and of its stores.
+//! Tests of the tracker over loopback sockets.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use proto::id::{InfoHash, PeerId};
-use proto::registry::Secret;
 use proto::seed::Seed;
 use proto::torrent::{AnnounceEvent, Progress};
 use proto::tracker::{
@@ -186,95 +184,4 @@ async fn a_port_in_use_is_named() {
     let none = TrackerConfig { bind: Vec::new(), ..TrackerConfig::at(addr) };
     let none = start(environment(), none, MemoryStore::default(), Seed::from_u64(1)).await;
     assert!(matches!(none.map(|_| ()), Err(TrackerError::Sockets(0))));
-}
-
-fn batch(rows: impl IntoIterator<Item = (u8, u32)>) -> Batch {
-    Batch { completed: rows.into_iter().map(|(byte, count)| (InfoHash([byte; 20]), count)).collect() }
-}
-
-#[test]
-fn sqlite_gives_back_what_it_got() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("tracker.db");
-    let mut store = SqliteStore::open(&path).expect("created");
-    assert_eq!(store.load(), Ok(Stored::default()));
-    store.keep_secret(Secret([9; 16])).expect("kept");
-    store.flush(&batch([(1, 10), (2, u32::MAX)])).expect("flushed");
-    store.flush(&batch([(1, 11)])).expect("flushed");
-    // A swarm that was forgotten and came back counts from zero; what is known to have happened stays.
-    store.flush(&batch([(2, 1)])).expect("flushed");
-    // Killed here: what was flushed stands, without sync or close.
-    let second = SqliteStore::open(&path).expect("opened").load();
-    let stored =
-        Stored { secret: Some(Secret([9; 16])), completed: batch([(1, 11), (2, u32::MAX)]).completed };
-    assert_eq!(second, Ok(stored));
-    store.close().expect("closed");
-}
-
-#[test]
-fn files_that_are_not_ours_are_refused_and_left_alone() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = |name: &str| folder.path().join(name);
-    let refusal = |path: &Path| SqliteStore::open(path).map(|_| ()).expect_err("refused");
-
-    let text = "these are my holiday notes; ".repeat(100);
-    std::fs::write(file("notes.txt"), &text).expect("written");
-    assert!(matches!(refusal(&file("notes.txt")), StoreError::Damaged { .. }));
-    assert_eq!(std::fs::read_to_string(file("notes.txt")).expect("read"), text);
-
-    let foreign = rusqlite::Connection::open(file("foreign.db")).expect("created");
-    foreign.execute_batch("CREATE TABLE mine (x)").expect("a table");
-    assert!(matches!(refusal(&file("foreign.db")), StoreError::Damaged { .. }));
-
-    drop(SqliteStore::open(&file("newer.db")).expect("created"));
-    let newer = rusqlite::Connection::open(file("newer.db")).expect("opened");
-    newer.pragma_update(None, "user_version", 99).expect("set");
-    assert_eq!(refusal(&file("newer.db")), StoreError::Newer { path: file("newer.db"), found: 99, known: 1 });
-
-    assert!(matches!(refusal(&file("no/such/folder.db")), StoreError::Unusable { .. }));
-}
-
-#[test]
-fn a_damaged_file_is_told_not_mended() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("tracker.db");
-    let mut store = SqliteStore::open(&path).expect("created");
-    store.flush(&batch((0..200).map(|n| (n, 1)))).expect("flushed");
-    drop(store);
-    let mut bytes = std::fs::read(&path).expect("read");
-    bytes[4096..].fill(0x5a);
-    std::fs::write(&path, bytes).expect("written");
-    let error = SqliteStore::open(&path).and_then(|mut store| store.load());
-    assert!(matches!(error, Err(StoreError::Damaged { .. })), "{error:?}");
-}
-
-#[test]
-fn the_background_thread_keeps_everything_by_the_time_it_is_closed() {
-    let kept = MemoryStore::default();
-    let mut store = Background::new(kept.clone());
-    assert_eq!(store.load(), Ok(Stored::default()));
-    for round in 1..=50 {
-        store.flush(&batch((0..40).map(|n| (n, round)))).expect("taken");
-    }
-    store.close().expect("closed");
-    assert!((0..40).all(|n| kept.completed(InfoHash([n; 20])) == Some(50)));
-    assert!(kept.flushes() <= 50);
-}
-
-#[test]
-fn the_background_thread_tells_a_failure_and_tries_again() {
-    let kept = MemoryStore::default();
-    kept.fail_with(Some(StoreError::Full));
-    let mut store = Background::new(kept.clone());
-    store.flush(&batch([(1, 1)])).expect("taken");
-    let told = (0..500).find_map(|_| {
-        std::thread::sleep(Duration::from_millis(10));
-        store.flush(&batch([(2, 2)])).err()
-    });
-    assert_eq!(told, Some(StoreError::Full));
-    assert_eq!(kept.completed(InfoHash([1; 20])), None);
-    kept.fail_with(None);
-    store.close().expect("closed");
-    assert_eq!(kept.completed(InfoHash([1; 20])), Some(1));
-    assert_eq!(kept.completed(InfoHash([2; 20])), Some(2));
 }

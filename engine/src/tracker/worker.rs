@@ -20,6 +20,9 @@ const BATCH: usize = 64;
 /// The pause after a socket failed, so that a lasting failure does not spin.
 const FAILURE_PAUSE: Duration = Duration::from_millis(100);
 
+/// The kind of the log's lines about receiving.
+const RECEIVE_FAILED: &str = "receiving failed";
+
 /// Binds every address for every worker; the addresses come back as they were bound, one for each given.
 pub(super) async fn bind<T: Transport>(
     transport: &T,
@@ -54,8 +57,10 @@ pub(super) async fn serve<C: Clock, U: UdpSocket>(shared: Arc<Shared>, socket: U
             inbox.push(from, |bytes| bytes.extend_from_slice(payload));
         });
         if let Err(error) = received.await {
-            tracing::warn!(%error, "receiving failed");
-            shared.lock().socket_failures += 1;
+            if shared.may_log(clock.now(), RECEIVE_FAILED) {
+                tracing::warn!(%error, "{RECEIVE_FAILED}");
+            }
+            shared.lock().counters.socket_failures += 1;
             clock.sleep_until(clock.now() + FAILURE_PAUSE).await;
             continue;
         }
@@ -66,7 +71,7 @@ pub(super) async fn serve<C: Clock, U: UdpSocket>(shared: Arc<Shared>, socket: U
         if !outbox.is_empty() {
             let unsent = socket.send_batch(&outbox).await;
             if unsent > 0 {
-                shared.lock().unsent += unsent as u64;
+                shared.lock().counters.unsent += unsent as u64;
             }
         }
         if is_flooded {
@@ -83,12 +88,11 @@ mod tests {
     use tokio::task::JoinSet;
 
     use proto::seed::Seed;
-    use proto::time::Instant;
 
     use super::*;
     use crate::clock::OsClock;
     use crate::tracker::MemoryStore;
-    use crate::tracker::keeper::load;
+    use crate::tracker::keeper::{Keeper, load};
     use crate::tracker::server::run;
 
     const ADDR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 6969);
@@ -124,8 +128,10 @@ mod tests {
         let seed = Seed::from_u64(1);
         let store = MemoryStore::default();
         let config = TrackerConfig::at(ADDR);
-        let registry = load(config, &mut store.clone(), seed, Instant::ZERO).expect("nothing kept");
-        let shared = Arc::new(Shared::new(registry));
+        let clock = OsClock::new();
+        let (shared, secrets) = load(config, &mut store.clone(), seed, &clock).expect("nothing kept");
+        let shared = Arc::new(shared);
+        let keeper = Keeper::new(Arc::clone(&shared), secrets, clock, store);
         let sockets = vec![Flooded::default(), Flooded::default()];
         let watched = sockets.clone();
         let (ended, end) = std::sync::mpsc::channel();
@@ -133,7 +139,7 @@ mod tests {
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime").block_on(async {
-                let root = run(Arc::clone(&shared), JoinSet::new(), sockets, OsClock::new(), store);
+                let root = run(Arc::clone(&shared), JoinSet::new(), sockets, clock, keeper);
                 let stop = async {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     shared.stop.notify_one();

@@ -73,6 +73,11 @@ impl RegistryConfig {
         wanted.min(self.max_peers_in_reply).min(fits)
     }
 
+    /// How long a connection id is accepted.
+    pub fn id_life(&self) -> Duration {
+        self.connection_window + self.connection_grace
+    }
+
     /// How long a member lives after its last announce.
     pub(super) fn member_life(&self) -> Duration {
         self.interval * 2

@@ -82,7 +82,7 @@ impl ConnectionIds {
 
     /// Ids are accepted for the configured time from now on.
     pub(super) fn set_window(&mut self, config: &RegistryConfig) {
-        let window = (config.connection_window + config.connection_grace).as_secs().div_ceil(SLOT_SECS);
+        let window = config.id_life().as_secs().div_ceil(SLOT_SECS);
         self.window = window.min(MAX_WINDOW) as u16;
     }
 

@@ -105,6 +105,11 @@ impl Registry {
         self.config = config;
     }
 
+    /// Issues connection ids with other secrets from now on. Swarms stay in their pages until a restart.
+    pub fn set_secrets(&mut self, secrets: &Secrets) {
+        self.connections = ConnectionIds::new(secrets, &self.config);
+    }
+
     /// New lists from now on. Members of a torrent that is no longer allowed are not named any more, and go
     /// when their time is over.
     pub fn set_access(&mut self, access: Access) {

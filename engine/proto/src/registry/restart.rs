@@ -11,11 +11,11 @@ use super::swarms::Swarm;
 use crate::id::InfoHash;
 use crate::time::Instant;
 
-/// How often a page that keeps changing is due.
-const PAGE_EVERY: Duration = Duration::from_secs(60);
+/// How often a page that keeps changing is due: within a minute it has also reached the store.
+const PAGE_EVERY: Duration = Duration::from_secs(55);
 
 impl Registry {
-    /// Up to `max` changed pages that are due: each page is at most once a minute, a sixtieth of them each
+    /// Up to `max` changed pages that are due: each page is at most once a minute, the same share of them each
     /// second. `wall` is the time since the Unix epoch.
     pub fn take_pages(&mut self, now: Instant, wall: Duration, max: usize) -> Vec<SwarmPage> {
         let passed = now.since(self.pages_at).as_micros() * PAGES as u128 / PAGE_EVERY.as_micros();

@@ -1,30 +1,50 @@
 //! The tracker on the command line.
 //!
-//! Arguments are typed in [`args`], carried out in [`run`]; nothing here knows the protocol.
+//! Arguments are typed in [`args`], settings are read in [`config`], serving is carried out in [`run`], the
+//! rest in [`commands`]; nothing here knows the protocol.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::Parser;
-use tracing_subscriber::EnvFilter;
-
 use crate::args::Args;
+use crate::config::{BadSettings, Settings};
+use crate::flags::Flags;
 
 mod args;
+mod commands;
+mod config;
+mod flags;
+mod logging;
 mod run;
+mod signals;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let filter = EnvFilter::try_from_env("OURTORRENT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
-    let done = if args.man { args::print_man_page() } else { run::run(&args) };
-    match done {
+    let (args, flags) = args::parse();
+    match done(&args, &flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One line: what failed, and why.
+            // What failed, and why; nothing else stands on standard error then.
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(if error.is::<BadSettings>() { 2 } else { 1 })
         }
+    }
+}
+
+fn done(args: &Args, flags: &Flags) -> anyhow::Result<()> {
+    if args.man {
+        return args::print_man_page();
+    }
+    let settings = Settings::load(args.config.as_deref(), flags)?;
+    if args.print_config {
+        print!("{}", settings.to_toml());
+        return Ok(());
+    }
+    if args.check_config {
+        settings.tracker()?;
+        println!("the configuration is fine");
+        return Ok(());
+    }
+    match &args.command {
+        Some(command) => commands::run(command, settings.db.as_deref(), args.json),
+        None => run::run(args, flags, settings),
     }
 }

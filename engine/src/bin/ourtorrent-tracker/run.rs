@@ -1,4 +1,4 @@
-//! Starts the tracker over the operating system and waits for a signal.
+//! Starts the tracker over the operating system and minds the signals.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,16 +11,22 @@ use proto::seed::Seed;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::Args;
+use crate::config::Settings;
+use crate::flags::Flags;
+use crate::logging::Log;
+use crate::signals::{Signal, Signals};
 
 /// Runs until Ctrl-C or SIGTERM.
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let runtime = runtime(args.workers()).context("cannot start the runtime")?;
-    if let Some(path) = &args.db {
+pub(crate) fn run(args: &Args, flags: &Flags, settings: Settings) -> anyhow::Result<()> {
+    let log = Log::start(settings.log_format, &settings.log_level);
+    let runtime = runtime(settings.threads()).context("cannot start the runtime")?;
+    let service = Service { args, flags, log, settings };
+    if let Some(path) = &service.settings.db {
         let store = Background::new(SqliteStore::open(path)?);
-        runtime.block_on(serve(args, store))
+        runtime.block_on(service.serve(store))
     } else {
         tracing::warn!("no --db: nothing outlives this process");
-        runtime.block_on(serve(args, MemoryStore::default()))
+        runtime.block_on(service.serve(MemoryStore::default()))
     }
 }
 
@@ -34,82 +40,104 @@ fn runtime(workers: usize) -> io::Result<Runtime> {
     builder.worker_threads(workers).enable_all().build()
 }
 
-async fn serve(args: &Args, store: impl Store) -> anyhow::Result<()> {
-    // Handlers first: a signal while starting must not be lost.
-    let stop = stop_signal().context("cannot listen to signals")?;
-    let environment = Environment::os(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let (handle, root) = tracker::start(environment, args.config(), store, seed()?).await?;
-    for addr in handle.local_addrs() {
-        tracing::info!("listening at udp://{addr}");
-    }
-    tokio::pin!(root);
-    tokio::select! {
-        biased;
-        () = stop => tracing::info!("stopping"),
-        () = &mut root => bail!("the tracker ended by itself"),
-        () = report(&handle, args.stats_every()) => {}
-    }
-    let failures = handle.stats().store_failures;
-    handle.stop();
-    root.await;
-    let stats = handle.stats();
-    if args.json {
-        println!("{}", serde_json::to_string(&stats)?);
-    }
-    ensure!(stats.store_failures == failures, "the last changes could not be kept");
-    Ok(())
+/// A tracker in service.
+struct Service<'a> {
+    args: &'a Args,
+    flags: &'a Flags,
+    log: Log,
+    settings: Settings,
 }
 
-/// Logs the counters for ever.
-async fn report(handle: &TrackerHandle, every: Option<Duration>) {
-    let Some(every) = every else { return std::future::pending().await };
-    loop {
-        tokio::time::sleep(every).await;
+impl Service<'_> {
+    async fn serve(mut self, store: impl Store) -> anyhow::Result<()> {
+        // Handlers first: a signal while starting must not be lost.
+        let mut signals = Signals::listen().context("cannot listen to signals")?;
+        let environment = Environment::os(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let (handle, root) = tracker::start(environment, self.settings.tracker()?, store, seed()?).await?;
+        for addr in handle.local_addrs() {
+            tracing::info!("listening at udp://{addr}");
+        }
+        for addr in handle.http_addrs() {
+            tracing::info!("listening at http://{addr}/announce");
+        }
+        if let Some(addr) = handle.admin_addr() {
+            tracing::info!("the status page is at http://{addr}/");
+        }
+        tokio::pin!(root);
+        loop {
+            let signal = tokio::select! {
+                biased;
+                signal = signals.next() => signal,
+                () = &mut root => bail!("the tracker ended by itself"),
+                () = pause(self.settings.stats_every) => {
+                    log_counters(&handle);
+                    continue;
+                }
+            };
+            match signal {
+                Signal::Stop => break,
+                Signal::Reload => self.reload(&handle),
+            }
+        }
+        tracing::info!("stopping");
+        let failures = handle.stats().store_failures;
+        handle.stop();
+        tokio::select! {
+            biased;
+            () = signals.stop() => bail!("told to stop twice: the last changes may not be kept"),
+            () = &mut root => {}
+        }
         let stats = handle.stats();
-        let counters = stats.registry;
-        tracing::info!(
-            torrents = counters.torrents,
-            peers = counters.members,
-            requests = counters.requests,
-            announces = counters.announces,
-            scrapes = counters.scrapes,
-            completed = counters.completed,
-            malformed = counters.malformed,
-            unverified = counters.unverified,
-            refused = counters.refused.total(),
-            store_failures = stats.store_failures,
-            "counters"
-        );
+        if self.args.json {
+            println!("{}", serde_json::to_string(&stats)?);
+        }
+        ensure!(stats.store_failures == failures, "the last changes could not be kept");
+        Ok(())
     }
+
+    /// Reads the settings again. What cannot be used changes nothing.
+    fn reload(&mut self, handle: &TrackerHandle) {
+        let loaded = Settings::load(self.args.config.as_deref(), self.flags);
+        let loaded = loaded.and_then(|settings| Ok((settings.tracker()?, settings)));
+        let (config, settings) = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => return tracing::error!("the settings stay as they are: {error}"),
+        };
+        for key in settings.needing_restart(&self.settings) {
+            tracing::warn!("{key} has changed, which takes effect at the next start");
+        }
+        self.log.set_level(&settings.log_level);
+        handle.reload(config);
+        self.settings = settings;
+        tracing::info!("settings read again");
+    }
+}
+
+/// Ends after `time`; never if it is zero.
+async fn pause(time: Duration) {
+    if time.is_zero() { std::future::pending().await } else { tokio::time::sleep(time).await }
+}
+
+fn log_counters(handle: &TrackerHandle) {
+    let stats = handle.stats();
+    let counters = stats.registry;
+    tracing::info!(
+        torrents = counters.torrents,
+        peers = counters.members,
+        requests = counters.requests,
+        announces = counters.announces,
+        scrapes = counters.scrapes,
+        completed = counters.completed,
+        malformed = counters.malformed,
+        unverified = counters.unverified,
+        refused = counters.refused.total(),
+        store_failures = stats.store_failures,
+        "counters"
+    );
 }
 
 fn seed() -> anyhow::Result<Seed> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| anyhow!("the system gives no random numbers: {error}"))?;
     Ok(Seed(seed))
-}
-
-/// Ends with the first Ctrl-C or SIGTERM from now on.
-#[cfg(unix)]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            biased;
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-/// Ends with the first Ctrl-C from now on.
-#[cfg(not(unix))]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
-    })
 }

@@ -46,33 +46,33 @@ impl<C: Clock> TrackerSite<C> {
         let mut body = Vec::new();
         // Microseconds, and no await inside.
         let mut state = self.shared.lock();
-        state.http.requests += 1;
+        state.counters.http.requests += 1;
         match (request, source) {
             (Err(RequestError::Path), _) => {
-                state.http.strays += 1;
+                state.counters.http.strays += 1;
                 return None;
             }
             (Err(error), _) => {
-                state.http.malformed += 1;
+                state.counters.http.malformed += 1;
                 put_failure(&mut body, &error.to_string());
             }
             (Ok(_), Err(error)) => {
-                state.http.malformed += 1;
+                state.counters.http.malformed += 1;
                 put_failure(&mut body, &error.to_string());
             }
             (Ok(HttpRequest::Announce(announce)), Ok(ip)) => {
-                state.http.announces += 1;
+                state.counters.http.announces += 1;
                 let passkey = Passkey::find_in(target);
                 put_outcome(&mut state, self.clock.now(), ip, &announce, passkey, &mut body);
             }
             (Ok(HttpRequest::Scrape(hashes)), Ok(_)) => {
-                state.http.scrapes += 1;
+                state.counters.http.scrapes += 1;
                 let counts = |hash| state.registry.scrape(hash).map(|counts| (hash, counts));
                 let known: Vec<_> = hashes.into_iter().filter_map(counts).collect();
                 put_scrape(&mut body, known);
             }
         }
-        state.http.bytes_out += body.len() as u64;
+        state.counters.http.bytes_out += body.len() as u64;
         Some(body)
     }
 }
@@ -96,7 +96,7 @@ fn put_outcome(
             put_announce(body, &HttpAnnounced { interval, min_interval, counts, family, peers, is_compact });
         }
         Err(refusal) => {
-            state.http.refused += 1;
+            state.counters.http.refused += 1;
             put_failure(body, &refusal.to_string());
         }
     }
@@ -105,7 +105,7 @@ fn put_outcome(
 impl<C: Clock> Site for TrackerSite<C> {
     async fn answer(&self, peer: IpAddr, request: Request<Incoming>) -> Answer {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            self.shared.lock().http.strays += 1;
+            self.shared.lock().counters.http.strays += 1;
             return only_get();
         }
         let headers = request.headers().get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
@@ -118,7 +118,7 @@ impl<C: Clock> Site for TrackerSite<C> {
     }
 
     fn note(&self, event: Event) {
-        self.shared.lock().http.note(event);
+        self.shared.lock().counters.http.note(event);
     }
 }
 

@@ -43,7 +43,7 @@ impl Lab {
     }
 
     fn stats(&self) -> HttpStats {
-        self.shared.lock().http
+        self.shared.lock().counters.http
     }
 
     fn seconds(&self) -> u64 {
