@@ -6,7 +6,6 @@
 
 mod client;
 mod content;
-mod http;
 mod lab;
 mod process;
 
@@ -24,18 +23,10 @@ const MUCH: u64 = 256 * MIB;
 
 /// `seeder` makes a torrent of `content` and shares it; `leecher` must get the same bytes.
 fn transfer(seeder: Client, leecher: Client, content: impl FnOnce(&std::path::Path) -> Content) {
-    if seeder.is_there() && leecher.is_there() {
-        transfer_in(&Lab::new(), seeder, leecher, content);
+    if !(seeder.is_there() && leecher.is_there()) {
+        return;
     }
-}
-
-/// The same in a given world.
-fn transfer_in(
-    lab: &Lab,
-    seeder: Client,
-    leecher: Client,
-    content: impl FnOnce(&std::path::Path) -> Content,
-) {
+    let lab = Lab::new();
     let content = content(&lab.subfolder("original"));
     let torrent = lab.create(seeder, &content);
     let _tracker = lab.track();
@@ -51,7 +42,7 @@ fn transfer_in(
     }
 }
 
-pub(crate) fn file(folder: &std::path::Path) -> Content {
+fn file(folder: &std::path::Path) -> Content {
     Content::file(folder, SOME)
 }
 

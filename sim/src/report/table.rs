@@ -122,7 +122,8 @@ impl Verdict {
         ];
         let counted = of.counted.map(|counted| format!("{counted} of {} downloads counted", of.downloads));
         let refused = (of.refused > 0).then(|| format!("{} datagrams found no room", grouped(of.refused)));
-        let more: Vec<_> = counted.into_iter().chain(refused).collect();
+        let slowed = (of.slowed > 0).then(|| format!("{} clients slowed down", grouped(of.slowed)));
+        let more: Vec<_> = counted.into_iter().chain(refused).chain(slowed).collect();
         if !more.is_empty() {
             rows.push(("", more.join("; ")));
         }

@@ -136,6 +136,7 @@ fn the_json_of_a_run_has_exactly_these_fields() {
         "announces": 0,
         "answered": 0,
         "refused": 0,
+        "slowed": 0,
         "named": 0,
         "useful": 0,
         "told": 0,

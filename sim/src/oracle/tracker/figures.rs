@@ -11,6 +11,8 @@ pub struct Figures {
     pub answered: u64,
     /// Datagrams that found its receive buffer full.
     pub refused: u64,
+    /// Answers that asked for a longer interval than is usual, jitter included.
+    pub slowed: u64,
     /// Peers named in replies.
     pub named: u64,
     /// Of these, how many were there and of use to whoever asked.

@@ -144,7 +144,7 @@ impl<'a> Audit<'a> {
             }
             (Reply::Announce { head, peers }, Some(asked)) => {
                 self.figures.answered += 1;
-                let complaints = self.swarms.apply(at, &asked, &head);
+                let complaints = self.swarms.apply(at, &asked, &head, &mut self.figures);
                 for complaint in complaints {
                     self.complain(at, &complaint);
                 }

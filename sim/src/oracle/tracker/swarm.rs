@@ -14,8 +14,11 @@ use super::figures::Figures;
 use crate::record::{Presence, Record};
 use crate::scenario::{FaultKind, Target};
 
-/// Members live for two intervals after an announce. Intervals are told with up to 10 % more.
+/// Members live for two intervals after an announce.
 const LIFE: u32 = 2;
+
+/// Intervals are told with up to 10 % more or less.
+const JITTER: f64 = 1.1;
 
 /// What a tracker may lose by a crash: what was not flushed yet, once a second.
 const UNFLUSHED: Duration = Duration::from_millis(1_500);
@@ -124,10 +127,17 @@ impl Swarms {
     }
 
     /// An announce was answered; complaints about the counts of the reply.
-    pub(super) fn apply(&mut self, at: Duration, asked: &Asked, head: &AnnounceHead) -> Vec<String> {
+    pub(super) fn apply(
+        &mut self,
+        at: Duration,
+        asked: &Asked,
+        head: &AnnounceHead,
+        figures: &mut Figures,
+    ) -> Vec<String> {
         let life = self.life(at);
         let interval = Duration::from_secs(head.interval.into());
         self.longest = self.longest.max(interval);
+        figures.slowed += u64::from(interval > self.interval.mul_f64(JITTER));
         self.pending.remove(&(asked.info_hash, asked.addr));
         let member = Member {
             at,
@@ -138,7 +148,8 @@ impl Swarms {
             is_waiting: true,
         };
         let before = self.members.entry(asked.info_hash).or_default().insert(asked.addr, member);
-        let was_leecher = before.is_some_and(|before| before.life == life && !before.is_complete);
+        let is_known = |before: &Member| before.life == life && !before.left && self.lives_on(at, before);
+        let was_leecher = before.as_ref().is_some_and(|before| is_known(before) && !before.is_complete);
         if asked.event == Some(AnnounceEvent::Completed) && was_leecher {
             self.heard.entry(asked.addr).or_insert(at);
         }
@@ -151,8 +162,7 @@ impl Swarms {
         let (mut least, mut most) = (0, 0);
         for (_, member) in swarm {
             let is_here = !member.left && member.life == life;
-            let lives_on = at <= member.at + (self.interval * LIFE).mul_f64(0.95);
-            least += usize::from(is_here && lives_on && !self.may_shed);
+            least += usize::from(is_here && self.lives_on(at, member) && !self.may_shed);
             let is_gone = member.left && member.life == life;
             most += usize::from(
                 !is_gone && !self.is_forgotten(member.life, life) && !self.is_expired(at, member),
@@ -172,8 +182,13 @@ impl Swarms {
         complaints
     }
 
+    /// Is it too early to forget the member?
+    fn lives_on(&self, at: Duration, member: &Member) -> bool {
+        at <= member.at + (self.interval * LIFE).mul_f64(0.95)
+    }
+
     fn is_expired(&self, at: Duration, member: &Member) -> bool {
-        at > member.at + (self.longest * LIFE).mul_f64(1.1) + LATE
+        at > member.at + (self.longest * LIFE).mul_f64(JITTER) + LATE
     }
 
     /// Why `peer` should not have been named, if it should not.
