@@ -1,6 +1,8 @@
 //! A tracker that crashes at any point: what it counts in the end is never more than the truth and lacks no
 //! more than one flush, or what a power cut may take.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 use sim::oracle::judge;
 use sim::record::Record;
@@ -19,7 +21,7 @@ fn downloads(seed: u64, loss: u32, faults: &[(u32, &str, u32)]) -> Record {
          [run]\ntick = \"5 ms\"\ntime_limit = \"10 min\"\nat_least = \"150 s\"\n"
     );
     for (at, kind, lasts) in faults {
-        text += &format!("[[faults]]\nat = \"{at} ms\"\n{kind} = \"tracker\"\nfor = \"{lasts} ms\"\n");
+        let _ = write!(text, "[[faults]]\nat = \"{at} ms\"\n{kind} = \"tracker\"\nfor = \"{lasts} ms\"\n");
     }
     let scenario = Scenario::parse("downloads.toml", &text, &[]).unwrap_or_else(|error| panic!("{error}"));
     run(&scenario.expand(seed), &mut |_| ()).expect("it runs")

@@ -25,7 +25,9 @@ fn verdict(name: &str, edits: &[(&str, &str)]) -> String {
         let _ = writeln!(out, "{mark} {} {}", check.name, check.expected);
     }
     // What no expectation names is told in full.
-    verdict.violations.iter().for_each(|violation| out += &format!("{violation}\n"));
+    for violation in &verdict.violations {
+        let _ = writeln!(out, "{violation}");
+    }
     out
 }
 
