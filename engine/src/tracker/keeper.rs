@@ -211,3 +211,98 @@ impl<C: Clock, S: Store> Keeper<C, S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use proto::id::InfoHash;
+    use proto::registry::{Announce, Passkey};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::clock::OsClock;
+    use crate::tracker::MemoryStore;
+
+    const ADDR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 6969);
+
+    fn loaded(store: &MemoryStore) -> (Arc<Shared>, Keeper<OsClock, MemoryStore>) {
+        let (config, clock) = (TrackerConfig::at(ADDR), OsClock::new());
+        let (shared, secrets) = load(config, &mut store.clone(), Seed::from_u64(1), &clock).expect("loads");
+        let shared = Arc::new(shared);
+        (Arc::clone(&shared), Keeper::new(shared, secrets, clock, store.clone()))
+    }
+
+    /// Peer number `n` joins a torrent of its own.
+    fn join(shared: &Shared, now: Instant, n: u8) -> bool {
+        let addr = SocketAddr::new(std::net::Ipv4Addr::new(10, 0, 0, n).into(), 6881);
+        let info_hash = InfoHash([n; 20]);
+        let request = Announce { info_hash, addr, left: 0, event: None, num_want: None, passkey: None };
+        shared.lock().registry.announce(now, &request, &mut Vec::new()).is_ok()
+    }
+
+    async fn keep_for(keeper: &mut Keeper<OsClock, MemoryStore>, seconds: u64) {
+        let time = Duration::from_secs(seconds);
+        timeout(time, keeper.keep_time()).await.expect_err("it never ends");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crash_loses_the_peers_of_a_minute_at_the_most() {
+        let store = MemoryStore::default();
+        let (shared, mut keeper) = loaded(&store);
+        assert!((0..100).all(|n| join(&shared, keeper.clock.now(), n)));
+        keep_for(&mut keeper, 60).await;
+        assert!((100..110).all(|n| join(&shared, keeper.clock.now(), n)));
+        // Killed: no last flush.
+        drop(keeper);
+        let (shared, keeper) = loaded(&store);
+        let restored = shared.lock().stats().restored;
+        assert!((100..=110).contains(&restored), "{restored}");
+        keeper.finish();
+        let (shared, _) = loaded(&store);
+        assert_eq!(shared.lock().stats().restored, restored, "an end in order loses nothing");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_an_operator_changes_takes_effect_within_seconds() {
+        let store = MemoryStore::default();
+        let (shared, mut keeper) = loaded(&store);
+        shared.change_rules(|rules| rules.access.mode = proto::registry::AccessMode::Deny);
+        assert!(join(&shared, keeper.clock.now(), 1));
+        store.change_control(|control| control.denied = vec![InfoHash([1; 20])]);
+        keep_for(&mut keeper, 2).await;
+        assert!(!join(&shared, keeper.clock.now(), 1));
+        shared.change_rules(|rules| rules.access.is_private = true);
+        store.change_control(|control| control.passkeys = vec![Passkey([1; 16])]);
+        keep_for(&mut keeper, 2).await;
+        assert!(!join(&shared, keeper.clock.now(), 2), "no passkey");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_previous_secret_is_forgotten_when_its_ids_are() {
+        let store = MemoryStore::default();
+        let (_, mut keeper) = loaded(&store);
+        let (old, new) = (keeper.secrets.current, Secret([5; 16]));
+        store.change_control(|control| control.secrets = Some(Secrets { current: new, previous: Some(old) }));
+        keep_for(&mut keeper, 2).await;
+        assert_eq!(keeper.secrets, Secrets { current: new, previous: Some(old) });
+        keep_for(&mut keeper, 301).await;
+        assert_eq!(keeper.secrets, Secrets::from(new));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_store_does_not_take_comes_again() {
+        let store = MemoryStore::default();
+        let (shared, mut keeper) = loaded(&store);
+        assert!(join(&shared, keeper.clock.now(), 1));
+        store.fail_with(Some(StoreError::Full));
+        keep_for(&mut keeper, 60).await;
+        assert!(shared.lock().stats().store_failures > 0);
+        assert!(shared.lock().store_failing_since.is_some());
+        store.fail_with(None);
+        keep_for(&mut keeper, 60).await;
+        assert_eq!(shared.lock().store_failing_since, None);
+        let (again, _) = loaded(&store);
+        assert_eq!(again.lock().stats().restored, 1);
+    }
+}

@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use engine::Environment;
 use engine::tracker::{self, Background, MemoryStore, SqliteStore, Store, TrackerHandle};
 use proto::seed::Seed;
+use sd_notify::NotifyState;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::Args;
@@ -63,6 +64,7 @@ impl Service<'_> {
         if let Some(addr) = handle.admin_addr() {
             tracing::info!("the status page is at http://{addr}/");
         }
+        tell_system(&[NotifyState::Ready]);
         tokio::pin!(root);
         loop {
             let signal = tokio::select! {
@@ -80,6 +82,7 @@ impl Service<'_> {
             }
         }
         tracing::info!("stopping");
+        tell_system(&[NotifyState::Stopping]);
         let failures = handle.stats().store_failures;
         handle.stop();
         tokio::select! {
@@ -110,6 +113,13 @@ impl Service<'_> {
         handle.reload(config);
         self.settings = settings;
         tracing::info!("settings read again");
+    }
+}
+
+/// Tells the service manager, if there is one that wants to know (systemd's `Type=notify`).
+fn tell_system(state: &[NotifyState]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "the service manager could not be told");
     }
 }
 
