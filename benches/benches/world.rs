@@ -61,8 +61,9 @@ fn measure(hosts: usize, tick_ms: u64, seconds: u64) {
         queue: 200_000,
         loss: 0.0,
     };
-    let specs: Vec<_> =
-        (0..hosts).map(|host| HostSpec { name: format!("host-{host}"), addr: addr(host), link }).collect();
+    let specs: Vec<_> = (0..hosts)
+        .map(|host| HostSpec { name: format!("host-{host}"), addrs: vec![addr(host)], link })
+        .collect();
     let settings =
         WorldSettings { seed: Seed::from_u64(1), tick: Duration::from_millis(tick_ms), mtu: 1_500 };
     let Ok(mut world) = World::new(settings, &specs) else { return };

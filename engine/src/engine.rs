@@ -43,10 +43,15 @@ pub struct EngineConfig {
 }
 
 impl EngineConfig {
-    /// The production settings, at one address; push another onto `listen` for the other family.
+    /// The production settings, at one address.
     pub fn new(listen: SocketAddr) -> Self {
+        Self::at(vec![listen])
+    }
+
+    /// The same at one address, or at one of each family.
+    pub fn at(listen: Vec<SocketAddr>) -> Self {
         let (torrent, timeouts) = (TorrentConfig::default(), PeerTimeouts::default());
-        Self { listen: vec![listen], torrent, timeouts, peers: Vec::new() }
+        Self { listen, torrent, timeouts, peers: Vec::new() }
     }
 }
 

@@ -43,7 +43,8 @@ pub enum EngineEvent {
     Announced {
         /// Which tracker.
         url: String,
-        /// The family over which it was asked, and whose peers it counts.
+        /// The family over which it was asked. Whether it counts that one alone is its own affair; ours counts
+        /// both, and who speaks both twice.
         family: Family,
         /// Peers that have everything.
         seeders: u32,

@@ -17,7 +17,7 @@ fn addr(last: u8) -> IpAddr {
 /// Runs both halves on two hosts behind `link`; returns what each said, and the digest.
 fn run(link: LinkProfile, seed: u64) -> (Vec<Result<(), Violation>>, String) {
     let settings = WorldSettings { seed: Seed::from_u64(seed), tick: Duration::from_millis(1), mtu: 1_500 };
-    let specs = [1, 2].map(|last| HostSpec { name: format!("host-{last}"), addr: addr(last), link });
+    let specs = [1, 2].map(|last| HostSpec { name: format!("host-{last}"), addrs: vec![addr(last)], link });
     let mut world = World::new(settings, &specs).expect("a runtime");
     let verdicts = Arc::new(Mutex::new(Vec::new()));
     for (index, here, there) in [(0, addr(1), addr(2)), (1, addr(2), addr(1))] {

@@ -35,7 +35,7 @@ fn world(hosts: u8) -> (World, Vec<HostId>) {
         loss: 0.0,
     };
     let specs: Vec<_> = (1..=hosts)
-        .map(|last| HostSpec { name: format!("host-{last}"), addr: addr(last).ip(), link })
+        .map(|last| HostSpec { name: format!("host-{last}"), addrs: vec![addr(last).ip()], link })
         .collect();
     let settings = WorldSettings { seed: Seed::from_u64(1), tick: Duration::from_millis(1), mtu: 1_500 };
     let world = World::new(settings, &specs).expect("a runtime");

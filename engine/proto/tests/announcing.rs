@@ -3,7 +3,7 @@
 //! Both machines are driven as a driver drives them; nothing waits, so hours pass in milliseconds.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +24,20 @@ fn tracker_addr() -> SocketAddr {
     SocketAddr::from(([10, 0, 0, 1], 6969))
 }
 
+/// The IPv6 address of the host that has this one.
+fn v6_of(addr: SocketAddr) -> SocketAddr {
+    let IpAddr::V4(ip) = addr.ip() else { return addr };
+    let [.., net, last] = ip.octets().map(u16::from);
+    SocketAddr::from(([0xfd00, 0, 0, 0, 0, 0, net, last], addr.port()))
+}
+
+/// The IPv4 address of the host that has this one.
+fn v4_of(addr: SocketAddr) -> SocketAddr {
+    let IpAddr::V6(ip) = addr.ip() else { return addr };
+    let [.., net, last] = ip.segments().map(|segment| segment as u8);
+    SocketAddr::from(([10, 0, net, last], addr.port()))
+}
+
 struct Client {
     announcer: Announcer,
     progress: Progress,
@@ -33,7 +47,7 @@ struct Client {
     is_done: bool,
 }
 
-/// The clients by address, the tracker, and the packets in flight by arrival.
+/// The clients by their IPv4 address, even if they do not use it, the tracker, and the packets in flight by arrival.
 struct Network {
     clients: BTreeMap<SocketAddr, Client>,
     registry: Registry,
@@ -47,12 +61,17 @@ struct Network {
 
 impl Network {
     fn new(clients: u8, loss: u64, seed: u64) -> Self {
+        Self::speaking(clients, |addr| vec![addr], loss, seed)
+    }
+
+    /// Clients that listen at what `listen` makes of their IPv4 address.
+    fn speaking(clients: u8, listen: impl Fn(SocketAddr) -> Vec<SocketAddr>, loss: u64, seed: u64) -> Self {
         let seed = Seed::from_u64(seed);
         let client = |last: u8| {
             let addr = SocketAddr::from(([10, 0, 1, last], 6881));
             let id = PeerId::with_tail([last; 12]);
             let tiers = vec![vec![TRACKER.to_owned()]];
-            let config = AnnounceConfig::new(InfoHash([9; 20]), id, &[addr], tiers);
+            let config = AnnounceConfig::new(InfoHash([9; 20]), id, &listen(addr), tiers);
             let announcer = Announcer::new(config, seed.child(u64::from(last)));
             let progress = Progress { uploaded: 0, downloaded: 0, left: u64::from(last > 0) * 1000 };
             let client = Client {
@@ -102,9 +121,14 @@ impl Network {
             match client.announcer.poll_output() {
                 None => return,
                 Some(Output::Resolve { host, port }) => {
-                    self.tell(addr, Input::Resolved { host, port, addrs: vec![tracker_addr()] });
+                    self.tell(
+                        addr,
+                        Input::Resolved { host, port, addrs: vec![tracker_addr(), v6_of(tracker_addr())] },
+                    );
                 }
-                Some(Output::SendTo { addr: to, payload }) => self.send(addr, to, payload),
+                Some(Output::SendTo { addr: to, payload }) => {
+                    self.send(if to.is_ipv4() { addr } else { v6_of(addr) }, to, payload);
+                }
                 Some(Output::Peers(peers)) => client.peers.extend(peers),
                 Some(Output::Announced { .. }) => client.answers += 1,
                 Some(Output::Failed { error, .. }) => client.failures.push(error),
@@ -121,14 +145,15 @@ impl Network {
     }
 
     fn deliver(&mut self, from: SocketAddr, to: SocketAddr, payload: Bytes) {
-        if to != tracker_addr() {
-            return self.tell(to, Input::Datagram { from, payload });
+        if v4_of(to) != tracker_addr() {
+            return self.tell(v4_of(to), Input::Datagram { from, payload });
         }
         let mut replies = Datagrams::default();
         let wall = WALL + self.now.since(Instant::ZERO);
         self.registry.handle(self.now, wall, [Datagram { from, payload: &payload }], &mut replies);
+        let tracker = to;
         for (to, reply) in replies.iter() {
-            self.send(tracker_addr(), to, Bytes::copy_from_slice(reply));
+            self.send(tracker, to, Bytes::copy_from_slice(reply));
         }
     }
 
@@ -197,6 +222,36 @@ fn without_loss_everybody_is_known_at_once_and_gone_at_once() {
     network.say_all(AnnounceEvent::Stopped);
     network.run_until(24 * HOUR + Duration::from_secs(1));
     assert_eq!(network.registry.stats().members, 0);
+}
+
+#[test]
+fn each_family_is_counted_and_each_completion_once() {
+    for seed in 0..20 {
+        // A third speak IPv4, a third IPv6, a third both.
+        let listen = |addr| match v6_of(addr).ip() {
+            IpAddr::V6(ip) if ip.segments()[7] % 3 == 0 => vec![addr],
+            IpAddr::V6(ip) if ip.segments()[7] % 3 == 1 => vec![v6_of(addr)],
+            _ => vec![addr, v6_of(addr)],
+        };
+        let mut network = Network::speaking(30, listen, 10, seed);
+        network.say_all(AnnounceEvent::Started);
+        network.run_until(HOUR);
+        assert_eq!(network.registry.stats().members, 40, "seed {seed}: twenty in each family");
+        let leechers: Vec<SocketAddr> = network.clients.keys().copied().skip(1).collect();
+        for addr in leechers {
+            let client = network.clients.get_mut(&addr).expect("a client");
+            client.progress = Progress { uploaded: 0, downloaded: 1000, left: 0 };
+            network.say(addr, AnnounceEvent::Completed);
+        }
+        network.run_until(3 * HOUR);
+        assert_eq!(network.registry.take_completed(9), [(InfoHash([9; 20]), 29)], "seed {seed}");
+        let counts = network.registry.scrape(InfoHash([9; 20])).expect("known");
+        assert_eq!((counts.seeders, counts.leechers), (40, 0), "seed {seed}: both families know");
+        assert!(network.clients.values().all(|client| client.failures.is_empty()), "seed {seed}");
+        network.say_all(AnnounceEvent::Stopped);
+        network.run_until(3 * HOUR + Duration::from_secs(5));
+        assert!(network.clients.values().all(|client| client.is_done), "seed {seed}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use turmoil_net::{Packet, Transport};
 use super::connection::Connection;
 use super::packet;
 use super::slab::Key;
-use super::{Cargo, Event, Freight, HEADERS, Network, SACK_BYTES};
+use super::{Cargo, Event, Freight, Network, SACK_BYTES, headers};
 
 impl Network {
     /// A SYN: a new connection, whatever these two addresses said before.
@@ -17,7 +17,8 @@ impl Network {
         self.forget(from, to);
         let hosts = (self.addresses.get(&from.ip()), self.addresses.get(&to.ip()));
         let (Some(&source), Some(&target)) = hosts else { return self.send_raw(now, packet, true) };
-        let connection = Connection::new([from, to], [source, target], self.segment_len);
+        let segment_len = self.mtu.saturating_sub(headers(from)).max(1);
+        let connection = Connection::new([from, to], [source, target], segment_len);
         let key = self.connections.insert(connection);
         self.index.insert(pair(from, to), key);
         self.push(now, key, 0, packet, 1);
@@ -43,7 +44,7 @@ impl Network {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.flows[side].latest.note(&packet);
         if connection.flows[1 - side].must_acknowledge(now) {
-            self.acknowledge(now, key, side, HEADERS);
+            self.acknowledge(now, key, side, 0);
         }
         self.rearm(key);
     }
@@ -98,7 +99,7 @@ impl Network {
         for side in 0..2 {
             let Some(connection) = self.connections.get_mut(key) else { return };
             if connection.flows[1 - side].take_due_ack(now) {
-                self.acknowledge(now, key, side, HEADERS);
+                self.acknowledge(now, key, side, 0);
             }
             let Some(connection) = self.connections.get_mut(key) else { return };
             let sender = &mut connection.flows[side].sender;
@@ -143,11 +144,11 @@ impl Network {
         }
     }
 
-    /// Sends a pure acknowledgement from `side`.
-    fn acknowledge(&mut self, now: Instant, key: Key, side: usize, bytes: u32) {
-        if let Some(connection) = self.connections.get_mut(key) {
-            connection.flows[1 - side].acknowledged();
-        }
+    /// Sends a pure acknowledgement from `side`, with so many bytes of options.
+    fn acknowledge(&mut self, now: Instant, key: Key, side: usize, options: u32) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.flows[1 - side].acknowledged();
+        let bytes = headers(connection.ends[side]) + options;
         self.launch_flow(now, key, side, None, bytes);
     }
 

@@ -105,7 +105,7 @@ struct Host {
 /// All links, flows and packets under way.
 pub struct Network {
     keyed: Keyed,
-    segment_len: u32,
+    mtu: u32,
     hosts: Vec<Host>,
     addresses: BTreeMap<IpAddr, u32>,
     connections: Slab<Connection>,
@@ -117,18 +117,20 @@ pub struct Network {
     tap: Option<Tap>,
 }
 
-/// IP and TCP header bytes of an IPv4 segment without options.
-const HEADERS: u32 = 40;
+/// IP and TCP header bytes of a segment from or to `addr`, without options.
+const fn headers(addr: SocketAddr) -> u32 {
+    if addr.is_ipv4() { 40 } else { 60 }
+}
 
-/// Bytes on the wire of an acknowledgement with a SACK option.
-const SACK_BYTES: u32 = HEADERS + 12;
+/// Bytes of a SACK option.
+const SACK_BYTES: u32 = 12;
 
 impl Network {
     /// A network without hosts, whose draws follow from `seed` and whose packets are `mtu` bytes at most.
     pub fn new(seed: u64, mtu: u32) -> Self {
         Self {
             keyed: Keyed::new(seed),
-            segment_len: mtu.saturating_sub(HEADERS).max(1),
+            mtu,
             hosts: Vec::new(),
             addresses: BTreeMap::new(),
             connections: Slab::new(),
@@ -141,10 +143,10 @@ impl Network {
         }
     }
 
-    /// Connects a host; returns its number.
-    pub fn add_host(&mut self, addr: IpAddr, profile: LinkProfile) -> u32 {
+    /// Connects a host, whose addresses share one access link; returns its number.
+    pub fn add_host(&mut self, addrs: &[IpAddr], profile: LinkProfile) -> u32 {
         let number = self.hosts.len() as u32;
-        self.addresses.insert(addr, number);
+        self.addresses.extend(addrs.iter().map(|&addr| (addr, number)));
         self.hosts.push(Host {
             up: Line::new(profile.up, profile.queue),
             down: Line::new(profile.down, profile.queue),

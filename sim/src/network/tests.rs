@@ -56,11 +56,11 @@ impl Bench {
     /// `flows` transfers from one host behind `uplink` to as many hosts with unlimited links.
     fn new(uplink: LinkProfile, far: LinkProfile, flows: usize, seed: u64) -> Self {
         let mut network = Network::new(seed, MTU);
-        network.add_host(host(1), uplink);
+        network.add_host(&[host(1)], uplink);
         let mut bench = Self { network, flows: Vec::new(), by_end: BTreeMap::new(), now: Instant::ZERO };
         for number in 0..flows {
             let to = host(number as u8 + 2);
-            bench.network.add_host(to, far);
+            bench.network.add_host(&[to], far);
             let from = SocketAddr::new(host(1), 50_000 + number as u16);
             let to = SocketAddr::new(to, 1);
             bench.by_end.insert((from, to), number);

@@ -1,13 +1,15 @@
 //! Liveness: whoever can complete, does so within the scenario's time limit.
 //!
 //! *Can* is computed: as long as somebody who is present, or will come back, holds a piece, it is there to
-//! be had. A piece that is not is extinct, and whoever lacks it is excused.
+//! be had. A piece that is not is extinct, and whoever lacks it is excused; so is whoever can only reach it
+//! through a peer of both families when there is none.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::{Oracle, Violation};
 use crate::record::{PeerRecord, Record};
+use crate::scenario::{Families, PeerPlan};
 
 /// A piece that nobody will ever hold again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,23 +51,65 @@ pub(super) fn extinct(record: &Record) -> Vec<Extinct> {
     all.collect()
 }
 
-/// Does everybody who is still at it lack a piece that is extinct?
+/// For each piece, whether it is out of reach of those who speak `families`: nobody who is there holds it, or
+/// only those of the other family do and nobody is there who speaks both.
+fn out_of_reach(record: &Record, families: Families) -> Vec<bool> {
+    let there = || record.plan.peers.iter().zip(&record.peers).filter(|(_, peer)| peer.gone.is_none());
+    let is_joined = there().any(|(plan, _)| plan.family == Families::Dual);
+    let holders = there().filter(|(plan, _)| is_joined || plan.family.meets(families));
+    let holders: Vec<_> = holders.map(|(_, peer)| peer).collect();
+    let held = |piece| holders.iter().any(|peer| held_from(peer, piece).is_some());
+    (0..record.piece_count() as usize).map(|piece| !held(piece)).collect()
+}
+
+/// The same for each kind of peer.
+struct Reach([(Families, Vec<bool>); 3]);
+
+impl Reach {
+    fn of(record: &Record) -> Self {
+        Self(Families::ALL.map(|families| (families, out_of_reach(record, families))))
+    }
+
+    /// Does this peer lack a piece that it cannot get?
+    fn is_excused(&self, plan: &PeerPlan, peer: &PeerRecord) -> bool {
+        let own = self.0.iter().find(|(families, _)| *families == plan.family);
+        let lacks = |(piece, gone): (usize, &bool)| *gone && held_from(peer, piece).is_none();
+        own.is_some_and(|(_, pieces)| pieces.iter().enumerate().any(lacks))
+    }
+}
+
+/// Those who are on an island, for a person.
+pub(super) fn islands(record: &Record) -> Vec<String> {
+    let extinct = extinct(record).len();
+    let mut lines = Vec::new();
+    for (families, pieces) in Reach::of(record).0 {
+        let out = pieces.iter().filter(|out| **out).count();
+        let anybody = record.leechers().any(|(plan, peer)| plan.family == families && peer.gone.is_none());
+        if anybody && out > extinct {
+            lines.push(format!(
+                "{out} pieces are out of reach of {families} peers: nobody joins the families"
+            ));
+        }
+    }
+    lines
+}
+
+/// Does everybody who is still at it lack a piece that is out of reach?
 pub(super) fn nobody_can_complete(record: &Record) -> bool {
-    let extinct = extinct(record);
-    let lacks = |peer: &PeerRecord| extinct.iter().any(|extinct| held_from(peer, extinct.piece).is_none());
+    let reach = Reach::of(record);
     let mut open = record.leechers().filter(|(_, peer)| peer.completed.is_none() && peer.gone.is_none());
-    open.all(|(_, peer)| lacks(peer))
+    open.all(|(plan, peer)| reach.is_excused(plan, peer))
 }
 
 pub(super) fn check(record: &Record) -> Vec<Violation> {
-    let extinct = extinct(record);
+    let reach = Reach::of(record);
     let pieces = record.piece_count();
     let mut violations = Vec::new();
     for (plan, peer) in record.leechers() {
         if peer.completed.is_some() || peer.gone.is_some() {
             continue;
         }
-        let excused = extinct.iter().any(|extinct| held_from(peer, extinct.piece).is_none());
+        let excused = reach.is_excused(plan, peer);
         let held = peer.pieces.iter().flatten().count();
         let message = match &peer.failure {
             Some(failure) => format!("{} failed: {failure}", plan.name),
@@ -116,6 +160,20 @@ mod tests {
         assert!(nobody_can_complete(&record) && !nobody_can_complete(&stuck()));
         assert_eq!(extinct, ["piece 1 extinct at 12.0 s: its last holder leecher-1 left"]);
         assert_eq!(check(&record), []);
+    }
+
+    #[test]
+    fn who_is_cut_off_from_the_other_family_is_excused_until_somebody_joins_them() {
+        let mut record = good();
+        record.plan.peers[1].family = Families::V6;
+        record.peers[1].completed = None;
+        record.peers[1].pieces = vec![None; 2];
+        assert_eq!(check(&record), []);
+        assert!(nobody_can_complete(&record));
+        let message = "2 pieces are out of reach of ipv6 peers: nobody joins the families";
+        assert_eq!(islands(&record), [message]);
+        record.plan.peers[2].family = Families::Dual;
+        assert_eq!((check(&record).len(), islands(&record).len()), (1, 0));
     }
 
     #[test]

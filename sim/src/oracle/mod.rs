@@ -83,9 +83,9 @@ pub fn judge(record: &Record) -> Vec<Violation> {
     violations
 }
 
-/// Pieces that nobody will ever hold again, for those who ask why somebody is not complete.
+/// Pieces that nobody will ever hold again, or that are out of reach, for those who ask why somebody is not complete.
 pub fn extinct_pieces(record: &Record) -> Vec<String> {
-    liveness::extinct(record).iter().map(ToString::to_string).collect()
+    liveness::extinct(record).iter().map(ToString::to_string).chain(liveness::islands(record)).collect()
 }
 
 /// Is there nobody left who is, or will be, able to complete?

@@ -111,7 +111,12 @@ impl<U: UdpSocket> Script<U> {
         while let Some(output) = self.announcer.poll_output() {
             match output {
                 Output::Resolve { host, port } => {
-                    let addrs = host.parse().map(|ip| SocketAddr::new(ip, port)).into_iter().collect();
+                    let addrs = host
+                        .trim_matches(['[', ']'])
+                        .parse()
+                        .map(|ip| SocketAddr::new(ip, port))
+                        .into_iter()
+                        .collect();
                     let input = Input::Resolved { host, port, addrs };
                     self.announcer.handle_input(self.clock.now(), &self.progress, input);
                 }

@@ -1,9 +1,11 @@
 //! The hosts of a plan: who has which address and link.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use proto::tracker::Family;
 
 use crate::network::LinkProfile;
-use crate::scenario::{Link, Plan, TRACKER, Target};
+use crate::scenario::{Families, Link, Plan, TRACKER, Target};
 use crate::world::HostSpec;
 
 /// The port that the tracker is bound to.
@@ -23,14 +25,36 @@ pub(super) fn index(target: Target) -> usize {
     }
 }
 
-/// Where a host's tracker or peer can be reached.
-pub(super) fn address(target: Target) -> SocketAddr {
-    let port = if target == Target::Tracker { TRACKER_PORT } else { PEER_PORT };
-    SocketAddr::new(ip(index(target)), port)
+/// Where a host's tracker or peer can be reached: an address of each family that it speaks.
+pub(super) fn addresses(plan: &Plan, target: Target) -> Vec<SocketAddr> {
+    let (families, port) = match target {
+        Target::Tracker => (plan.tracker.family, TRACKER_PORT),
+        Target::Peer(index) => (plan.peers.get(index).map_or(Families::Dual, |peer| peer.family), PEER_PORT),
+    };
+    let address = |&family| SocketAddr::new(ip(index(target), family), port);
+    families.list().iter().map(address).collect()
 }
 
-/// 10.0.0.1 and so on. No last byte is 0 or 255, which are no hosts' addresses.
-fn ip(index: usize) -> IpAddr {
+/// The addresses over which the tracker and a host can talk; of two families the first.
+pub(super) fn talking(plan: &Plan, target: Target) -> Option<(SocketAddr, SocketAddr)> {
+    let own = addresses(plan, target);
+    let pairs = addresses(plan, Target::Tracker).into_iter().filter_map(|tracker| {
+        let own = own.iter().find(|own| own.is_ipv4() == tracker.is_ipv4())?;
+        Some((tracker, *own))
+    });
+    pairs.into_iter().next()
+}
+
+/// The tracker's URL, whose host stands for all its addresses.
+pub(super) fn announce_url() -> String {
+    format!("udp://{TRACKER}:{TRACKER_PORT}/announce")
+}
+
+/// 10.0.0.1 and so on, of which no last byte is 0 or 255, which are no hosts' addresses; or fd00::1 and so on.
+fn ip(index: usize, family: Family) -> IpAddr {
+    if family == Family::V6 {
+        return IpAddr::V6(Ipv6Addr::from_bits(0xfd00 << 112 | (index as u128 + 1)));
+    }
     const HOSTS: usize = 250;
     let byte = |number: usize| (number % HOSTS) as u8;
     let address = Ipv4Addr::new(10, byte(index / HOSTS / HOSTS), byte(index / HOSTS), byte(index) + 1);
@@ -41,7 +65,7 @@ fn ip(index: usize) -> IpAddr {
 pub(super) fn specs(plan: &Plan) -> Vec<HostSpec> {
     let spec = |name: &str, target, link| HostSpec {
         name: name.to_owned(),
-        addr: address(target).ip(),
+        addrs: addresses(plan, target).iter().map(SocketAddr::ip).collect(),
         link: profile(plan.link(link)),
     };
     let peers = plan.peers.iter().enumerate();
@@ -70,10 +94,11 @@ mod tests {
 
     #[test]
     fn every_peer_has_an_address_of_its_own() {
-        let addresses: BTreeSet<_> = (0..=MAX_PEERS + 1).map(ip).collect();
-        assert_eq!(addresses.len(), MAX_PEERS + 2);
+        let both = |index| [Family::V4, Family::V6].map(|family| ip(index, family));
+        let addresses: BTreeSet<_> = (0..=MAX_PEERS + 1).flat_map(both).collect();
+        assert_eq!(addresses.len(), 2 * (MAX_PEERS + 2));
         let reserved = |ip: &IpAddr| matches!(ip, IpAddr::V4(v4) if [0, 255].contains(&v4.octets()[3]));
         assert!(!addresses.iter().any(reserved));
-        assert_eq!(address(Target::Peer(0)).to_string(), "10.0.0.2:6881");
+        assert_eq!(both(1).map(|ip| ip.to_string()), ["10.0.0.2", "fd00::2"]);
     }
 }

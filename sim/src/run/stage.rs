@@ -50,7 +50,7 @@ pub(super) struct Peer {
 impl<'a> Stage<'a> {
     /// A world in which nothing has happened yet.
     pub(super) fn set(plan: &'a Plan) -> Result<Self, RunError> {
-        let (content, metainfo) = torrent::make(plan, hosts::address(Target::Tracker))?;
+        let (content, metainfo) = torrent::make(plan, hosts::announce_url())?;
         let settings =
             WorldSettings { seed: keyed(plan.seed, "network", ""), tick: plan.run.tick, mtu: plan.run.mtu };
         let specs = hosts::specs(plan);
@@ -118,7 +118,7 @@ impl<'a> Stage<'a> {
         peer.lives += 1;
         let (clock, log) = (self.world.clock(), peer.log.clone());
         if plan.role == Role::Announcer {
-            let (tracker, addr) = (hosts::address(Target::Tracker), hosts::address(target));
+            let Some((tracker, addr)) = hosts::talking(self.plan, target) else { return };
             let left = self.plan.torrent.size;
             let leave_at = peer::leave_at(plan.departure, plan.arrival, now);
             let chore = Chore { environment, tracker, addr, left, seed, leave_at, log, orders, clock };
@@ -225,9 +225,10 @@ impl<'a> Stage<'a> {
         let observer = self.world.host(hosts::index(examiner));
         let Some((tracker, observer)) = tracker.zip(observer) else { return TrackerRecord::default() };
         let answer = Answer::default();
-        if self.world.is_running(tracker) {
-            let (environment, from) = (self.world.environment(observer), hosts::address(examiner));
-            let (to, info_hash) = (hosts::address(Target::Tracker), self.metainfo.info_hash());
+        if self.world.is_running(tracker)
+            && let Some((to, from)) = hosts::talking(self.plan, examiner)
+        {
+            let (environment, info_hash) = (self.world.environment(observer), self.metainfo.info_hash());
             self.world.start(observer, exam::ask(environment, from, to, info_hash, Arc::clone(&answer)));
             let limit = self.world.now() + exam::LONGEST;
             while self.world.now() < limit && self.world.is_running(observer) {
@@ -261,7 +262,7 @@ impl<'a> Stage<'a> {
         let (up, down) = self.world.link_counts(host);
         let log = self.peers.get(index)?.log.lock();
         Some(PeerRecord {
-            addrs: vec![hosts::address(Target::Peer(index))],
+            addrs: hosts::addresses(self.plan, Target::Peer(index)),
             lives: log.lives(),
             completed: log.completed,
             gone: log.gone.clone(),
@@ -302,7 +303,7 @@ fn settings(plan: &Plan, tracker: &TrackerHost) -> String {
 
 /// The engine's production settings, save what the scenario says.
 fn config(plan: &Plan, target: Target) -> EngineConfig {
-    let mut config = EngineConfig::new(hosts::address(target));
+    let mut config = EngineConfig::at(hosts::addresses(plan, target));
     if let Some(connections) = plan.run.max_connections {
         config.torrent.max_peers = connections as usize;
         config.torrent.dial_below = config.torrent.dial_below.min(connections as usize);

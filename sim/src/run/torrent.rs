@@ -1,6 +1,5 @@
 //! The torrent of a plan: its content, drawn from the seed, and the file that describes it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use proto::metainfo::Metainfo;
@@ -12,14 +11,14 @@ use crate::scenario::Plan;
 use crate::scenario::expand::keyed;
 use crate::storage::Content;
 
-/// Draws the content and makes its torrent file, with the tracker at `tracker`.
-pub(super) fn make(plan: &Plan, tracker: SocketAddr) -> Result<(Arc<Content>, Arc<Metainfo>), RunError> {
+/// Draws the content and makes its torrent file, with the tracker at `announce`.
+pub(super) fn make(plan: &Plan, announce: String) -> Result<(Arc<Content>, Arc<Metainfo>), RunError> {
     let piece_length = plan.torrent.piece_length;
     let geometry = Geometry::new(plan.torrent.size, u64::from(piece_length))?;
     let content = Content::generate(geometry, keyed(plan.seed, "content", ""));
     let single = create::Content::Single(plan.torrent.size);
     let mut draft = Draft::new("content", single, Some(piece_length))?;
-    draft.trackers = vec![vec![format!("udp://{tracker}/announce")]];
+    draft.trackers = vec![vec![announce]];
     let metainfo = Metainfo::parse(&draft.finish(content.hashes())?)?;
     Ok((content, Arc::new(metainfo)))
 }

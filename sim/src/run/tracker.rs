@@ -1,6 +1,7 @@
 //! The tracker's host: the same tracker as in production, over a store that survives a crash of the host.
 
 use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use engine::Environment;
@@ -26,7 +27,8 @@ pub(super) struct TrackerHost {
 impl TrackerHost {
     /// The tracker of `plan`: production settings, save what the scenario says.
     pub(super) fn new(plan: &Plan) -> Self {
-        let mut config = TrackerConfig::at(hosts::address(Target::Tracker));
+        let mut config = TrackerConfig::at(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+        config.bind = hosts::addresses(plan, Target::Tracker);
         if let Some(interval) = plan.tracker.interval {
             config.registry.interval = interval;
         }

@@ -14,7 +14,7 @@ use super::fields::{
 use super::quantity::size_text;
 use super::source::{Refusal, Source};
 use super::{
-    Arrival, Departure, Group, Link, MAX_CONTENT, MAX_HOLDINGS, MAX_PEERS, Role, Run, Scenario,
+    Arrival, Departure, Families, Group, Link, MAX_CONTENT, MAX_HOLDINGS, MAX_PEERS, Role, Run, Scenario,
     ScenarioError, TRACKER, Torrent, clock, expect, fault, overrides, tracker,
 };
 
@@ -46,13 +46,14 @@ fn decode(source: &Source, file: &str) -> Result<Scenario, Refusal> {
     top.required("version", version)?;
     let links = links(top.value("links"))?;
     let run = top.optional("run", run)?.unwrap_or_default();
+    let tracker = tracker::decode(top.value("tracker"), &links)?;
     let scenario = Scenario {
         name: top.optional("name", text)?.unwrap_or_else(|| stem(file)),
         claim,
         seed: top.optional("seed", whole)?.unwrap_or(1),
         torrent: top.required("torrent", torrent)?,
-        tracker: tracker::decode(top.value("tracker"), &links)?,
-        groups: groups(&top, &links, run.time_limit)?,
+        groups: groups(&top, &links, run.time_limit, tracker.family)?,
+        tracker,
         faults: Vec::new(),
         run,
         expect: expect::decode(top.value("expect"))?,
@@ -176,6 +177,10 @@ fn loss(value: &Value<'_>) -> Result<f64, Refusal> {
     }
 }
 
+pub(super) fn family(value: &Value<'_>) -> Result<Families, Refusal> {
+    word(value, &Families::WORDS)
+}
+
 pub(super) fn link_name(value: &Value<'_>, links: &BTreeMap<String, Link>) -> Result<String, Refusal> {
     let name = text(value)?;
     if links.contains_key(&name) {
@@ -199,11 +204,16 @@ fn groups(
     top: &Fields<'_>,
     links: &BTreeMap<String, Link>,
     time_limit: Duration,
+    tracker: Families,
 ) -> Result<Vec<Group>, Refusal> {
     let mut names = BTreeSet::from([TRACKER.to_owned()]);
     let mut groups = Vec::new();
     for value in top.tables("peers")? {
         let group = group(value, links)?;
+        if !group.family.meets(tracker) {
+            let place = value.get_ref().get("family").unwrap_or(value).span();
+            return Err(Refusal::new(place, format!("the tracker answers over {tracker} alone")));
+        }
         if group.typical_last_arrival() >= time_limit {
             let place = value.get_ref().get("arrival").unwrap_or(value).span();
             return Err(Refusal::new(place, "the run is over before all have come (`time_limit` in [run])"));
@@ -228,7 +238,7 @@ fn groups(
 }
 
 fn group(value: &Value<'_>, links: &BTreeMap<String, Link>) -> Result<Group, Refusal> {
-    const KEYS: &[&str] = &["name", "count", "role", "link", "clock", "arrival", "departure"];
+    const KEYS: &[&str] = &["name", "count", "role", "link", "family", "clock", "arrival", "departure"];
     const ROLES: [(&str, Role); 3] =
         [("seeder", Role::Seeder), ("leecher", Role::Leecher), ("announcer", Role::Announcer)];
     let fields = Fields::of(value, "[[peers]]", KEYS)?;
@@ -245,6 +255,7 @@ fn group(value: &Value<'_>, links: &BTreeMap<String, Link>) -> Result<Group, Ref
         role,
         link: fields.required("link", |value| link_name(value, links))?,
         clock: fields.optional("clock", clock::decode)?.unwrap_or_default(),
+        family: fields.optional("family", family)?.unwrap_or(Families::V4),
         arrival: fields.optional("arrival", arrival)?.unwrap_or(Arrival::At(Duration::ZERO)),
         departure: fields.optional("departure", |value| departure(value, role))?.unwrap_or(Departure::Never),
     })

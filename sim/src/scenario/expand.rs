@@ -91,7 +91,9 @@ fn expand_group(seed: u64, group: &Group) -> Vec<PeerPlan> {
             }
             fixed @ (Departure::Never | Departure::AfterCompletion(_) | Departure::AfterArrival(_)) => fixed,
         };
-        PeerPlan { name, role: group.role, link: group.link.clone(), clock: group.clock, arrival, departure }
+        let Group { role, link, family, clock, .. } = group;
+        let (role, link, family, clock) = (*role, link.clone(), *family, *clock);
+        PeerPlan { name, role, link, family, clock, arrival, departure }
     };
     (0..group.count).map(peer).collect()
 }

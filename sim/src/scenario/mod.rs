@@ -11,6 +11,7 @@ mod clock;
 mod decode;
 pub(crate) mod expand;
 mod expect;
+mod family;
 mod fault;
 mod overrides;
 mod plan;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use clock::Clock;
 pub use expect::{Completed, Expect, ExpectTracker};
+pub use family::Families;
 pub use fault::{Fault, FaultKind};
 pub use plan::{FaultPlan, PeerPlan, Plan, Target};
 pub use settings::source::RefusedText as ScenarioError;
@@ -118,6 +120,8 @@ pub struct Group {
     pub link: String,
     /// Their hosts' clocks.
     pub clock: Clock,
+    /// The families that they speak.
+    pub family: Families,
     /// When they come.
     pub arrival: Arrival,
     /// When they go.

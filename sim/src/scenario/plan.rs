@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Clock, Departure, Expect, FaultKind, Link, Role, Run, Torrent, Tracker};
+use super::{Clock, Departure, Expect, Families, FaultKind, Link, Role, Run, Torrent, Tracker};
 
 /// A scenario, drawn for one seed.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +41,8 @@ pub struct PeerPlan {
     pub link: String,
     /// Its host's clocks.
     pub clock: Clock,
+    /// The families that it speaks.
+    pub family: Families,
     /// When it comes.
     pub arrival: Duration,
     /// When it goes; never [`Departure::Exponential`].

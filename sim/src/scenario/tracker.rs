@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::decode::{SERVER, link_name};
+use super::decode::{SERVER, family, link_name};
 use super::fields::{Fields, Value, size, some_time, within};
 use super::quantity::{duration_text, size_text};
 use super::source::Refusal;
-use super::{Clock, Link, clock};
+use super::{Clock, Families, Link, clock};
 
 /// The tracker's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Tracker {
     pub peers: Option<u32>,
     /// Its access link's name.
     pub link: String,
+    /// The families over which it answers.
+    pub family: Families,
     /// What its host takes for a datagram and the reply; no time if absent.
     pub service_time: Option<Duration>,
     /// Bytes that its sockets hold unread, overhead included; without limit if absent.
@@ -27,13 +29,14 @@ pub struct Tracker {
     pub clock: Clock,
 }
 
-const KEYS: &[&str] = &["interval", "peers", "link", "service_time", "socket_buffer", "clock"];
+const KEYS: &[&str] = &["interval", "peers", "link", "family", "service_time", "socket_buffer", "clock"];
 
 pub(super) fn decode(value: Option<&Value<'_>>, links: &BTreeMap<String, Link>) -> Result<Tracker, Refusal> {
     let default = Tracker {
         interval: None,
         peers: None,
         link: SERVER.to_owned(),
+        family: Families::Dual,
         service_time: None,
         socket_buffer: None,
         clock: Clock::default(),
@@ -44,6 +47,7 @@ pub(super) fn decode(value: Option<&Value<'_>>, links: &BTreeMap<String, Link>) 
         interval: fields.optional("interval", some_time)?,
         peers: fields.optional("peers", |value| within(value, 1..=1_000))?,
         link: fields.optional("link", |value| link_name(value, links))?.unwrap_or(default.link),
+        family: fields.optional("family", family)?.unwrap_or(default.family),
         service_time: fields.optional("service_time", some_time)?,
         socket_buffer: fields.optional("socket_buffer", size)?,
         clock: fields.optional("clock", clock::decode)?.unwrap_or_default(),
@@ -60,6 +64,7 @@ pub(super) fn write(tracker: &Tracker) -> String {
     tracker.interval.inspect(|&interval| line("interval", quoted(duration_text(interval))));
     tracker.peers.inspect(|&peers| line("peers", peers.to_string()));
     line("link", quoted(tracker.link.clone()));
+    line("family", quoted(tracker.family.to_string()));
     tracker.service_time.inspect(|&time| line("service_time", quoted(duration_text(time))));
     tracker.socket_buffer.inspect(|&bytes| line("socket_buffer", quoted(size_text(bytes))));
     out + &clock::write(tracker.clock).unwrap_or_default()

@@ -64,6 +64,7 @@ fn write_peer(out: &mut String, peer: &PeerPlan) {
         },
     );
     line(out, "link", &peer.link);
+    line(out, "family", &peer.family.to_string());
     clock::write(peer.clock).inspect(|clock| out.push_str(clock));
     let _ = writeln!(out, "arrival = {{ at = \"{}\" }}", duration_text(peer.arrival));
     match peer.departure {

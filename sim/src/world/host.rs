@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, AtomicUsize
 use std::task::{Context, Poll};
 
 use tokio::sync::Notify;
+use turmoil_net::NetstatEntry;
 
 use super::clock::ClockError;
 use super::gate::Gate;
@@ -61,10 +62,10 @@ impl Pulse {
 /// What all sockets of a host share.
 #[derive(Debug)]
 pub(super) struct Host {
-    pub(super) addr: IpAddr,
+    pub(super) addrs: Vec<IpAddr>,
     pub(super) stack: turmoil_net::HostId,
     pub(super) pulse: Arc<Pulse>,
-    pub(super) names: Arc<BTreeMap<String, IpAddr>>,
+    pub(super) names: Arc<BTreeMap<String, Vec<IpAddr>>>,
     pub(super) sockets: AtomicUsize,
     /// Shut while the host is paused.
     pub(super) gate: Gate,
@@ -86,6 +87,11 @@ impl Host {
     pub(super) fn clock_error(&self) -> ClockError {
         let (skew, drift) = (&self.clock_skew, &self.clock_drift);
         ClockError { skew: skew.load(Ordering::Relaxed), drift: drift.load(Ordering::Relaxed) }
+    }
+
+    /// Its socket table, of all addresses: the stack names a host by any of them.
+    pub(super) fn netstat(&self) -> Vec<NetstatEntry> {
+        self.addrs.first().map(|&addr| turmoil_net::netstat(addr).entries).unwrap_or_default()
     }
 }
 

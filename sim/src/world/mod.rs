@@ -59,8 +59,8 @@ pub struct WorldSettings {
 pub struct HostSpec {
     /// What other hosts may resolve.
     pub name: String,
-    /// Its only address; not one that ends in .0 or .255.
-    pub addr: IpAddr,
+    /// Its address, or one of each family; none that ends in .0 or .255.
+    pub addrs: Vec<IpAddr>,
     /// Its access link.
     pub link: LinkProfile,
 }
@@ -101,13 +101,14 @@ impl World {
             .retx_threshold(u32::MAX);
         let mut net = Net::with_config(config);
         let mut network = Network::new(settings.seed.rng().next_u64(), settings.mtu);
-        let names: BTreeMap<_, _> = specs.iter().map(|spec| (spec.name.clone(), spec.addr)).collect();
+        let names: BTreeMap<_, _> =
+            specs.iter().map(|spec| (spec.name.clone(), spec.addrs.clone())).collect();
         let (names, pulse) = (Arc::new(names), Arc::new(Pulse::default()));
         let hosts = specs.iter().map(|spec| {
-            network.add_host(spec.addr, spec.link);
+            network.add_host(&spec.addrs, spec.link);
             Arc::new(Host {
-                addr: spec.addr,
-                stack: net.add_host(spec.addr),
+                addrs: spec.addrs.clone(),
+                stack: net.add_host(spec.addrs.clone()),
                 pulse: Arc::clone(&pulse),
                 names: Arc::clone(&names),
                 sockets: 0.into(),
@@ -276,15 +277,15 @@ impl Core {
         }
         if delivered || self.pulse.is_raised() {
             self.pulse.lower();
-            self.collect(guard, now, None);
+            self.collect(guard, now, &[]);
         }
     }
 
     /// Takes what the stacks send; packets of `silent` are discarded.
-    fn collect(&mut self, guard: &EnterGuard, now: Instant, silent: Option<IpAddr>) {
+    fn collect(&mut self, guard: &EnterGuard, now: Instant, silent: &[IpAddr]) {
         let mut packets = std::mem::take(&mut self.packets);
         guard.egress_all(&mut packets);
-        for packet in packets.drain(..).filter(|packet| Some(packet.src) != silent) {
+        for packet in packets.drain(..).filter(|packet| !silent.contains(&packet.src)) {
             self.network.send(now, packet);
         }
         self.packets = packets;
@@ -292,13 +293,13 @@ impl Core {
 
     /// Removes every trace of a crashed host's connections from its stack, in silence.
     fn empty_stack(&mut self, guard: &EnterGuard, now: Instant, host: HostId) {
-        let addr = self.host(host).addr;
-        self.collect(guard, now, Some(addr));
-        for entry in turmoil_net::netstat(addr).entries {
+        let host = Arc::clone(self.host(host));
+        self.collect(guard, now, &host.addrs);
+        for entry in host.netstat() {
             if let Some(peer) = entry.peer {
                 guard.deliver(reset(peer, entry.local));
             }
         }
-        self.collect(guard, now, Some(addr));
+        self.collect(guard, now, &host.addrs);
     }
 }

@@ -75,7 +75,7 @@ impl Transport for SimTransport {
             match OnHost::new(&self.0, TcpListener::bind(addr)).await {
                 Ok(listener) => return Ok(SimListener(Owned::new(&self.0, listener))),
                 Err(error) if error.kind() != ErrorKind::AddrInUse => return Err(error),
-                Err(error) if patience.is_zero() || self.has_listener(addr.port()) => return Err(error),
+                Err(error) if patience.is_zero() || self.has_listener(addr) => return Err(error),
                 Err(_) => tokio::time::sleep(LINGER_POLL).await,
             }
             patience = patience.saturating_sub(LINGER_POLL);
@@ -89,16 +89,17 @@ impl Transport for SimTransport {
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
-        let known = literal.or_else(|| self.0.names.get(host).copied());
-        let ip = known.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no host is named {host}")))?;
-        Ok(vec![SocketAddr::new(ip, port)])
+        let known = literal.map(|ip| vec![ip]).or_else(|| self.0.names.get(host).cloned());
+        let ips = known.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no host is named {host}")))?;
+        Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
     }
 }
 
 impl SimTransport {
-    fn has_listener(&self, port: u16) -> bool {
-        let entries = turmoil_net::netstat(self.0.addr).entries;
-        entries.iter().any(|entry| entry.state == Some(NetstatState::Listen) && entry.local.port() == port)
+    fn has_listener(&self, addr: SocketAddr) -> bool {
+        let same = |local: SocketAddr| local.port() == addr.port() && local.is_ipv4() == addr.is_ipv4();
+        let mut entries = self.0.netstat().into_iter();
+        entries.any(|entry| entry.state == Some(NetstatState::Listen) && same(entry.local))
     }
 
     fn split(&self, stream: TcpStream, peer_addr: SocketAddr) -> Stream<SimReader, SimWriter> {

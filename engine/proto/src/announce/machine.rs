@@ -26,7 +26,8 @@ pub struct Announcer {
     /// One for each family that we listen in.
     pub(super) talks: Vec<Talk>,
     pub(super) completion: Completion,
-    /// The family whose turn it is to say `completed`: two members of one swarm, but one completion.
+    /// The family that said `completed` first and goes on saying it until it is answered. The other one must
+    /// not: what was never answered may have been heard.
     teller: Option<Family>,
     pub(super) stop_by: Option<Instant>,
     pub(super) outputs: VecDeque<Output>,
@@ -304,9 +305,6 @@ impl Announcer {
         talk.step = Step::Failed;
         talk.failure = error;
         talk.answered_by = None;
-        if self.teller == Some(talk.family) {
-            self.teller = None;
-        }
         self.settle(now, progress, number);
     }
 

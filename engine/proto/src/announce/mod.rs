@@ -151,7 +151,7 @@ pub enum Output {
     Announced {
         /// Which tracker.
         url: String,
-        /// The family whose members it counts.
+        /// The family over which it was asked; trackers may count the members of that one or of both.
         family: Family,
         /// Peers that have everything.
         seeders: u32,

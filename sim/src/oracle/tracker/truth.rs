@@ -55,7 +55,8 @@ impl<'a> Truth<'a> {
         figures.wrong += wrong;
     }
 
-    /// Seeders and leechers there at this time, give or take who just comes, completes or goes.
+    /// Seeders and leechers there at this time, give or take who just comes, completes or goes. Who speaks both
+    /// families of the tracker is a member in each.
     fn present(&self, at: Duration) -> [RangeInclusive<u32>; 2] {
         let (before, after) = (at.saturating_sub(SLACK), at + SLACK);
         let mut ranges = [(0, 0); 2];
@@ -67,13 +68,15 @@ impl<'a> Truth<'a> {
                 life.from <= after && life.until.is_none_or(|until| until >= before)
             };
             let Some(_) = peer.lives.iter().find(overlaps) else { continue };
+            let spoken = self.record.plan.tracker.family.list();
+            let members = plan.family.list().iter().filter(|family| spoken.contains(family)).count() as u32;
             let surely = peer.lives.iter().any(|life| life.from + SLACK <= at && life.covers(after));
             let completes_by = |time| peer.completed.is_some_and(|completed| completed <= time);
             let roles =
                 [(completes_by(after), completes_by(before)), (!completes_by(before), !completes_by(after))];
             for ((least, most), (maybe, certainly)) in ranges.iter_mut().zip(roles) {
-                *most += u32::from(maybe);
-                *least += u32::from(certainly && surely);
+                *most += u32::from(maybe) * members;
+                *least += u32::from(certainly && surely) * members;
             }
         }
         ranges.map(|(least, most)| least..=most)

@@ -109,16 +109,23 @@ fn the_next_tier_is_for_when_neither_family_answers() {
 }
 
 #[test]
-fn whoever_can_say_completed_does_so_if_the_other_cannot() {
-    let mut scene = one(&[1], &[1]);
-    scene.say(Some(AnnounceEvent::Started));
-    scene.run_for(Duration::from_secs(30));
-    scene.alive.clear();
-    scene.progress = SEEDING;
-    scene.say(Some(AnnounceEvent::Completed));
-    scene.run_for(Duration::from_secs(1800));
-    let completed: Vec<_> = scene.log().into_iter().filter(|line| line.ends_with("Completed")).collect();
-    assert_eq!(completed, ["30 t1 Completed", "1830 v6-t1 Completed"]);
+fn completed_is_said_by_who_gets_through_first_and_by_nobody_else() {
+    let completed = |after: u64| {
+        let mut scene = one(&[1], &[1]);
+        scene.say(Some(AnnounceEvent::Started));
+        scene.run_for(Duration::from_secs(after));
+        scene.alive.clear();
+        scene.progress = SEEDING;
+        scene.say(Some(AnnounceEvent::Completed));
+        scene.run_for(Duration::from_secs(3600));
+        scene.alive.push(1);
+        scene.run_for(Duration::from_secs(3600));
+        scene.log().into_iter().filter(|line| line.ends_with("Completed")).collect::<Vec<_>>()
+    };
+    // Without an answer nobody knows whether it was heard, so the other family keeps silent.
+    assert_eq!(completed(30), ["30 t1 Completed", "3855 t1 Completed"]);
+    // Here a new connection id is needed first, and only one family gets it.
+    assert_eq!(completed(100), ["100 v6-t1 Completed"]);
 }
 
 #[test]
