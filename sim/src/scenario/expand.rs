@@ -93,7 +93,7 @@ fn expand_group(seed: u64, group: &Group) -> Vec<PeerPlan> {
         };
         let Group { role, link, family, clock, .. } = group;
         let (role, link, family, clock) = (*role, link.clone(), *family, *clock);
-        PeerPlan { name, role, link, family, clock, arrival, departure }
+        PeerPlan { name, role, link, clock, family, arrival, departure }
     };
     (0..group.count).map(peer).collect()
 }
