@@ -60,7 +60,7 @@ async fn loris(host: Host, log: Log) {
 fn run() -> (Vec<String>, String) {
     let latency = Duration::from_millis(25);
     let link = LinkProfile { up: 125_000, down: 125_000, latency, queue: 50_000, loss: 0.0 };
-    let spec = |last: u8| HostSpec { name: format!("host-{last}"), addr: addr(last).ip(), link };
+    let spec = |last: u8| HostSpec { name: format!("host-{last}"), addrs: vec![addr(last).ip()], link };
     let settings = WorldSettings { seed: Seed::from_u64(1), tick: Duration::from_millis(1), mtu: 1_500 };
     let mut world = World::new(settings, &[1, 2, 3, 4].map(spec)).expect("a runtime");
     let ids: Vec<_> = (0..4).filter_map(|index| world.host(index)).collect();

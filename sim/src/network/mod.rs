@@ -251,7 +251,7 @@ impl Network {
         self.trace.sent(bytes);
         let source = self.addresses.get(&from.ip()).copied();
         let target = self.addresses.get(&to.ip()).copied();
-        let (Some(source), Some(target)) = (source, target) else {
+        let (Some(source), Some(target), true) = (source, target, from.is_ipv4() == to.is_ipv4()) else {
             return self.trace.dropped(now, from, to, bytes, Drop::NoRoute);
         };
         if let Cargo::Raw(packet) = &cargo {

@@ -2,12 +2,12 @@
 //! what the Mathis formula says, competing flows share.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
 use proto::time::Instant;
-use turmoil_net::{Packet, TcpFlags, TcpSegment, Transport};
+use turmoil_net::{Packet, TcpFlags, TcpSegment, Transport, UdpDatagram};
 
 use super::receiver::Acknowledged;
 use super::sender::Sender;
@@ -221,4 +221,28 @@ fn a_late_answer_takes_a_timeout_back() {
     assert_eq!(drain(&mut sender, at(1_600)), Vec::<u64>::new(), "the others are on their way, only late");
     sender.handle_ack(at(1_650), answer(5, at(100)));
     assert!(sender.is_idle());
+}
+
+#[test]
+fn both_families_of_a_host_share_its_link_and_no_packet_goes_between_them() {
+    let v6 = |number: u16| IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, number));
+    let mut network = Network::new(1, MTU);
+    network.add_host(&[host(1), v6(1)], LinkProfile { up: 1_000, ..LinkProfile::UNLIMITED });
+    network.add_host(&[host(2), v6(2)], LinkProfile::UNLIMITED);
+    // A thousand bytes each, with their headers: a second on the line.
+    let mut send = |src: IpAddr, dst: IpAddr, len: usize| {
+        let payload = Bytes::from(vec![0; len]);
+        let datagram = UdpDatagram { src_port: 1, dst_port: 2, payload };
+        network.send(Instant::ZERO, Packet { src, dst, ttl: 64, payload: Transport::Udp(datagram) });
+    };
+    send(host(1), host(2), 972);
+    send(v6(1), v6(2), 952);
+    send(host(1), v6(2), 100);
+    let mut arrivals = Vec::new();
+    while let Some(now) = network.next_event() {
+        network.advance(now);
+        arrivals.extend(std::iter::from_fn(|| network.poll_delivery()).map(|packet| (now, packet.dst)));
+    }
+    let second = |number: u64| Instant::from_micros(number * 1_000_000);
+    assert_eq!(arrivals, [(second(1), host(2)), (second(2), v6(2))]);
 }
