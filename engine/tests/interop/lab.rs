@@ -18,6 +18,7 @@ use crate::process::{Process, wait_until};
 pub(crate) struct Lab {
     folder: TempDir,
     tracker: SocketAddr,
+    scheme: &'static str,
 }
 
 /// A torrent file, and what is in it.
@@ -41,11 +42,16 @@ pub(crate) struct Counts {
 
 impl Lab {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder"), tracker: free_address() }
+        Self { folder: tempfile::tempdir().expect("a folder"), tracker: free_address(), scheme: "udp" }
+    }
+
+    /// A world whose torrents name the tracker's HTTP side.
+    pub(crate) fn over_http() -> Self {
+        Self { scheme: "http", ..Self::new() }
     }
 
     pub(crate) fn announce_url(&self) -> String {
-        format!("udp://{}/announce", self.tracker)
+        format!("{}://{}/announce", self.scheme, self.tracker)
     }
 
     /// A new folder in the lab's own.
@@ -59,7 +65,8 @@ impl Lab {
     pub(crate) fn track(&self) -> Process {
         let folder = self.subfolder("tracker");
         let mut command = Command::new(env!("CARGO_BIN_EXE_ourtorrent-tracker"));
-        command.args(["--bind", &self.tracker.to_string(), "--db"]).arg(folder.join("tracker.sqlite"));
+        let addr = self.tracker.to_string();
+        command.args(["--bind", &addr, "--http", &addr, "--db"]).arg(folder.join("tracker.sqlite"));
         self.await_tracker(Process::spawn(&mut command, &folder, "ourtorrent-tracker"))
     }
 

@@ -6,6 +6,7 @@
 
 mod client;
 mod content;
+mod http;
 mod lab;
 mod process;
 
@@ -23,10 +24,18 @@ const MUCH: u64 = 256 * MIB;
 
 /// `seeder` makes a torrent of `content` and shares it; `leecher` must get the same bytes.
 fn transfer(seeder: Client, leecher: Client, content: impl FnOnce(&std::path::Path) -> Content) {
-    if !(seeder.is_there() && leecher.is_there()) {
-        return;
+    if seeder.is_there() && leecher.is_there() {
+        transfer_in(&Lab::new(), seeder, leecher, content);
     }
-    let lab = Lab::new();
+}
+
+/// The same in a given world.
+fn transfer_in(
+    lab: &Lab,
+    seeder: Client,
+    leecher: Client,
+    content: impl FnOnce(&std::path::Path) -> Content,
+) {
     let content = content(&lab.subfolder("original"));
     let torrent = lab.create(seeder, &content);
     let _tracker = lab.track();
@@ -42,7 +51,7 @@ fn transfer(seeder: Client, leecher: Client, content: impl FnOnce(&std::path::Pa
     }
 }
 
-fn file(folder: &std::path::Path) -> Content {
+pub(crate) fn file(folder: &std::path::Path) -> Content {
     Content::file(folder, SOME)
 }
 
