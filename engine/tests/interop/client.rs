@@ -107,7 +107,12 @@ impl Client {
             }
             Self::Libtorrent | Self::LibtorrentHybrid => {
                 let mut command = libtorrent();
-                command.arg("seed").arg(&torrent.path).arg(folder).arg(listen.port().to_string());
+                command
+                    .env("PEER_HOST", lab.host())
+                    .arg("seed")
+                    .arg(&torrent.path)
+                    .arg(folder)
+                    .arg(listen.port().to_string());
                 command
             }
             Self::Transmission => transmission(lab, torrent, folder, listen.port(), "seed", &["-v"]),
@@ -128,7 +133,12 @@ impl Client {
             }
             Self::Libtorrent | Self::LibtorrentHybrid => {
                 let mut command = libtorrent();
-                command.arg("leech").arg(&torrent.path).arg(folder).arg(listen.port().to_string());
+                command
+                    .env("PEER_HOST", lab.host())
+                    .arg("leech")
+                    .arg(&torrent.path)
+                    .arg(folder)
+                    .arg(listen.port().to_string());
                 command
             }
             Self::Transmission => transmission(lab, torrent, folder, listen.port(), "leech", &[]),

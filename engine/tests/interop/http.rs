@@ -34,6 +34,18 @@ fn transmission_and_aria2_meet_over_http() {
     transfer(Client::Transmission, Client::Aria2, Content::folder);
 }
 
+#[test]
+fn libtorrent_peers_meet_over_http_on_ipv6() {
+    if !Client::Libtorrent.is_there() {
+        return;
+    }
+    if let Some(lab) = Lab::over_http_on_ipv6() {
+        transfer_in(&lab, Client::Libtorrent, Client::Libtorrent, file);
+    } else {
+        println!("not run: this machine has no IPv6 loopback");
+    }
+}
+
 /// What `transmission-show` reads from a scrape.
 fn shown(lab: &Lab, torrent: &Torrent) -> String {
     let mut command = Command::new("transmission-show");

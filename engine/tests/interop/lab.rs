@@ -1,7 +1,7 @@
 //! One test's world: a folder, a tracker, some content, and peers around it.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,6 +45,12 @@ impl Lab {
         Self { folder: tempfile::tempdir().expect("a folder"), tracker: free_address(), scheme: "udp" }
     }
 
+    /// The same over HTTP on IPv6, if this machine has it.
+    pub(crate) fn over_http_on_ipv6() -> Option<Self> {
+        let tracker = free_address_at(Ipv6Addr::LOCALHOST.into())?;
+        Some(Self { tracker, ..Self::over_http() })
+    }
+
     /// A world whose torrents name the tracker's HTTP side.
     pub(crate) fn over_http() -> Self {
         Self { scheme: "http", ..Self::new() }
@@ -86,6 +92,11 @@ impl Lab {
     fn await_tracker(&self, mut tracker: Process) -> Process {
         tracker.until("answers", |_| self.connect().is_some());
         tracker
+    }
+
+    /// The loopback address on which everything happens, as URLs have it.
+    pub(crate) fn host(&self) -> &'static str {
+        if self.tracker.is_ipv6() { "[::1]" } else { "127.0.0.1" }
     }
 
     /// Has `client` make a torrent of `content`.
@@ -145,7 +156,7 @@ impl Lab {
     }
 
     fn ask(&self, request: &[u8]) -> Option<Vec<u8>> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
+        let socket = UdpSocket::bind((self.tracker.ip(), 0)).ok()?;
         socket.set_read_timeout(Some(Duration::from_millis(300))).ok()?;
         socket.connect(self.tracker).ok()?;
         socket.send(request).ok()?;
@@ -158,12 +169,16 @@ impl Lab {
 
 /// An address on loopback that is free for TCP and UDP.
 pub(crate) fn free_address() -> SocketAddr {
+    free_address_at(Ipv4Addr::LOCALHOST.into()).expect("a free port")
+}
+
+fn free_address_at(ip: IpAddr) -> Option<SocketAddr> {
     let both = || {
-        let stream = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
+        let stream = TcpListener::bind((ip, 0)).ok()?;
         let addr = stream.local_addr().ok()?;
         UdpSocket::bind(addr).ok().map(|_| addr)
     };
-    std::iter::repeat_with(both).take(100).flatten().next().expect("a free port")
+    std::iter::repeat_with(both).take(100).flatten().next()
 }
 
 /// Where a script of these tests lies.

@@ -4,14 +4,16 @@
     libtorrent_peer.py create PATH OUT TRACKER PIECE_LENGTH v1|hybrid
     libtorrent_peer.py seed|leech TORRENT FOLDER PORT
 
-`seed` prints `ready` once it has checked its data, `leech` prints `done` once every piece is in and on disk. Both
-end when their standard input does, so that they never outlive the test.
+PEER_HOST is the loopback address to live at. `seed` prints `ready` once it has checked its data, `leech` prints `done`
+once every piece is in and on disk. Both end when their standard input does, so that they never outlive the test.
 """
 import os
 import sys
 import threading
 
 import libtorrent as lt
+
+HOST = os.environ.get("PEER_HOST", "127.0.0.1")                # or [::1]
 
 
 def create(path, out, tracker, piece_length, version):
@@ -27,13 +29,13 @@ def create(path, out, tracker, piece_length, version):
 
 def session(port):
     return lt.session({
-        "listen_interfaces": "127.0.0.1:" + port,
-        "outgoing_interfaces": "127.0.0.1",
+        "listen_interfaces": HOST + ":" + port,
+        "outgoing_interfaces": HOST.strip("[]"),
         "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
         "dht_bootstrap_nodes": "",
         "enable_outgoing_utp": False, "enable_incoming_utp": False,
         "in_enc_policy": 2, "out_enc_policy": 2,              # plain text
-        "allow_multiple_connections_per_ip": True,            # every peer here is 127.0.0.1
+        "allow_multiple_connections_per_ip": True,            # every peer here is on loopback
         "ssrf_mitigation": False,                             # so is the tracker
         "alert_mask": lt.alert.category_t.status_notification | lt.alert.category_t.error_notification,
     })

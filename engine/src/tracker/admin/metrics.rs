@@ -23,6 +23,8 @@ pub(super) fn render(document: &Document) -> String {
     put_requests(&mut text, document);
     put_registry(&mut text, document);
     put_http(&mut text, document);
+    text.gauge("restored_peers", "Peers that the last restart brought back.", tracker.restored);
+    text.counter("store_flushes_total", "Batches handed to the store.", tracker.flushes);
     text.counter("store_failures_total", "Flushes and syncs that failed.", tracker.store_failures);
     text.counter("socket_failures_total", "Receives at UDP sockets that failed.", tracker.socket_failures);
     text.counter("unsent_total", "UDP replies that the system did not take.", tracker.unsent);

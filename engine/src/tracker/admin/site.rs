@@ -27,7 +27,7 @@ const PAGE: &str = include_str!("page.html");
 
 /// Nothing but the page's own script, known by its hash, and requests to this port.
 const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src data:; style-src 'unsafe-inline'; \
-    script-src 'sha256-DeCwPmDD2H6MWZ/PXhpZMyQbraWBZPxPMvGSSK5RVzk='; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    script-src 'sha256-Nrwup0x0SRuwaD0TkMgUX/s9M0WhHlAW7HlL9ALN5GQ='; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Torrents that `/torrents` tells of if it is not told how many.
 const DEFAULT_TOP: usize = 20;
