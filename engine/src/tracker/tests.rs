@@ -1,6 +1,8 @@
 //! Tests of the tracker over loopback sockets.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use proto::id::{InfoHash, PeerId};
@@ -140,6 +142,42 @@ async fn workers_answer_from_the_address_that_was_asked() {
         let refused = start(environment(), config, MemoryStore::default(), Seed::from_u64(1)).await;
         assert!(matches!(refused.map(|_| ()), Err(TrackerError::Workers(count)) if count == workers));
     }
+}
+
+#[tokio::test]
+async fn a_flood_over_one_family_does_not_starve_the_other() {
+    let v6 = "[::1]:0".parse().expect("an address");
+    let config = TrackerConfig { bind: vec![LOOPBACK, v6], ..TrackerConfig::at(LOOPBACK) };
+    let (handle, root) =
+        start(environment(), config, MemoryStore::default(), Seed::from_u64(1)).await.expect("starts");
+    let root = tokio::spawn(root);
+    let &[flooded, quiet] = handle.local_addrs() else { panic!("two addresses") };
+    let flooding = Arc::new(AtomicBool::new(true));
+    let flood = std::thread::spawn({
+        let flooding = Arc::clone(&flooding);
+        move || {
+            let socket = std::net::UdpSocket::bind(LOOPBACK).expect("binds");
+            while flooding.load(Ordering::Relaxed) {
+                let _ = socket.send_to(&[7; 98], flooded);
+            }
+        }
+    });
+    timeout(Duration::from_secs(30), async {
+        while handle.stats().registry.malformed < 10_000 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await
+    .expect("the flood arrives");
+    for _ in 0..10 {
+        let client = UdpSocket::bind(v6).await.expect("binds");
+        client.connect(quiet).await.expect("connects");
+        Client(client).download().await;
+    }
+    flooding.store(false, Ordering::Relaxed);
+    flood.join().expect("no panic");
+    assert_eq!(handle.stats().registry.announces, 30);
+    stopped(&handle, root).await;
 }
 
 #[tokio::test]

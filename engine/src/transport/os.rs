@@ -26,14 +26,21 @@ use single as batch;
 /// Streams that wait to be accepted; the kernel may cap it lower.
 const ACCEPT_BACKLOG: u32 = 1024;
 
-/// Kernel buffer asked for on each datagram socket, in bytes: a tracker's burst of a few thousand requests.
-/// The kernel may grant less.
-const DATAGRAM_BUFFER: usize = 4 << 20;
+/// Kernel buffers asked for on each datagram socket unless said otherwise, in bytes: a tracker's burst of a few
+/// thousand requests, which it answers within 20 ms. The kernel may grant less.
+pub const DATAGRAM_BUFFER: usize = 4 << 20;
 
 /// Tokio's sockets.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct OsTransport {
     sources: [Option<IpAddr>; 2],
+    datagram_buffer: usize,
+}
+
+impl Default for OsTransport {
+    fn default() -> Self {
+        Self { sources: [None, None], datagram_buffer: DATAGRAM_BUFFER }
+    }
 }
 
 impl OsTransport {
@@ -49,7 +56,33 @@ impl OsTransport {
             let mut sources = sources.iter().filter(|source| !source.is_unspecified());
             sources.find(|source| source.is_ipv4() == is_ipv4).copied()
         };
-        Self { sources: [named(true), named(false)] }
+        Self { sources: [named(true), named(false)], ..Self::default() }
+    }
+
+    /// Asks for kernel buffers of `bytes`, each way, on every datagram socket.
+    #[must_use]
+    pub const fn with_datagram_buffer(self, bytes: usize) -> Self {
+        Self { datagram_buffer: bytes, ..self }
+    }
+
+    fn datagrams(self, addr: SocketAddr, sharing: Sharing) -> io::Result<OsSocket> {
+        let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, None)?;
+        if addr.is_ipv6() {
+            // Families do not mix: a tracker binds [::]:6969 beside 0.0.0.0:6969.
+            socket.set_only_v6(true)?;
+        }
+        #[cfg(target_os = "linux")]
+        socket.set_reuse_port(sharing == Sharing::Shared)?;
+        #[cfg(not(target_os = "linux"))]
+        let _ = sharing;
+        socket.set_nonblocking(true)?;
+        // Best effort: a small buffer loses bursts, which the protocols survive.
+        let _ = socket.set_recv_buffer_size(self.datagram_buffer);
+        let _ = socket.set_send_buffer_size(self.datagram_buffer);
+        socket.bind(&addr.into())?;
+        let socket = net::UdpSocket::from_std(socket.into())?;
+        let local_addr = socket.local_addr()?;
+        Ok(OsSocket { socket, local_addr })
     }
 }
 
@@ -82,11 +115,11 @@ impl Transport for OsTransport {
     }
 
     async fn bind(&self, addr: SocketAddr) -> io::Result<OsSocket> {
-        datagrams(addr, Sharing::Alone)
+        self.datagrams(addr, Sharing::Alone)
     }
 
     async fn bind_shared(&self, addr: SocketAddr, count: usize) -> io::Result<Vec<OsSocket>> {
-        let first = datagrams(addr, Sharing::Alone)?;
+        let first = self.datagrams(addr, Sharing::Alone)?;
         if count <= 1 || !CAN_SHARE {
             return Ok(vec![first]);
         }
@@ -94,7 +127,7 @@ impl Transport for OsTransport {
         // that nobody else is there, and has found the port if any would do.
         let addr = first.local_addr()?;
         drop(first);
-        (0..count).map(|_| datagrams(addr, Sharing::Shared)).collect()
+        (0..count).map(|_| self.datagrams(addr, Sharing::Shared)).collect()
     }
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
@@ -111,26 +144,6 @@ enum Sharing {
 
 /// Does the system spread datagrams over the sockets of one address? (BSDs give all to one of them.)
 const CAN_SHARE: bool = cfg!(target_os = "linux");
-
-fn datagrams(addr: SocketAddr, sharing: Sharing) -> io::Result<OsSocket> {
-    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, None)?;
-    if addr.is_ipv6() {
-        // Families do not mix: a tracker binds [::]:6969 beside 0.0.0.0:6969.
-        socket.set_only_v6(true)?;
-    }
-    #[cfg(target_os = "linux")]
-    socket.set_reuse_port(sharing == Sharing::Shared)?;
-    #[cfg(not(target_os = "linux"))]
-    let _ = sharing;
-    socket.set_nonblocking(true)?;
-    // Best effort: a small buffer loses bursts, which the protocols survive.
-    let _ = socket.set_recv_buffer_size(DATAGRAM_BUFFER);
-    let _ = socket.set_send_buffer_size(DATAGRAM_BUFFER);
-    socket.bind(&addr.into())?;
-    let socket = net::UdpSocket::from_std(socket.into())?;
-    let local_addr = socket.local_addr()?;
-    Ok(OsSocket { socket, local_addr })
-}
 
 fn tcp_socket(addr: SocketAddr) -> io::Result<TcpSocket> {
     if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }

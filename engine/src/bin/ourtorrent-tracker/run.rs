@@ -53,7 +53,9 @@ impl Service<'_> {
     async fn serve(mut self, store: impl Store) -> anyhow::Result<()> {
         // Handlers first: a signal while starting must not be lost.
         let mut signals = Signals::listen().context("cannot listen to signals")?;
-        let environment = Environment::os(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let Environment { transport, clock } = Environment::os(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let transport = transport.with_datagram_buffer(self.settings.socket_buffer);
+        let environment = Environment { transport, clock };
         let (handle, root) = tracker::start(environment, self.settings.tracker()?, store, seed()?).await?;
         for addr in handle.local_addrs() {
             tracing::info!("listening at udp://{addr}");

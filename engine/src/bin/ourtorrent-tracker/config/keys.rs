@@ -85,6 +85,8 @@ pub(crate) const KEYS: &[Key] = &[
         "Addresses to listen at over UDP. An IPv6 socket serves IPv6 only, so name both families"),
     key!("listen"."workers", --"workers" "COUNT", AtStart, workers, count::<0, MAX_WORKERS>,
         "Threads that answer requests; 0 takes one for each processor. One is enough up to some 200,000 requests a second"),
+    key!("listen"."socket_buffer", --"socket-buffer" "SIZE", AtStart, socket_buffer, bytes => |bytes: &usize| bytes_text(*bytes),
+        "What the kernel is asked to keep of requests, and of replies, at each UDP socket; it may grant less (net.core.rmem_max)"),
     key!("listen"."http", --"http" "IP:PORT", AtStart, http.bind, addresses_or_none,
         "Addresses to listen at over HTTP (announce and scrape, BEP 3, 23, 48); TLS is a reverse proxy's work"),
     key!("listen"."http_connections", --"http-connections" "COUNT", AtStart, http.max_connections, count::<1, 1_000_000>,

@@ -10,6 +10,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use engine::tracker::{AccessConfig, AdminConfig, HttpConfig, MAX_WORKERS, TrackerConfig};
+use engine::transport::os::DATAGRAM_BUFFER;
 use proto::registry::{AccessMode, RegistryConfig};
 use settings::fields::Fields;
 use settings::source::{Refusal, Source};
@@ -37,6 +38,7 @@ const MAX_FILE: u64 = 64 << 10;
 pub(crate) struct Settings {
     pub(crate) bind: Vec<SocketAddr>,
     pub(crate) workers: usize,
+    pub(crate) socket_buffer: usize,
     pub(crate) http: HttpConfig,
     pub(crate) admin: Option<SocketAddr>,
     pub(crate) admin_hosts: Vec<String>,
@@ -56,6 +58,7 @@ impl Default for Settings {
         Self {
             bind: vec![SocketAddr::from(([0, 0, 0, 0], 6969))],
             workers: 1,
+            socket_buffer: DATAGRAM_BUFFER,
             http: HttpConfig::default(),
             admin: None,
             admin_hosts: Vec::new(),
