@@ -5,13 +5,16 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::access::Passkey;
-use super::members::{Members, Role};
-use super::swarms::Swarm;
+use super::choice::{Draws, Wish};
+use super::hash::Spot;
+use super::roles::Role;
+use super::swarm::{InFamily, Torrent};
+use super::table::{Clock, Slot};
 use super::{Refusal, Registry};
 use crate::id::InfoHash;
 use crate::time::Instant;
 use crate::torrent::AnnounceEvent;
-use crate::tracker::{Family, ScrapeEntry};
+use crate::tracker::ScrapeEntry;
 
 /// One announce.
 ///
@@ -53,14 +56,29 @@ impl Registry {
         request: &Announce,
         peers: &mut Vec<u8>,
     ) -> Result<Announced, Refusal> {
+        self.announce_at(now, self.torrents.spot(&request.info_hash), request, peers)
+    }
+
+    /// The same for who knows the torrent's spot.
+    pub(super) fn announce_at(
+        &mut self,
+        now: Instant,
+        spot: Spot,
+        request: &Announce,
+        peers: &mut Vec<u8>,
+    ) -> Result<Announced, Refusal> {
         let ip = request.addr.ip().to_canonical();
         self.stats.announces += 1;
         self.stats.announces_v6 += u64::from(ip.is_ipv6());
         let answer = self.admit(request).and_then(|()| {
-            let port = request.addr.port().to_be_bytes();
+            let (clock, port) = (self.clock(now), request.addr.port().to_be_bytes());
             match ip {
-                IpAddr::V4(ip) => self.announce_as::<6>(now, request, compact(&ip.octets(), port), peers),
-                IpAddr::V6(ip) => self.announce_as::<18>(now, request, compact(&ip.octets(), port), peers),
+                IpAddr::V4(ip) => {
+                    self.announce_as::<6>(clock, spot, request, &compact(&ip.octets(), port), peers)
+                }
+                IpAddr::V6(ip) => {
+                    self.announce_as::<18>(clock, spot, request, &compact(&ip.octets(), port), peers)
+                }
             }
         });
         answer.inspect_err(|refusal| self.stats.refused.count(*refusal))
@@ -72,91 +90,145 @@ impl Registry {
         if !self.access.allows(info_hash) {
             return None;
         }
-        self.swarms.find(info_hash).map(Swarm::counts)
+        self.torrents.find(self.torrents.spot(&info_hash), &info_hash).map(Torrent::counts)
     }
 
-    fn admit(&self, request: &Announce) -> Result<(), Refusal> {
+    fn admit(&mut self, request: &Announce) -> Result<(), Refusal> {
         if request.addr.port() == 0 {
             return Err(Refusal::Port0);
         }
-        self.access.check(request.info_hash, request.passkey)
+        self.access.check(request.info_hash, request.passkey)?;
+        // A membership that changes matters more than one that is renewed.
+        if request.event.is_none() && self.is_dropped() { Err(Refusal::Busy) } else { Ok(()) }
     }
 
     /// The announce of the member `addr`; the family is in its length.
     fn announce_as<const N: usize>(
         &mut self,
-        now: Instant,
+        clock: Clock,
+        spot: Spot,
         request: &Announce,
-        addr: [u8; N],
+        addr: &[u8; N],
         peers: &mut Vec<u8>,
     ) -> Result<Announced, Refusal>
     where
-        Swarm: InFamily<N>,
+        Torrent: InFamily<N>,
     {
-        let counts = self.note(now, request, addr)?;
-        // Who leaves needs nobody.
-        if request.event != Some(AnnounceEvent::Stopped) {
-            let (key, random) = (self.swarms.key(), &mut self.random);
-            let wanted = self.config.peers_for(request.num_want, Swarm::FAMILY);
-            let members = self.swarms.find(request.info_hash).and_then(InFamily::<N>::family);
-            if let Some(members) = members {
-                members.choose(&key, random, &addr, wanted, |peer| peers.extend_from_slice(peer));
-            }
+        let mut draws = Draws::new(&mut self.random);
+        let (interval, min_interval) = self.intervals(&mut draws);
+        let answer = |counts| Announced { interval, min_interval, counts };
+        if request.event == Some(AnnounceEvent::Stopped) {
+            // Who leaves needs nobody.
+            return Ok(answer(self.leave(spot, &request.info_hash, addr)));
         }
-        let (interval, min_interval) = self.intervals();
-        Ok(Announced { interval, min_interval, counts })
+        let counts = self.note(clock, spot, request, addr)?;
+        let count = self.config.peers_for(request.num_want, Torrent::FAMILY);
+        if let Some(torrent) = self.torrents.find(spot, &request.info_hash) {
+            let wish = Wish { asker: addr, count, clock };
+            torrent.choose(Role::of(request.left), &wish, &mut draws, peers);
+        }
+        Ok(answer(counts))
+    }
+
+    /// Lets a member go at once; the counts afterwards.
+    fn leave<const N: usize>(&mut self, spot: Spot, info_hash: &InfoHash, addr: &[u8; N]) -> ScrapeEntry
+    where
+        Torrent: InFamily<N>,
+    {
+        let key = &self.key;
+        let left = self.torrents.change(spot, info_hash, |torrent| {
+            (torrent.leave(key, addr), torrent.counts(), torrent.size().members())
+        });
+        let Some((was_member, counts, members)) = left else { return ScrapeEntry::default() };
+        if was_member {
+            self.sources.leave(addr);
+        }
+        if members == 0 && counts.completed == 0 {
+            self.torrents.remove(spot, info_hash);
+        }
+        counts
     }
 
     /// Enters the announce into the swarm; its counts afterwards.
     fn note<const N: usize>(
         &mut self,
-        now: Instant,
+        clock: Clock,
+        spot: Spot,
         request: &Announce,
-        addr: [u8; N],
+        addr: &[u8; N],
     ) -> Result<ScrapeEntry, Refusal>
     where
-        Swarm: InFamily<N>,
+        Torrent: InFamily<N>,
     {
-        let (stamp, life, key) = (self.stamp(now), self.life(), self.swarms.key());
-        if request.event == Some(AnnounceEvent::Stopped) {
-            let Some(swarm) = self.swarms.find_mut(request.info_hash, stamp, life) else {
-                return Ok(ScrapeEntry::default());
-            };
-            let gone = swarm.family_mut().remove(&key, &addr);
-            let counts = swarm.counts();
-            self.swarms.members -= usize::from(gone);
-            self.swarms.touch(request.info_hash);
-            return Ok(counts);
+        let (key, role) = (&self.key, Role::of(request.left));
+        let member = Slot { addr: *addr, stamp: clock.now };
+        let known = self.torrents.change(spot, &request.info_hash, |torrent| {
+            let was = torrent.refresh(key, member, role);
+            //= Only a member that was seen downloading can have completed; a repeated packet counts once.
+            let completes = request.event == Some(AnnounceEvent::Completed)
+                && (was, role) == (Some(Role::Leecher), Role::Seeder);
+            torrent.completed = torrent.completed.saturating_add(u32::from(completes));
+            (was, completes, torrent.counts())
+        });
+        match known {
+            Some((Some(_), completes, counts)) => {
+                if completes {
+                    self.stats.completed += 1;
+                    self.counted.insert(request.info_hash);
+                }
+                Ok(counts)
+            }
+            Some((None, _, counts)) if self.shedding.is_closed() => {
+                self.stats.shed.not_entered += 1;
+                Ok(counts)
+            }
+            None if self.shedding.is_closed() => {
+                self.stats.shed.not_entered += 1;
+                Ok(ScrapeEntry::default())
+            }
+            Some((None, ..)) | None => self.enter(spot, request.info_hash, member, role),
         }
-        let is_full = self.swarms.members >= self.config.max_members_in_total;
-        let swarm = self.swarms.enter(request.info_hash, stamp, life, &self.config);
-        let swarm = swarm.ok_or(Refusal::TorrentsFull)?;
-        let members = swarm.family_mut();
-        let was = members.role(&key, &addr);
-        if was.is_none() && (is_full || members.len() >= self.config.max_members) {
+    }
+
+    /// Enters who is no member, if there is a place; the counts afterwards.
+    pub(super) fn enter<const N: usize>(
+        &mut self,
+        spot: Spot,
+        info_hash: InfoHash,
+        member: Slot<N>,
+        role: Role,
+    ) -> Result<ScrapeEntry, Refusal>
+    where
+        Torrent: InFamily<N>,
+    {
+        if !self.torrents.totals.has_place(&self.config) {
             return Err(Refusal::PeersFull);
         }
-        let role = if request.left == 0 { Role::Seeder } else { Role::Leecher };
-        members.put(&key, addr, role, stamp);
-        //= Only a member that was seen downloading can have completed; a repeated packet counts once.
-        let completes = request.event == Some(AnnounceEvent::Completed)
-            && (was, role) == (Some(Role::Leecher), Role::Seeder);
-        swarm.completed = swarm.completed.saturating_add(u32::from(completes));
-        let counts = swarm.counts();
-        self.swarms.members += usize::from(was.is_none());
-        self.swarms.touch(request.info_hash);
-        if completes {
-            self.stats.completed += 1;
-            self.swarms.mark_dirty(request.info_hash);
+        if self.sources.count(&member.addr) >= self.config.max_members_per_source {
+            return Err(Refusal::SourceFull);
         }
-        Ok(counts)
+        let members = self.torrents.find(spot, &info_hash).map(InFamily::<N>::len);
+        if members.is_some_and(|members| members >= self.config.max_members) {
+            return Err(Refusal::PeersFull);
+        }
+        if members.is_none() && !self.torrents.add(spot, info_hash, &self.config) {
+            return Err(Refusal::TorrentsFull);
+        }
+        self.sources.enter(&member.addr);
+        let key = &self.key;
+        let entered = self.torrents.change(spot, &info_hash, |torrent| {
+            torrent.enter(key, member, role);
+            torrent.counts()
+        });
+        Ok(entered.unwrap_or_default())
     }
 
     /// Interval and least interval, in seconds.
-    fn intervals(&mut self) -> (u32, u32) {
+    fn intervals(&mut self, draws: &mut Draws) -> (u32, u32) {
+        self.stats.shed.slowed += u64::from(self.shedding.level() >= 2);
         // 90 to 110 percent.
-        let permille = 900 + self.random.below(201);
-        let interval = self.config.interval.as_secs().saturating_mul(permille) / 1000;
+        let permille = 900 + draws.below(201) as u64;
+        let interval = self.shedding.interval(self.config.interval).as_secs().saturating_mul(permille) / 1000;
         let interval = u32::try_from(interval).unwrap_or(u32::MAX);
         let least = u32::try_from(self.config.min_interval.as_secs()).unwrap_or(u32::MAX);
         (interval, least.min(interval))
@@ -164,38 +236,7 @@ impl Registry {
 }
 
 /// Address and port in one array of `N` bytes, as compact replies have them.
-fn compact<const M: usize, const N: usize>(ip: &[u8; M], port: [u8; 2]) -> [u8; N] {
+pub(super) fn compact<const M: usize, const N: usize>(ip: &[u8; M], port: [u8; 2]) -> [u8; N] {
     let mut bytes = ip.iter().chain(&port).copied();
     std::array::from_fn(|_| bytes.next().unwrap_or_default())
-}
-
-/// The part of a swarm whose compact addresses have `N` bytes.
-pub(super) trait InFamily<const N: usize> {
-    const FAMILY: Family;
-    fn family(&self) -> Option<&Members<N>>;
-    fn family_mut(&mut self) -> &mut Members<N>;
-}
-
-impl InFamily<6> for Swarm {
-    const FAMILY: Family = Family::V4;
-
-    fn family(&self) -> Option<&Members<6>> {
-        Some(&self.v4)
-    }
-
-    fn family_mut(&mut self) -> &mut Members<6> {
-        &mut self.v4
-    }
-}
-
-impl InFamily<18> for Swarm {
-    const FAMILY: Family = Family::V6;
-
-    fn family(&self) -> Option<&Members<18>> {
-        self.v6.as_deref()
-    }
-
-    fn family_mut(&mut self) -> &mut Members<18> {
-        self.v6.get_or_insert_default()
-    }
 }

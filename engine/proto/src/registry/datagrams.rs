@@ -50,6 +50,16 @@ impl Datagrams {
         self.ends.push((addr, self.bytes.len()));
     }
 
+    /// The same if `write` says so; what it appended goes otherwise.
+    pub(super) fn try_push(&mut self, addr: SocketAddr, write: impl FnOnce(&mut Vec<u8>) -> bool) {
+        let start = self.bytes.len();
+        if write(&mut self.bytes) {
+            self.ends.push((addr, self.bytes.len()));
+        } else {
+            self.bytes.truncate(start);
+        }
+    }
+
     pub(super) const fn byte_len(&self) -> usize {
         self.bytes.len()
     }
