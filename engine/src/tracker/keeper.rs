@@ -43,7 +43,7 @@ pub(super) fn load<C: Clock>(
     let kept = completed.len();
     let rules = Rules { access: config.access, control, id_life: config.registry.id_life() };
     let mut registry = Registry::new(config.registry, secrets, seed.child(1), now);
-    let restored = completed.into_iter().take_while(|(hash, count)| registry.restore(now, *hash, *count));
+    let restored = completed.into_iter().take_while(|(hash, count)| registry.restore(*hash, *count));
     let restored = restored.count();
     if restored < kept {
         tracing::warn!(kept, restored, "more torrents are kept than are allowed in memory");

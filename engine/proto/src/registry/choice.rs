@@ -5,6 +5,8 @@
 //! needed. A run of neighbours from a mixed list would be cheaper, but who stands side by side would always be
 //! named together, and a swarm connected along such runs falls into cliques.
 
+use std::hint::black_box;
+
 use super::hash::{fold, place};
 use super::table::{Clock, Slot};
 use crate::seed::Random;
@@ -12,9 +14,21 @@ use crate::seed::Random;
 /// Peers of one choice at the most, whatever is configured: more do not fit a reply over UDP.
 pub(super) const MAX_CHOICE: usize = 200;
 
-/// Draws for each member wanted, before a choice ends with fewer: at least half of the slots hold somebody,
-/// so only a table that has gone stale comes to this.
+/// Draws for each member wanted, before a choice ends with fewer. At least a quarter of the slots hold somebody,
+/// so only a swarm that has gone stale comes to this.
 const MAX_DRAWS: usize = 16;
+
+/// Draws beside these: by chance a few in a row may find nobody.
+const SPARE_DRAWS: usize = 100;
+
+/// Slots that are listed whatever is wanted: less work than to draw from them.
+const SMALL: usize = 32;
+
+/// Slots that are drawn before any is judged.
+const AT_ONCE: usize = 64;
+
+/// Bits of the filter in front of the list of slots that were met.
+const FILTER: usize = 512;
 
 /// The generator of one reply (wyrand).
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +55,9 @@ pub(super) struct Wish<'a, const N: usize> {
 }
 
 impl<const N: usize> Wish<'_, N> {
+    #[expect(clippy::needless_bitwise_bool, reason = "a branch on cold memory costs more than the rest")]
     pub(super) fn fits(&self, slot: &Slot<N>) -> bool {
-        !slot.is_vacant() && slot.addr != *self.asker && !self.clock.is_over(slot.stamp)
+        !slot.is_vacant() & (slot.addr != *self.asker) & !self.clock.is_over(slot.stamp)
     }
 }
 
@@ -57,7 +72,8 @@ pub(super) fn choose<const N: usize>(
     out: &mut Vec<u8>,
 ) {
     let count = wish.count.min(MAX_CHOICE);
-    if members > count * 2 {
+    let slots = tables[0].len() + tables[1].len();
+    if members > count * 2 && slots > SMALL {
         return draw(tables, count, wish, draws, out);
     }
     let start = out.len();
@@ -79,32 +95,77 @@ pub(super) fn keep_some<const N: usize>(out: &mut Vec<u8>, start: usize, count: 
 }
 
 /// Draws slots until `count` different members were met.
+///
+/// Slots are drawn and touched some at a time before any is judged, and judged without a branch: in a large
+/// swarm each is a cache miss, and a wrong guess about one would hold up the next.
 fn draw<const N: usize>(
-    [first, second]: [&[Slot<N>]; 2],
+    tables: [&[Slot<N>]; 2],
     count: usize,
     wish: &Wish<'_, N>,
     draws: &mut Draws,
     out: &mut Vec<u8>,
 ) {
-    // A filter of 512 bits spares nearly every look through what was met.
-    let mut seen = [0u64; 8];
-    let mut met = [0u32; MAX_CHOICE];
-    let mut len = 0;
-    for _ in 0..count * MAX_DRAWS {
-        if len >= count {
-            return;
+    let (start, slots) = (out.len(), tables[0].len() + tables[1].len());
+    out.resize(start + count * N, 0);
+    let cells = out.get_mut(start..).map(|cells| cells.as_chunks_mut::<N>().0).unwrap_or_default();
+    let mut met = Met::default();
+    let mut left = count * MAX_DRAWS + SPARE_DRAWS;
+    let mut drawn = [0u32; AT_ONCE];
+    while met.len < count && left > 0 {
+        // A quarter more than are missing: so many are vacant.
+        let round = ((count - met.len) * 5 / 4 + 1).min(AT_ONCE).min(left);
+        left -= round;
+        let drawn = &mut drawn[..round];
+        let mut touched = 0;
+        for place in &mut *drawn {
+            *place = draws.below(slots) as u32;
+            touched ^= slot_at(tables, *place).stamp;
         }
-        let drawn = draws.below(first.len() + second.len());
-        let slot = first.get(drawn).or_else(|| second.get(drawn - first.len()));
-        let Some(slot) = slot.filter(|slot| wish.fits(slot)) else { continue };
-        let (word, bit) = (drawn / 64 % 8, 1 << (drawn % 64));
-        if seen[word] & bit != 0 && met[..len].contains(&(drawn as u32)) {
-            continue;
+        black_box(touched);
+        for place in &*drawn {
+            if met.len >= count {
+                break;
+            }
+            let slot = slot_at(tables, *place);
+            if let Some(cell) = cells.get_mut(met.len) {
+                *cell = slot.addr;
+            }
+            met.note(*place, wish.fits(slot), slots);
         }
-        seen[word] |= bit;
-        met[len] = drawn as u32;
-        len += 1;
-        out.extend_from_slice(&slot.addr);
+    }
+    out.truncate(start + met.len * N);
+}
+
+fn slot_at<const N: usize>([first, second]: [&[Slot<N>]; 2], place: u32) -> &Slot<N> {
+    let place = place as usize;
+    let (table, at) = if place < first.len() { (first, place) } else { (second, place - first.len()) };
+    table.get(at).unwrap_or(const { &Slot::VACANT })
+}
+
+/// The slots that were met, in the order in which they were.
+struct Met {
+    slots: [u32; MAX_CHOICE],
+    len: usize,
+    /// A filter: a look through the list is seldom needed, and never in a small table.
+    seen: [u64; FILTER / 64],
+}
+
+impl Default for Met {
+    fn default() -> Self {
+        Self { slots: [0; MAX_CHOICE], len: 0, seen: [0; FILTER / 64] }
+    }
+}
+
+impl Met {
+    /// Adds a slot that fits, unless it was met before.
+    fn note(&mut self, slot: u32, fits: bool, slots: usize) {
+        let (word, bit) = (slot as usize / 64 % (FILTER / 64), 1 << (slot % 64));
+        let is_seen = self.seen[word] & bit != 0;
+        let is_met = is_seen && (slots <= FILTER || self.slots[..self.len].contains(&slot));
+        let is_new = u64::from(fits) & u64::from(!is_met);
+        self.seen[word] |= is_new << (slot % 64);
+        self.slots[self.len] = slot;
+        self.len += is_new as usize;
     }
 }
 
@@ -169,7 +230,7 @@ mod tests {
 
     #[test]
     fn every_subset_is_equally_likely() {
-        // 2 of 6 are drawn, 4 of 6 are listed: 15 subsets either way.
+        // 2 and 4 of 6 are listed.
         for count in [2, 4] {
             let (slots, mut draws) = (slots(6), Draws(7));
             let mut times: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
@@ -181,6 +242,19 @@ mod tests {
             let square = chi_square(times.into_values(), 1000.0);
             assert!(square < 36.0, "{count} of 6: chi square {square}");
         }
+    }
+
+    #[test]
+    fn every_pair_is_equally_likely_when_slots_are_drawn() {
+        let (slots, mut draws) = (slots(30), Draws(9));
+        let mut times: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
+        for _ in 0..43_500 {
+            *times.entry(chosen(&slots, 99, 2, &mut draws)).or_default() += 1;
+        }
+        assert_eq!(times.len(), 435);
+        // 434 degrees of freedom: 530 has p = 0.001.
+        let square = chi_square(times.into_values(), 100.0);
+        assert!(square < 530.0, "chi square {square}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use siphasher::sip::SipHasher13;
 use super::page::PAGES;
 use crate::id::InfoHash;
 use crate::seed::Random;
+use crate::time::Instant;
 
 /// Places torrents. Its key outlives the process, for it says which page of the store a torrent is in.
 #[derive(Clone, Copy, Debug)]
@@ -39,12 +40,15 @@ impl TorrentHash {
 
 /// Places members and sources, by folded multiplication: a few cycles. The key is drawn at the start and the
 /// hash is never shown, nor is an order that would follow from it, so that collisions cannot be aimed at.
+///
+/// The time of the start is part of it: after a restart with the same seed members would come back from pages
+/// in the order of their hashes, which fills a growing table from one end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AddrHash([u64; 2]);
 
 impl AddrHash {
-    pub(super) fn new(random: &mut Random) -> Self {
-        Self([random.next_u64(), random.next_u64()])
+    pub(super) fn new(random: &mut Random, now: Instant) -> Self {
+        Self([random.next_u64(), random.next_u64() ^ now.as_micros()])
     }
 
     /// The hash of a compact address of 6 or 18 bytes, or of a source of 4 or 8.
@@ -79,7 +83,7 @@ mod tests {
     fn hashes_spread_neighbours() {
         let mut random = Seed::from_u64(1).rng();
         for _ in 0..20 {
-            let hash = AddrHash::new(&mut random);
+            let hash = AddrHash::new(&mut random, Instant::ZERO);
             let mut v4 = [0u32; 64];
             let mut v6 = [0u32; 64];
             for n in 0..6400u32 {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::id::InfoHash;
 use crate::seed::{Random, Seed};
 use crate::time::Instant;
+use crate::tracker::ScrapeEntry;
 
 mod access;
 mod announce;
@@ -96,7 +97,7 @@ impl Registry {
             torrents: Torrents::new(TorrentHash::new(&secrets.current.derive("pages"))),
             counted: BTreeSet::new(),
             sources: Sources::new(&mut random),
-            key: AddrHash::new(&mut random),
+            key: AddrHash::new(&mut random, now),
             random,
             shedding: Shedding::default(),
             sweep: Sweep::new(now),
@@ -164,7 +165,7 @@ impl Registry {
 
     /// Torrents with their counts, `max` from the `from`-th on: a slice of a census. Torrents that come and
     /// go meanwhile change places, so one may be missed or met twice.
-    pub fn torrents(&self, from: usize, max: usize) -> impl Iterator<Item = (InfoHash, crate::tracker::ScrapeEntry)> {
+    pub fn torrents(&self, from: usize, max: usize) -> impl Iterator<Item = (InfoHash, ScrapeEntry)> {
         self.torrents.slice(from, max)
     }
 

@@ -7,6 +7,7 @@
 
 use super::hash::{AddrHash, place};
 use crate::seed::Random;
+use crate::time::Instant;
 
 /// Counters of a row.
 const CELLS: usize = 1 << 15;
@@ -19,7 +20,7 @@ pub(super) struct Sources {
 
 impl Sources {
     pub(super) fn new(random: &mut Random) -> Self {
-        let mut row = || (AddrHash::new(random), vec![0; CELLS].into_boxed_slice());
+        let mut row = || (AddrHash::new(random, Instant::ZERO), vec![0; CELLS].into_boxed_slice());
         Self { rows: [row(), row()] }
     }
 

@@ -102,6 +102,8 @@ impl<const N: usize> Table<N> {
         let found = self.position(key, addr);
         if let Some(at) = found {
             self.remove_at(key, at);
+            // Who draws slots must not search for the last members of a swarm that left.
+            self.shrink(key, 4);
         }
         found.is_some()
     }
@@ -118,10 +120,15 @@ impl<const N: usize> Table<N> {
                 self.remove_at(key, at);
             }
         }
+        self.shrink(key, 2);
+    }
+
+    /// Gives memory back if less than one slot in `sparse` holds a member.
+    fn shrink(&mut self, key: &AddrHash, sparse: usize) {
         if self.len == 0 {
             *self = Self::default();
-        } else if self.slots.len() > MIN_SLOTS && self.len() * 2 < self.slots.len() {
-            self.resize(key, (self.len() * 4 / 3).max(MIN_SLOTS));
+        } else if self.slots.len() > MIN_SLOTS && self.len() * sparse < self.slots.len() {
+            self.resize(key, (self.len() * 4 / 3 + 1).max(MIN_SLOTS));
         }
     }
 
@@ -193,6 +200,7 @@ mod tests {
 
     use super::*;
     use crate::seed::Seed;
+    use crate::time::Instant;
 
     fn addr(number: u8) -> [u8; 6] {
         [10, 0, 0, number, 0, 1]
@@ -200,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_member_takes_at_most_eleven_and_a_half_bytes() {
-        let key = AddrHash::new(&mut Seed::from_u64(1).rng());
+        let key = AddrHash::new(&mut Seed::from_u64(1).rng(), Instant::ZERO);
         let mut table = Table::<6>::default();
         for number in 1..100_000u32 {
             let [a, b, c, d] = number.to_be_bytes();
@@ -214,7 +222,7 @@ mod tests {
         fn it_is_what_a_map_would_hold(
             steps in vec((0u8..60, 0u8..4, 0u16..3), 0..400), seed: u64
         ) {
-            let key = AddrHash::new(&mut Seed::from_u64(seed).rng());
+            let key = AddrHash::new(&mut Seed::from_u64(seed).rng(), Instant::ZERO);
             let mut table = Table::<6>::default();
             let mut model: BTreeMap<[u8; 6], Stamp> = BTreeMap::new();
             let mut now: Stamp = u16::MAX - 20;

@@ -1,9 +1,6 @@
-//! Tests of the registry as a whole: conversations, floods, hostile packets.
+//! Tests of the registry as a whole: here conversations over UDP, and what the other files talk through.
 
 use std::net::SocketAddr;
-
-use proptest::collection::vec;
-use proptest::prelude::*;
 
 use super::udp::CONNECTION_REFUSED;
 use super::*;
@@ -12,6 +9,11 @@ use crate::torrent::{AnnounceEvent, Progress};
 use crate::tracker::{
     AnnounceRequest, ConnectionId, Family, Reply, Request, ScrapeEntry, ScrapeRequest, TransactionId,
 };
+
+mod hostile;
+mod limits;
+mod model;
+mod restart;
 
 const WALL: Duration = Duration::from_secs(1_800_000_000);
 const HASH: InfoHash = InfoHash([7; 20]);
@@ -96,6 +98,12 @@ impl Tracker {
             Some(Reply::Scrape { swarms, .. }) => swarms,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Seeders and leechers of [`HASH`].
+    fn counts(&mut self) -> (u32, u32) {
+        let entry = self.registry.scrape(HASH).unwrap_or_default();
+        (entry.seeders, entry.leechers)
     }
 
     fn run_for(&mut self, time: Duration) {
@@ -245,103 +253,62 @@ fn replies_stay_within_one_mtu() {
 }
 
 #[test]
-fn floods_stay_within_the_caps() {
-    let config = RegistryConfig {
-        max_torrents: 40,
-        max_members: 20,
-        max_members_in_total: 100,
-        ..RegistryConfig::default()
-    };
-    let mut tracker = Tracker::new(config);
-    for n in 0..2000u16 {
-        tracker.announce_with(peer((n % 200) as u8), |request| {
-            request.port = 1 + n;
-            request.info_hash = InfoHash([(n % 60) as u8; 20]);
-        });
+fn who_has_one_left_of_the_members_of_a_record_is_found_again() {
+    // A swarm grows out of its record, shrinks back into it, and nobody is lost on the way.
+    let mut tracker = Tracker::new(RegistryConfig::default());
+    for last in 1..=40 {
+        tracker.announce(peer(last), STARTED, u64::from(last % 2));
     }
-    let stats = tracker.registry.stats();
-    assert_eq!((stats.torrents, stats.members), (40, 100));
-    assert!(stats.refused.total() > 1800);
-    for port in 1..100 {
-        tracker.announce_with(peer(1), |request| request.port = port);
+    assert_eq!(tracker.counts(), (20, 20));
+    for last in 3..=40 {
+        tracker.announce(peer(last), STOPPED, 0);
     }
-    assert!(tracker.scrape(&[HASH.0])[0].leechers <= 20);
-    // Made-up counts of dead torrents do not keep new torrents out for ever.
-    let mut tracker = Tracker::new(RegistryConfig { max_torrents: 10, ..RegistryConfig::default() });
-    for n in 0..10 {
-        assert!(tracker.registry.restore(InfoHash([n; 20]), 5));
-    }
-    assert!(!tracker.registry.restore(InfoHash([10; 20]), 5));
-    tracker.run_for(Duration::from_secs(7200));
-    assert_eq!(tracker.registry.stats().torrents, 5);
+    assert_eq!(tracker.counts(), (1, 1));
+    tracker.run_for(Duration::from_secs(120));
+    assert_eq!(tracker.announce(peer(1), None, 1), (1, 1, vec![peer(2)]));
+    assert_eq!(tracker.announce(peer(2), None, 0), (1, 1, vec![peer(1)]));
+    tracker.announce(peer(1), STOPPED, 0);
+    tracker.announce(peer(2), STOPPED, 0);
+    assert_eq!(tracker.registry.stats().torrents, 0, "nothing to remember it for");
 }
 
-proptest! {
-    /// Any bytes, also in the shape of requests: no panic, and no reply longer than the request.
-    #[test]
-    fn strangers_get_no_more_than_they_send(
-        packets in vec((0u8..4, vec(any::<u8>(), 0..200), 0u8..4), 1..40)
-    ) {
-        let mut tracker = Tracker::new(RegistryConfig::default());
-        for (last, mut payload, action) in packets {
-            if let Some(head) = payload.get_mut(8..12) {
-                head.copy_from_slice(&[0, 0, 0, action]);
-            }
-            if let Some(head) = payload.get_mut(..8).filter(|_| action == 0) {
-                head.copy_from_slice(&crate::tracker::PROTOCOL_ID.to_be_bytes());
-            }
-            let sent = payload.len();
-            let got = tracker.send(peer(last), &payload).map_or(0, |reply| reply.len());
-            prop_assert!(got <= sent);
-        }
-        let stats = tracker.registry.stats();
-        prop_assert!(stats.bytes_out <= stats.bytes_in);
-        prop_assert_eq!(stats.members, 0);
-    }
-
-    /// Verified clients may say anything; every reply decodes and the members are at most the clients.
-    #[test]
-    fn verified_clients_may_say_anything(
-        announces in vec((0u8..9, 0u8..5, any::<[u8; 82]>()), 1..60), hours in 0u64..5
-    ) {
-        let mut tracker = Tracker::new(RegistryConfig::default());
-        for (last, event, body) in announces {
-            let connection = tracker.connect(peer(last));
-            let mut payload = connection.0.to_be_bytes().to_vec();
-            payload.extend([0, 0, 0, 1, 0, 0, 0, 2]);
-            payload.extend(body);
-            payload[16..36].fill(last % 3);
-            payload[80..84].copy_from_slice(&[0, 0, 0, event]);
-            payload[96] = 0;
-            let reply = tracker.send(peer(last), &payload).expect("an answer");
-            prop_assert!(reply.len() <= MAX_REPLY_LEN && Reply::decode(&reply, Family::V4).is_ok());
-        }
-        let members = tracker.scrape(&[[0; 20], [1; 20], [2; 20]]);
-        let members: u32 = members.iter().map(|entry| entry.seeders + entry.leechers).sum();
-        prop_assert_eq!(u64::from(members), tracker.registry.stats().members);
-        tracker.run_for(Duration::from_secs(3600 * hours));
-        prop_assert!(hours < 2 || tracker.registry.stats().members == 0);
+#[test]
+fn the_number_of_peers_is_the_clients_choice_within_limits() {
+    let mut tracker = Tracker::new(RegistryConfig { max_peers_in_reply: 60, ..RegistryConfig::default() });
+    (0..100).for_each(|last| drop(tracker.announce(peer(last), STARTED, 9)));
+    for (wanted, due) in [(None, 50), (Some(0), 0), (Some(7), 7), (Some(61), 60), (Some(u32::MAX), 60)] {
+        let reply = tracker.announce_with(peer(1), |request| request.num_want = wanted);
+        let Reply::Announce { mut peers, .. } = reply else { panic!("{reply:?}") };
+        assert_eq!(peers.len(), due, "{wanted:?}");
+        peers.sort_unstable();
+        peers.dedup();
+        assert_eq!(peers.len(), due, "nobody is named twice");
     }
 }
 
 #[test]
-fn members_outlive_a_restart() {
+fn a_member_is_its_address_and_neither_peer_id_nor_key() {
     let mut tracker = Tracker::new(RegistryConfig::default());
     tracker.announce(peer(1), STARTED, 9);
-    tracker.announce(peer(2), STARTED, 0);
-    tracker.announce(peer_v6(3), STARTED, 9);
-    let pages = tracker.registry.take_all_pages(tracker.now, tracker.wall, PAGES);
-    assert_eq!(tracker.registry.take_all_pages(tracker.now, tracker.wall, PAGES), []);
-    let restore = |wall: Duration| {
-        let mut next = Tracker::new(RegistryConfig::default());
-        let restored = pages.iter().map(|page| next.registry.restore_page(next.now, wall, page));
-        let restored: usize = restored.map(|members| members.expect("ours")).sum();
-        (restored, next.scrape(&[HASH.0])[0])
-    };
-    let all = ScrapeEntry { seeders: 1, completed: 0, leechers: 2 };
-    assert_eq!(restore(WALL + Duration::from_secs(60)), (3, all));
-    assert_eq!(restore(WALL + Duration::from_secs(4000)), (0, ScrapeEntry::default()));
-    let damaged = SwarmPage { number: 0, bytes: vec![9] };
-    let restored = tracker.registry.restore_page(tracker.now, WALL, &damaged);
-    assert_eq!(restored, Err(PageError::Version(9)));
+    tracker.announce_with(peer(1), |request| (request.peer_id, request.key) = (PeerId([9; 20]), 77));
+    assert_eq!(tracker.counts(), (0, 1));
+    // Somebody else with the same id and key does not speak for it.
+    tracker.announce_with(peer(2), |request| request.event = STOPPED);
+    assert_eq!(tracker.counts(), (0, 1));
+    tracker.announce_with(peer(1), |request| request.port = 7000);
+    assert_eq!(tracker.counts(), (0, 2), "another port is another member");
+}
+
+#[test]
+fn settings_change_while_it_runs() {
+    let mut tracker = Tracker::new(RegistryConfig::default());
+    tracker.announce(peer(1), STARTED, 9);
+    tracker.run_for(Duration::from_secs(600));
+    let interval = Duration::from_secs(120);
+    tracker.registry.set_config(RegistryConfig { interval, ..RegistryConfig::default() });
+    let reply = tracker.announce_with(peer(2), |_| ());
+    let Reply::Announce { head, .. } = reply else { panic!("{reply:?}") };
+    assert!((108..=132).contains(&head.interval));
+    tracker.run_for(Duration::from_secs(10));
+    assert_eq!(tracker.counts(), (0, 1), "silent for longer than the new life");
 }
