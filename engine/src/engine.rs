@@ -9,8 +9,7 @@ use proto::bitfield::Bitfield;
 use proto::metainfo::Metainfo;
 use proto::piece::PieceIndex;
 use proto::seed::Seed;
-use proto::torrent::{Input, Torrent, TorrentConfig};
-use proto::wire::Handshake;
+use proto::torrent::{Input, Source, Torrent, TorrentConfig};
 use thiserror::Error;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
@@ -112,8 +111,11 @@ impl Engine {
         let (info_hash, peer_id) = (metainfo.info_hash(), torrent.peer_id());
         let tiers = metainfo.trackers().to_vec();
         let announce = AnnounceConfig::new(info_hash, peer_id, &addrs, tiers);
-        let handshake = Handshake { reserved: [0; 8], info_hash, peer_id };
-        let terms = Terms { handshake, pieces: metainfo.geometry().pieces(), timeouts: config.timeouts };
+        let terms = Terms {
+            handshake: torrent.handshake(),
+            pieces: metainfo.geometry().pieces(),
+            timeouts: config.timeouts,
+        };
         let keys = Keys::default();
         let door = Door::new(environment.clone(), terms, keys.clone(), queue.clone());
         let mut torrent_loop = TorrentLoop {
@@ -129,7 +131,7 @@ impl Engine {
             state: LoopState::default(),
         };
         torrent_loop.torrent.handle_input(now, Input::Ours(addrs));
-        torrent_loop.torrent.handle_input(now, Input::Candidates(config.peers));
+        torrent_loop.torrent.handle_input(now, Input::Candidates(Source::User, config.peers));
         let root = async move {
             // Tasks of their own, so that the loop's many wake-ups do not poll the listeners.
             let mut tasks = JoinSet::new();

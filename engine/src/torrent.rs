@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use proto::announce::{self, Announcer};
 use proto::time::Instant;
-use proto::torrent::{Direction, Event, Input, Output, PeerKey, Torrent};
+use proto::torrent::{Direction, Event, Input, Output, PeerKey, Source, Torrent};
 use proto::wire::Message;
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
@@ -297,7 +297,7 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
             match output {
                 announce::Output::Resolve { host, port } => self.trackers.resolve(host, port),
                 announce::Output::SendTo { addr, payload } => self.trackers.send(addr, &payload).await,
-                announce::Output::Peers(addrs) => self.feed(now, Input::Candidates(addrs)),
+                announce::Output::Peers(addrs) => self.feed(now, Input::Candidates(Source::Tracker, addrs)),
                 announce::Output::Announced { url, family, seeders, leechers, interval } => {
                     self.tell(EngineEvent::Announced { url, family, seeders, leechers, interval });
                 }

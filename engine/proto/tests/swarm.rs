@@ -7,6 +7,8 @@
 mod bound;
 #[path = "swarm/event.rs"]
 mod event;
+#[path = "swarm/ledger.rs"]
+mod ledger;
 #[path = "swarm/link.rs"]
 mod link;
 #[path = "swarm/plan.rs"]
@@ -117,6 +119,54 @@ fn a_disk_that_is_full_for_a_while_delays_one_peer_and_loses_nothing() {
     assert_eq!(report.completed, 5, "{report}");
     assert_eq!(report.storage_failures, 1);
     assert!(report.makespan > 45.0 && report.makespan < 90.0, "{report}");
+}
+
+#[test]
+fn every_request_gets_exactly_one_block_or_reject() {
+    // The ledger fails the run; some nodes speak no extension, some vanish, some disks are full for a while.
+    let mut rejected = 0;
+    for seed in 0..8 {
+        let mut plan = flash_crowd(12, 1 << 20);
+        for (number, node) in plan.nodes.iter_mut().enumerate() {
+            node.plain = number % 4 == 3;
+            node.leaves = (number % 6 == 5).then(|| Instant::from_micros(9_000_000 + seed * 100_000));
+        }
+        plan.nodes[2].disk_full = Some((Instant::from_micros(5_000_000), Instant::from_micros(15_000_000)));
+        let report = Swarm::new(plan, seed).run(Duration::from_secs(300));
+        assert!(report.completed >= 10, "seed {seed}: {report}");
+        assert!(report.answered >= 10 * 64, "seed {seed}: {} answers", report.answered);
+        rejected += report.rejected;
+    }
+    assert!(rejected > 0, "chokes and cancels drop requests");
+}
+
+#[test]
+fn peers_meet_through_peers_where_a_tracker_names_one() {
+    let run = |pex| {
+        let mut plan = flash_crowd(30, 2 << 20);
+        plan.num_want = 1;
+        plan.config.pex = pex;
+        Swarm::new(plan, 1).run(Duration::from_secs(900))
+    };
+    let (alone, together) = (run(false), run(true));
+    println!("without {alone}\nwith {together}");
+    assert_eq!((alone.completed, together.completed), (30, 30));
+    assert!(together.links > 2 * alone.links, "{together}");
+}
+
+#[test]
+fn a_super_seeder_may_leave_after_little_more_than_one_copy() {
+    let leaves_after_20_s = |super_seeding| {
+        let mut plan = flash_crowd(20, 8 << 20);
+        plan.arrivals = Duration::ZERO;
+        plan.nodes[0].super_seeding = super_seeding;
+        plan.nodes[0].leaves = Some(Instant::from_micros(20_000_000));
+        let report = Swarm::new(plan, 1).run(Duration::from_secs(300));
+        (report.completed, report.seeded.iter().sum::<u64>() as f64 / f64::from(8 << 20))
+    };
+    let ((done, copies), (others_done, others_copies)) = (leaves_after_20_s(true), leaves_after_20_s(false));
+    assert!(done == 20 && copies < 1.4, "{done} done after {copies} copies");
+    assert!(others_done == 0 && others_copies > 2.0, "{others_done} done after {others_copies} copies");
 }
 
 #[test]

@@ -46,3 +46,15 @@ impl Scanned<'_> {
         serde_bencode::from_bytes(self.bytes()).map_err(|error| BencodeError::Shape(error.to_string()))
     }
 }
+
+/// The integer that a raw value of a scanned dictionary is, if it is one.
+pub fn integer(raw: &[u8]) -> Option<i64> {
+    let digits = raw.strip_prefix(b"i")?.strip_suffix(b"e")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// The string that a raw value of a scanned dictionary is, if it is one.
+pub fn byte_string(raw: &[u8]) -> Option<&[u8]> {
+    let colon = raw.iter().position(|&byte| byte == b':')?;
+    raw.first().filter(|first| first.is_ascii_digit()).and_then(|_| raw.get(colon + 1..))
+}

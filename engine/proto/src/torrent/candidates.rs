@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use super::limits::{
-    DIAL_BACKOFF, MAX_BAD_PIECES, MAX_BANNED, MAX_CANDIDATES, MAX_DIAL_FAILURES, RECONNECT_AFTER,
+    DIAL_BACKOFF, MAX_BAD_PIECES, MAX_BANNED, MAX_CANDIDATES, MAX_DIAL_FAILURES, MAX_RUMOURS, RECONNECT_AFTER,
 };
 use crate::seed::Random;
 use crate::time::Instant;
@@ -27,6 +27,8 @@ enum State {
 struct Candidate {
     state: State,
     failures: u32,
+    /// The peer that told us of it (BEP 11); nothing if somebody else did too.
+    rumour_of: Option<IpAddr>,
 }
 
 /// Every address we know.
@@ -37,12 +39,20 @@ pub(super) struct Candidates {
     ready: Vec<SocketAddr>,
     waiting: BTreeSet<(Instant, SocketAddr)>,
     dialling: usize,
+    /// Addresses in the book for each peer that told us of them.
+    rumours: BTreeMap<IpAddr, usize>,
     /// Bad pieces for each address that was a lone giver; oldest first in `blamed`.
     bad_pieces: BTreeMap<IpAddr, u32>,
     blamed: VecDeque<IpAddr>,
 }
 
 impl Candidates {
+    /// Addresses in the book.
+    #[cfg(test)]
+    pub(super) fn known(&self) -> usize {
+        self.book.len()
+    }
+
     /// Dials under way.
     pub(super) fn dialling(&self) -> usize {
         self.dialling
@@ -60,12 +70,66 @@ impl Candidates {
 
     /// Takes an address into the book, unless it is full, known, refused or no address.
     pub(super) fn offer(&mut self, addr: SocketAddr) {
-        let unusable = addr.port() == 0 || addr.ip().is_unspecified() || self.is_banned(addr.ip());
-        if unusable || self.book.contains_key(&addr) || !self.make_room() {
-            return;
+        let addr = canonical(addr);
+        if let Some(rumour_of) = self.book.get_mut(&addr).and_then(|known| known.rumour_of.take()) {
+            self.confirmed(rumour_of);
+        } else if self.is_new(addr) && self.make_room() {
+            self.book.insert(addr, Candidate { state: State::Ready, failures: 0, rumour_of: None });
+            self.ready.push(addr);
         }
-        self.book.insert(addr, Candidate { state: State::Ready, failures: 0 });
-        self.ready.push(addr);
+    }
+
+    /// The same, on the word of the peer at `from`: only so many, and never in place of others.
+    //= BEP 11: what a peer says is untrusted.
+    pub(super) fn offer_rumour(&mut self, addr: SocketAddr, from: IpAddr) {
+        let addr = canonical(addr);
+        let spread = self.rumours.get(&from).copied().unwrap_or(0);
+        if self.is_new(addr) && spread < MAX_RUMOURS && self.book.len() < MAX_CANDIDATES {
+            self.rumours.insert(from, spread + 1);
+            self.book.insert(addr, Candidate { state: State::Ready, failures: 0, rumour_of: Some(from) });
+            self.ready.push(addr);
+        }
+    }
+
+    /// A peer that dialled us says that it listens there.
+    pub(super) fn met(&mut self, addr: SocketAddr) {
+        match self.book.get(&addr).map(|candidate| candidate.state) {
+            None if self.is_new(addr) && self.book.len() < MAX_CANDIDATES => {
+                let rumour_of = None;
+                self.book.insert(addr, Candidate { state: State::Connected, failures: 0, rumour_of });
+            }
+            Some(State::Ready) => {
+                self.ready.retain(|&other| other != addr);
+                self.enter(addr, State::Connected);
+            }
+            Some(State::Waiting(at)) => {
+                self.waiting.remove(&(at, addr));
+                self.enter(addr, State::Connected);
+            }
+            None | Some(State::Dialling | State::Connected | State::Never) => {}
+        }
+    }
+
+    fn is_new(&self, addr: SocketAddr) -> bool {
+        let unusable = addr.port() == 0 || addr.ip().is_unspecified() || self.is_banned(addr.ip());
+        !unusable && !self.book.contains_key(&addr)
+    }
+
+    /// One rumour less of this peer's.
+    fn confirmed(&mut self, from: IpAddr) {
+        match self.rumours.get_mut(&from) {
+            Some(count) if *count > 1 => *count -= 1,
+            Some(_) | None => drop(self.rumours.remove(&from)),
+        }
+    }
+
+    /// Takes an address out of the book.
+    fn strike(&mut self, addr: SocketAddr) -> bool {
+        let forgotten = self.book.remove(&addr);
+        if let Some(from) = forgotten.and_then(|candidate| candidate.rumour_of) {
+            self.confirmed(from);
+        }
+        forgotten.is_some()
     }
 
     /// A full book forgets the address with the longest wait; a fresh one is worth more.
@@ -74,7 +138,7 @@ impl Candidates {
             return true;
         }
         let last = self.waiting.pop_last();
-        last.is_some_and(|(_, addr)| self.book.remove(&addr).is_some())
+        last.is_some_and(|(_, addr)| self.strike(addr))
     }
 
     /// The next address to dial.
@@ -112,7 +176,7 @@ impl Candidates {
         let Some(candidate) = self.book.get_mut(&addr) else { return };
         candidate.failures += 1;
         if candidate.failures >= MAX_DIAL_FAILURES {
-            self.book.remove(&addr);
+            self.strike(addr);
             return;
         }
         let wait = DIAL_BACKOFF * (1 << (candidate.failures - 1));
@@ -128,18 +192,22 @@ impl Candidates {
 
     /// This address is not worth a dial again, whether it is known or not.
     pub(super) fn never(&mut self, addr: SocketAddr) {
-        if let Some(Candidate { state: State::Waiting(at), .. }) = self.book.get(&addr) {
-            self.waiting.remove(&(*at, addr));
+        match self.book.get(&addr).map(|candidate| candidate.state) {
+            Some(State::Waiting(at)) => {
+                self.waiting.remove(&(at, addr));
+            }
+            Some(State::Ready) => self.ready.retain(|&other| other != addr),
+            None | Some(State::Dialling | State::Connected | State::Never) => {}
         }
-        if self.book.contains_key(&addr) || self.make_room() {
-            self.book.insert(addr, Candidate { state: State::Never, failures: 0 });
+        if self.strike(addr) || self.make_room() {
+            self.book.insert(addr, Candidate { state: State::Never, failures: 0, rumour_of: None });
         }
     }
 
     /// Forgets an address that was dialled and led nowhere new.
     pub(super) fn forget(&mut self, addr: SocketAddr) {
         if self.book.get(&addr).is_some_and(|candidate| candidate.state == State::Connected) {
-            self.book.remove(&addr);
+            self.strike(addr);
         }
     }
 
@@ -180,4 +248,9 @@ impl Candidates {
             candidate.state = state;
         }
     }
+}
+
+/// One address, one entry: an IPv4 address in IPv6's clothes is the IPv4 address.
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }

@@ -41,6 +41,7 @@ impl Torrent {
         let move_on = self.choker.rounds.is_multiple_of(OPTIMISTIC_ROUNDS);
         self.choker.rounds = self.choker.rounds.wrapping_add(1);
 
+        self.reveal_more(now);
         self.part_with_the_sated(now);
         self.choker.slots.adapt(now, self.totals.uploaded, self.config.upload_slots);
         self.note_unused_slots(now);
@@ -65,7 +66,8 @@ impl Torrent {
     /// A complete peer closes connections that nothing will ever flow over. Peers are told late of pieces that
     /// they have themselves, so a lack of interest is how another complete one shows first.
     fn part_with_the_sated(&mut self, now: Instant) {
-        if !self.have.is_full() {
+        // Who is shown one piece at a time is not sated when it has that.
+        if !self.have.is_full() || self.super_seed.is_some() {
             return;
         }
         let sated = |peer: &Peer| !peer.them.interested && peer.interest_changed + CHOKE_ROUND <= now;
@@ -204,8 +206,8 @@ impl Torrent {
         }
         peer.us.choking = choking;
         if choking {
-            peer.uplink.clear();
             self.send(now, key, Message::Choke);
+            self.drop_queued(now, key);
         } else {
             peer.unchoked_at = Some(now);
             peer.uplink.asked_at = now;

@@ -24,6 +24,9 @@ pub enum DisconnectReason {
     /// Nothing was received for too long.
     #[error("silent for too long")]
     Idle,
+    /// Too many connections come from its address.
+    #[error("too many connections from its address")]
+    TooManyFromAddress,
     /// The other side does not read what we send.
     #[error("does not read what we send")]
     NotReading,
@@ -45,7 +48,23 @@ pub enum DisconnectReason {
     #[error("fast extension message without the extension")]
     FastNotAgreed,
 
+    /// A suggestion or permission for a piece that does not exist.
+    #[error("fast extension message for a piece that does not exist")]
+    BadFastPiece,
+    /// An extended message that cannot be read.
+    #[error("malformed extended message")]
+    BadExtension,
+
     // The peer's behaviour.
+    /// `have all` or `have none` after the first message.
+    #[error("`have all` or `have none` after the first message")]
+    LateSummary,
+    /// It rejects requests that were never made.
+    #[error("rejects of requests that were never made")]
+    StrayRejects,
+    /// Peer exchange far more often than once a minute.
+    #[error("peer exchange far too often")]
+    GossipFlood,
     /// A request for a piece that we never announced.
     #[error("request for a piece we do not have")]
     RequestedMissing,

@@ -7,6 +7,7 @@ use crate::bitfield::Bitfield;
 use crate::piece::PieceIndex;
 use crate::time::Instant;
 use crate::torrent::machine::Torrent;
+use crate::torrent::peers::Peer;
 use crate::torrent::{DisconnectReason, PeerKey};
 use crate::wire::Message;
 
@@ -23,6 +24,8 @@ impl Torrent {
         peer.counted_complete = has.is_full();
         self.picker.add_peer(&has, has.is_full());
         peer.has = has;
+        self.grant_fast(now, key);
+        self.shown_in_vain(now, key);
         self.part_if_both_complete(now, key);
         self.show_interest(now, key);
     }
@@ -38,6 +41,7 @@ impl Torrent {
             peer.startable += u32::from(self.picker.holds(piece));
         }
         self.picker.add_copy(piece);
+        self.seen_elsewhere(now, key, piece);
         self.part_if_both_complete(now, key);
         self.show_interest(now, key);
         self.fill(now, key);
@@ -77,9 +81,9 @@ impl Torrent {
     }
 
     /// Two complete peers have nothing to say to each other.
-    fn part_if_both_complete(&mut self, now: Instant, key: PeerKey) {
-        let complete = self.peers.get(&key).filter(|peer| peer.has.is_full());
-        if complete.is_some() && self.have.is_full() {
+    pub(super) fn part_if_both_complete(&mut self, now: Instant, key: PeerKey) {
+        let complete = self.peers.get(&key).is_some_and(Peer::upload_only);
+        if complete && self.have.is_full() {
             self.part(now, key);
         }
     }

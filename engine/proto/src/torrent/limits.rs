@@ -17,11 +17,29 @@ pub struct TorrentConfig {
     pub upload_slots: usize,
     /// Optimistic upload slots, on top of the regular ones.
     pub optimistic_slots: usize,
+    /// Connections from one address at the most; homes and offices share one.
+    pub max_per_address: usize,
+    /// Pieces that a newcomer may fetch while it is choked (BEP 6).
+    pub allowed_fast: u32,
+    /// Exchange addresses with peers (BEP 11); never for a private torrent.
+    pub pex: bool,
+    /// Show each peer one piece at a time until every piece is elsewhere (BEP 16), if complete at the start.
+    pub super_seeding: bool,
 }
 
 impl Default for TorrentConfig {
     fn default() -> Self {
-        Self { max_peers: 50, dial_below: 22, max_dialling: 16, upload_slots: 50, optimistic_slots: 1 }
+        Self {
+            max_peers: 50,
+            dial_below: 22,
+            max_dialling: 16,
+            upload_slots: 50,
+            optimistic_slots: 1,
+            max_per_address: 8,
+            allowed_fast: 10,
+            pex: true,
+            super_seeding: false,
+        }
     }
 }
 
@@ -91,6 +109,14 @@ pub(super) const SEND_SPAN: Duration = Duration::from_millis(500);
 /// Unsent bytes at which a peer is taken to have stopped reading: far above the watermark and any burst of
 /// control messages.
 pub(super) const MAX_UNSENT: u64 = 2 * MAX_SEND_WATERMARK;
+/// Requests that we took back and that a peer may still answer; the oldest is forgotten.
+pub(super) const MAX_EXCUSED: usize = 4 * MAX_PIPELINE;
+/// Rejects of requests that were never made: beyond any race, the other side is confused.
+pub(super) const MAX_STRAY_REJECTS: u32 = 100;
+/// A peer that refuses a request although it serves us is asked again after this long.
+pub(super) const REJECT_PAUSE: Duration = Duration::from_secs(2);
+/// Pieces that a peer may suggest, and that it may allow while it chokes us; the oldest is forgotten.
+pub(super) const MAX_SUGGESTIONS: usize = 32;
 /// Bytes of blocks that a peer may send without ever being asked.
 pub(super) const MAX_UNSOLICITED: u64 = 1 << 20;
 
@@ -115,6 +141,22 @@ pub(super) const MAX_DIAL_FAILURES: u32 = 5;
 pub(super) const RECONNECT_AFTER: Duration = Duration::from_secs(60);
 /// Ask the tracker for more peers no more often than this; its own minimum interval holds as well.
 pub(super) const ASK_AGAIN: Duration = Duration::from_secs(30);
+
+/// Addresses in the book at the most that one peer told us of (BEP 11: untrusted).
+pub(super) const MAX_RUMOURS: usize = 100;
+/// Peer exchange with a peer begins so long after its handshake: by then there is something to tell.
+pub(super) const PEX_FIRST: Duration = Duration::from_secs(5);
+/// Between two messages of peer exchange (BEP 11: at most one a minute).
+pub(super) const PEX_INTERVAL: Duration = Duration::from_secs(60);
+/// A message that comes sooner after the one before is not read: a minute, less what a network may squeeze.
+pub(super) const PEX_TOLERANCE: Duration = Duration::from_secs(45);
+/// So many unread messages are a flood.
+pub(super) const MAX_EARLY_GOSSIP: u32 = 10;
+/// How often a peer may have the whole info dictionary from us in one connection.
+pub(super) const METADATA_ROUNDS: u32 = 3;
+
+/// A super-seeder shows a peer another piece when nobody has fetched the one before from it for this long.
+pub(super) const SHOW_PATIENCE: Duration = Duration::from_secs(30);
 
 /// `have` messages that change nothing at once wait this long, to share a packet.
 pub(super) const HAVE_DELAY: Duration = Duration::from_secs(2);

@@ -1,6 +1,7 @@
 //! The machine itself: its parts, and where each input goes. Every decision is in the sibling files.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::candidates::Candidates;
@@ -10,6 +11,7 @@ use super::partials::Partials;
 use super::peers::{Arrived, Peers};
 use super::picker::Picker;
 use super::stats::Totals;
+use super::super_seed::SuperSeed;
 use super::verify::StorageQueue;
 use crate::bitfield::Bitfield;
 use crate::id::PeerId;
@@ -18,7 +20,7 @@ use crate::piece::{Geometry, PieceIndex};
 use crate::seed::{Random, Seed};
 use crate::time::Instant;
 use crate::torrent::{AnnounceEvent, DisconnectReason, Input, Output, PeerKey, TorrentConfig};
-use crate::wire::Message;
+use crate::wire::{Feature, Handshake, Message};
 
 /// One torrent as this process works on it.
 ///
@@ -29,6 +31,8 @@ pub struct Torrent {
     pub(super) geometry: Geometry,
     pub(super) config: TorrentConfig,
     pub(super) id: PeerId,
+    /// Where we listen.
+    pub(super) ours: Vec<SocketAddr>,
     pub(super) random: Random,
     pub(super) have: Bitfield,
     /// Pieces in the order in which they were verified; peers remember how far they were told.
@@ -39,11 +43,14 @@ pub struct Torrent {
     pub(super) partials: Partials,
     pub(super) storage: StorageQueue,
     pub(super) choker: Choker,
+    pub(super) super_seed: Option<SuperSeed>,
     pub(super) totals: Totals,
     pub(super) outputs: VecDeque<Output>,
     /// No peer has a deadline before this.
     pub(super) peers_due: Option<Instant>,
     pub(super) haves_due: Option<Instant>,
+    /// No peer is to hear of others before this.
+    pub(super) gossip_due: Option<Instant>,
     /// The tracker is not asked for peers before this.
     pub(super) ask_at: Instant,
     /// Blocks became free: somebody idle may want them.
@@ -77,6 +84,7 @@ impl Torrent {
             geometry,
             config,
             id: PeerId::with_tail(tail),
+            ours: Vec::new(),
             random,
             announced: Vec::new(),
             peers: Peers::new(),
@@ -85,10 +93,12 @@ impl Torrent {
             partials: Partials::new(geometry),
             storage: StorageQueue::default(),
             choker: Choker::new(now),
+            super_seed: SuperSeed::wanted(config, &have),
             totals: Totals { left, ..Totals::default() },
             outputs: VecDeque::from([Output::Announce(Some(AnnounceEvent::Started))]),
             peers_due: None,
             haves_due: None,
+            gossip_due: None,
             ask_at: now + ASK_AGAIN,
             refill: false,
             slots_changed: false,
@@ -106,6 +116,12 @@ impl Torrent {
         self.id
     }
 
+    /// What to say first on every connection.
+    pub fn handshake(&self) -> Handshake {
+        let reserved = Feature::FAST.add_to(Feature::EXTENSION_PROTOCOL.add_to([0; 8]));
+        Handshake { reserved, info_hash: self.metainfo.info_hash(), peer_id: self.id }
+    }
+
     /// The pieces that are here and verified.
     pub const fn have(&self) -> &Bitfield {
         &self.have
@@ -121,8 +137,8 @@ impl Torrent {
             return;
         }
         match input {
-            Input::Connected { peer, addr, id, direction, reserved: _ } => {
-                self.connected(now, Arrived { peer, addr, id, direction });
+            Input::Connected { peer, addr, id, direction, reserved } => {
+                self.connected(now, Arrived { peer, addr, id, direction, reserved });
             }
             Input::ConnectFailed { addr } => self.candidates.failed(now, addr),
             Input::Disconnected { peer } => self.remove_peer(now, peer),
@@ -131,8 +147,8 @@ impl Torrent {
             Input::Written { block, ok } => self.written(now, block, ok),
             Input::Hashed { piece, hash } => self.hashed(now, piece, hash),
             Input::BlockRead { peer, block, data } => self.block_read(now, peer, block, data),
-            Input::Candidates(addrs) => addrs.into_iter().for_each(|addr| self.candidates.offer(addr)),
-            Input::Ours(addrs) => addrs.into_iter().for_each(|addr| self.candidates.never(addr)),
+            Input::Candidates(source, addrs) => self.candidates_named(source, addrs),
+            Input::Ours(addrs) => self.listens_at(addrs),
             Input::Stop => self.stop(now),
         }
         self.settle(now);

@@ -22,7 +22,7 @@ impl Torrent {
         let verdict = if let Message::Bitfield(bits) = message {
             self.bitfield(now, key, &bits, first)
         } else {
-            self.later_message(now, key, message)
+            self.later_message(now, key, message, first)
         };
         if let Err(reason) = verdict {
             self.disconnect(now, key, reason);
@@ -34,6 +34,7 @@ impl Torrent {
         now: Instant,
         key: PeerKey,
         message: Message,
+        first: bool,
     ) -> Result<(), DisconnectReason> {
         match message {
             Message::Choke => self.choked(key),
@@ -45,20 +46,21 @@ impl Torrent {
                 self.learn_have(now, key, piece);
             }
             Message::Request(block) => return self.requested(now, key, block),
-            Message::Cancel(block) => self.cancelled(key, block),
+            Message::Cancel(block) => self.cancelled(now, key, block),
             Message::Piece { piece, offset, data } => {
                 return self.block_arrived(now, key, (piece, offset), data);
             }
-            Message::Suggest { .. }
-            | Message::HaveAll
-            | Message::HaveNone
-            | Message::Reject(_)
-            | Message::AllowedFast { .. } => return Err(DisconnectReason::FastNotAgreed),
-            Message::KeepAlive
-            | Message::Port(_)
-            | Message::Extended { .. }
-            | Message::Unknown { .. }
-            | Message::Bitfield(_) => {}
+            Message::HaveAll => {
+                return self.summed_up(now, key, Bitfield::full(self.geometry.pieces()), first);
+            }
+            Message::HaveNone => {
+                return self.summed_up(now, key, Bitfield::empty(self.geometry.pieces()), first);
+            }
+            Message::Suggest { piece } => return self.suggests(key, piece),
+            Message::AllowedFast { piece } => return self.allows(now, key, piece),
+            Message::Reject(block) => return self.rejected(now, key, block),
+            Message::Extended { id, payload } => return self.extended_message(now, key, id, &payload),
+            Message::KeepAlive | Message::Port(_) | Message::Unknown { .. } | Message::Bitfield(_) => {}
         }
         Ok(())
     }

@@ -7,6 +7,10 @@
 //! | `machine` | what a `Torrent` is; where each input goes |
 //! | `peers` | who may stay connected; `messages` what their messages do |
 //! | `candidates` | whom to dial, and when |
+//! | `discovery` | where peers may come from: the private flag |
+//! | `fast` | the fast extension: one answer to each request, pieces for the choked |
+//! | `extended` | the extension protocol; `pex` and `metadata` are its extensions |
+//! | `super_seed` | which piece to show to whom, while nobody else has it all |
 //! | `interest` | which peers have something for us, exactly |
 //! | `picker` | which piece to start; `partials` which block of a started one |
 //! | `pipeline` | how many requests to keep at a peer, when to give up, endgame |
@@ -18,19 +22,25 @@
 mod candidates;
 mod choker;
 mod disconnect;
+mod discovery;
+mod extended;
+mod fast;
 mod interest;
 #[cfg(debug_assertions)]
 mod invariants;
 mod limits;
 mod machine;
 mod messages;
+mod metadata;
 mod meter;
 mod partials;
 mod peers;
+mod pex;
 mod picker;
 mod pipeline;
 mod slots;
 mod stats;
+mod super_seed;
 mod timers;
 mod upload;
 mod verify;
@@ -39,6 +49,7 @@ mod verify;
 mod tests;
 
 pub use disconnect::DisconnectReason;
+pub use discovery::Source;
 pub use limits::TorrentConfig;
 pub use machine::Torrent;
 pub use stats::{PeerStats, Stats};
@@ -128,9 +139,10 @@ pub enum Input {
         /// Its content.
         data: Option<Bytes>,
     },
-    /// Addresses of peers, from a tracker or the user.
-    Candidates(Vec<SocketAddr>),
-    /// Addresses at which we listen ourselves, of either family: they are not dialled.
+    /// Addresses of peers, and who named them.
+    Candidates(Source, Vec<SocketAddr>),
+    /// Addresses at which we listen ourselves, of either family: they are not dialled, and peers are told the
+    /// port (BEP 10).
     Ours(Vec<SocketAddr>),
     /// Leave: say `stopped`, close everything.
     Stop,

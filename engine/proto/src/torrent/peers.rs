@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use crate::bitfield::Bitfield;
 use crate::id::PeerId;
 use crate::time::Instant;
+use crate::torrent::extended::Extended;
+use crate::torrent::fast::Fast;
 use crate::torrent::limits::MAX_PEER_ADDRS;
 use crate::torrent::machine::Torrent;
 use crate::torrent::pipeline::Pipeline;
 use crate::torrent::upload::Uplink;
 use crate::torrent::{Direction, DisconnectReason, Output, PeerKey};
-use crate::wire::Message;
 
 /// All connections, in the order in which they came.
 pub(super) type Peers = BTreeMap<PeerKey, Peer>;
@@ -55,6 +56,10 @@ pub(super) struct Peer {
     pub(super) startable: u32,
     /// How many of our announced pieces it has been told.
     pub(super) told: usize,
+    /// The fast extension, if both sides speak it.
+    pub(super) fast: Option<Fast>,
+    /// The extension protocol, if both sides speak it.
+    pub(super) extended: Option<Extended>,
     pub(super) pipeline: Pipeline,
     pub(super) uplink: Uplink,
     pub(super) unchoked_at: Option<Instant>,
@@ -69,6 +74,47 @@ pub(super) struct Arrived {
     pub(super) addr: SocketAddr,
     pub(super) id: PeerId,
     pub(super) direction: Direction,
+    pub(super) reserved: [u8; 8],
+}
+
+impl Peer {
+    fn new(now: Instant, arrived: Arrived, listens_at: Vec<SocketAddr>, pieces: u32, told: usize) -> Self {
+        let Arrived { peer: _, addr, id, direction, reserved } = arrived;
+        Self {
+            id,
+            addr,
+            direction,
+            listens_at,
+            connected: now,
+            interest_changed: now,
+            us: Side::START,
+            them: Side::START,
+            has: Bitfield::empty(pieces),
+            counted_complete: false,
+            may_send_bitfield: true,
+            wanted: 0,
+            startable: 0,
+            told,
+            fast: Fast::agreed(reserved),
+            extended: Extended::agreed(reserved),
+            pipeline: Pipeline::new(now),
+            uplink: Uplink::new(now),
+            unchoked_at: None,
+            last_sent: now,
+            last_received: now,
+        }
+    }
+
+    /// It may be asked for something that we want.
+    pub(super) fn may_serve(&self) -> bool {
+        let offers = self.fast.as_ref().is_some_and(Fast::has_offers);
+        self.us.interested && (!self.them.choking || offers)
+    }
+
+    /// It wants nothing from anybody (BEP 21 for peers that leave files out).
+    pub(super) fn upload_only(&self) -> bool {
+        self.has.is_full() || self.extended.as_ref().is_some_and(|ext| ext.said.upload_only == Some(true))
+    }
 }
 
 impl Arrived {
@@ -97,7 +143,7 @@ impl Rank {
 impl Torrent {
     /// A handshake is done: the connection stays or goes.
     pub(super) fn connected(&mut self, now: Instant, arrived: Arrived) {
-        let Arrived { peer: key, addr, id, direction } = arrived;
+        let Arrived { peer: key, addr, direction, .. } = arrived;
         if direction == Direction::Outgoing {
             self.candidates.connected(addr);
         }
@@ -113,32 +159,13 @@ impl Torrent {
                 return;
             }
         };
-        let peer = Peer {
-            id,
-            addr,
-            direction,
-            listens_at,
-            connected: now,
-            interest_changed: now,
-            us: Side::START,
-            them: Side::START,
-            has: Bitfield::empty(self.geometry.pieces()),
-            counted_complete: false,
-            may_send_bitfield: true,
-            wanted: 0,
-            startable: 0,
-            told: self.announced.len(),
-            pipeline: Pipeline::new(now),
-            uplink: Uplink::new(now),
-            unchoked_at: None,
-            last_sent: now,
-            last_received: now,
-        };
+        let told = self.announced.len();
+        let peer = Peer::new(now, arrived, listens_at, self.geometry.pieces(), told);
         self.peers.insert(key, peer);
         self.wake_for_peers(now + super::limits::KEEP_ALIVE);
-        if !self.have.is_empty() {
-            self.send(now, key, Message::Bitfield(self.have.to_wire()));
-        }
+        self.say_what_we_have(now, key);
+        self.greet(now, key);
+        self.reveal(now, key);
     }
 
     /// Checks whether a new connection may stay; may close another one in its favour. Returns where the peer
@@ -153,6 +180,10 @@ impl Torrent {
         let twin = self.peers.iter().find(|(_, peer)| peer.id == arrived.id).map(|(&key, _)| key);
         if let Some(twin) = twin {
             return self.settle_duplicate(now, twin, arrived);
+        }
+        let ip = arrived.addr.ip();
+        if self.peers.values().filter(|peer| peer.addr.ip() == ip).count() >= self.config.max_per_address {
+            return Err(DisconnectReason::TooManyFromAddress);
         }
         if self.peers.len() >= self.config.max_peers {
             return Err(DisconnectReason::TooManyPeers);
@@ -201,6 +232,9 @@ impl Torrent {
         let Some(peer) = self.peers.remove(&key) else { return };
         self.picker.remove_peer(&peer.has, peer.counted_complete);
         self.choker.forget(key);
+        if let Some(seed) = &mut self.super_seed {
+            seed.forget(key);
+        }
         self.slots_changed = true;
         for addr in peer.listens_at {
             self.candidates.ended(now, addr);

@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::limits::{
-    CHOKER_SPAN, ENDGAME_GAIN, ENDGAME_LOOK, MAX_PIPELINE, MAX_REQUESTERS, MAX_UNSOLICITED, MAX_WRITING,
-    MIN_PIPELINE, PIPELINE_METER, PIPELINE_SPAN, REQUEST_TIMEOUT, SNUB_AFTER, UNPROVEN_RATE,
+    CHOKER_SPAN, ENDGAME_GAIN, ENDGAME_LOOK, MAX_EXCUSED, MAX_PIPELINE, MAX_REQUESTERS, MAX_STRAY_REJECTS,
+    MAX_UNSOLICITED, MAX_WRITING, MIN_PIPELINE, PIPELINE_METER, PIPELINE_SPAN, REQUEST_TIMEOUT, SNUB_AFTER,
+    UNPROVEN_RATE,
 };
 use super::partials::Arrival;
 use crate::piece::{BLOCK_LEN, Block, PieceIndex};
@@ -21,7 +22,7 @@ use crate::wire::{Message, RawBlock};
 
 /// A request that a peer has not answered.
 #[derive(Clone, Copy, Debug)]
-struct Asked {
+pub(super) struct Asked {
     block: Block,
     at: Instant,
     /// Others may fetch it as well, because this peer snubs us.
@@ -41,9 +42,14 @@ pub(super) struct Pipeline {
     /// When the last block came, or when it began to owe us blocks.
     progress: Instant,
     pub(super) snubbed: bool,
-    /// Bytes that may arrive although we took the request back.
-    credit: u64,
+    /// Requests that we took back, oldest first: a block may come for each, or a reject.
+    excused: VecDeque<Block>,
     unsolicited: u64,
+    stray_rejects: u32,
+    /// Requests that the peer keeps queued, by its own word.
+    allowed: usize,
+    /// It refused a request: it is not asked before this.
+    pub(super) resumes_at: Option<Instant>,
     /// Payload bytes received.
     pub(super) received: u64,
 }
@@ -58,8 +64,11 @@ impl Pipeline {
             latency: Duration::MAX,
             progress: now,
             snubbed: false,
-            credit: 0,
+            excused: VecDeque::new(),
             unsolicited: 0,
+            stray_rejects: 0,
+            allowed: MAX_PIPELINE,
+            resumes_at: None,
             received: 0,
         }
     }
@@ -82,12 +91,15 @@ impl Pipeline {
 
     /// Requests to keep under way, for blocks of `block_len` bytes.
     fn target(&self, now: Instant, block_len: u32) -> usize {
+        if self.resumes_at.is_some() {
+            return 0;
+        }
         if self.snubbed {
             return 1;
         }
         let span = self.latency.min(PIPELINE_SPAN * 4) + PIPELINE_SPAN;
         let bytes = u128::from(self.rate(now)) * span.as_micros() / 1_000_000;
-        ((bytes / u128::from(block_len)) as usize).clamp(MIN_PIPELINE, MAX_PIPELINE)
+        ((bytes / u128::from(block_len)) as usize).clamp(MIN_PIPELINE, MAX_PIPELINE).min(self.allowed)
     }
 
     /// How long until its `position`th answer, at its present rate; a peer that stalls is taken to need as long
@@ -99,7 +111,32 @@ impl Pipeline {
         block.max(silent) * (position as u32 + 1)
     }
 
-    fn take(&mut self, block: Block) -> Option<Asked> {
+    //= BEP 10: `reqq` is how many requests the peer keeps before it drops any.
+    pub(super) fn allow(&mut self, reqq: usize) {
+        self.allowed = reqq.max(1);
+    }
+
+    /// Whatever answers this request that we took back is no crime.
+    fn excuse(&mut self, block: Block) {
+        if self.excused.len() >= MAX_EXCUSED {
+            self.excused.pop_front();
+        }
+        self.excused.push_back(block);
+    }
+
+    /// An answer to a request that we took back.
+    pub(super) fn settle_excused(&mut self, block: Block) -> bool {
+        let position = self.excused.iter().position(|&excused| excused == block);
+        position.and_then(|position| self.excused.remove(position)).is_some()
+    }
+
+    /// A reject came for what was never asked: a race, or confusion if it goes on.
+    pub(super) fn stray_reject(&mut self) -> Result<(), DisconnectReason> {
+        self.stray_rejects += 1;
+        if self.stray_rejects > MAX_STRAY_REJECTS { Err(DisconnectReason::StrayRejects) } else { Ok(()) }
+    }
+
+    pub(super) fn take(&mut self, block: Block) -> Option<Asked> {
         let position = self.asked.iter().position(|asked| asked.block == block)?;
         self.asked.remove(position)
     }
@@ -122,7 +159,7 @@ impl Torrent {
     /// Tops everybody's pipeline up: blocks became free.
     pub(super) fn fill_all(&mut self, now: Instant) {
         let ready = |(&key, peer): (&PeerKey, &super::peers::Peer)| {
-            (!peer.them.choking && peer.us.interested).then_some((peer.pipeline.snubbed, key))
+            peer.may_serve().then_some((peer.pipeline.snubbed, key))
         };
         let mut keys: Vec<_> = self.peers.iter().filter_map(ready).collect();
         // Who snubs us comes last, or it could hold a piece that only one may fetch for ever.
@@ -135,9 +172,7 @@ impl Torrent {
     fn may_request(&self, now: Instant, key: PeerKey) -> bool {
         let block_len = self.geometry.piece_len().min(BLOCK_LEN);
         self.peers.get(&key).is_some_and(|peer| {
-            !peer.them.choking
-                && peer.us.interested
-                && peer.pipeline.len() < peer.pipeline.target(now, block_len)
+            peer.may_serve() && peer.pipeline.len() < peer.pipeline.target(now, block_len)
         }) && !self.storage.paused()
             && self.storage.writing() < MAX_WRITING
     }
@@ -146,6 +181,9 @@ impl Torrent {
     /// then the rarest, then endgame.
     fn next_block(&mut self, now: Instant, key: PeerKey) -> Option<Block> {
         let peer = self.peers.get(&key)?;
+        if peer.them.choking {
+            return self.offered_block(key);
+        }
         let works_on = peer.pipeline.asked.back().map(|asked| asked.block.piece());
         if let Some(block) = works_on.and_then(|piece| self.partials.free_block_of(piece, key, &peer.has)) {
             return Some(block);
@@ -158,13 +196,13 @@ impl Torrent {
         if let Some(block) = self.partials.free_block(key, &peer.has) {
             return Some(block);
         }
-        match rarest {
+        match self.suggested(key).or(rarest) {
             Some(piece) => self.start(piece),
             None => self.endgame_block(now, key),
         }
     }
 
-    fn start(&mut self, piece: PieceIndex) -> Option<Block> {
+    pub(super) fn start(&mut self, piece: PieceIndex) -> Option<Block> {
         self.picker.take(piece);
         self.partials.start(piece);
         self.startable_changed(piece);
@@ -210,11 +248,13 @@ impl Torrent {
         self.send(now, key, Message::Request(raw(block)));
     }
 
-    //= BEP 3: a choke drops queued requests (without the fast extension).
+    //= BEP 3: a choke drops queued requests. BEP 6: each of them is then rejected, or still served.
     pub(super) fn choked(&mut self, key: PeerKey) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         peer.them.choking = true;
-        self.drop_requests(key);
+        if peer.fast.is_none() {
+            self.drop_requests(key);
+        }
     }
 
     /// The peer serves us now.
@@ -228,15 +268,31 @@ impl Torrent {
     pub(super) fn drop_requests(&mut self, key: PeerKey) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let dropped = std::mem::take(&mut peer.pipeline.asked);
-        peer.pipeline.credit += dropped.iter().map(|asked| u64::from(asked.block.len())).sum::<u64>();
+        for asked in &dropped {
+            peer.pipeline.excuse(asked.block);
+        }
         self.refill |= !dropped.is_empty();
         for asked in dropped {
-            self.partials.forget(asked.block, asked.released);
-            let piece = asked.block.piece();
-            if self.partials.drop_untouched(piece) {
-                self.picker.put_back(piece);
-                self.startable_changed(piece);
-            }
+            self.free_again(asked);
+        }
+    }
+
+    /// A request is off the table: its block may be asked for elsewhere.
+    pub(super) fn free_again(&mut self, asked: Asked) {
+        self.partials.forget(asked.block, asked.released);
+        let piece = asked.block.piece();
+        if self.partials.drop_untouched(piece) {
+            self.picker.put_back(piece);
+            self.startable_changed(piece);
+        }
+    }
+
+    /// A peer that refused a request is asked again once its pause is over.
+    pub(super) fn resume_asking(&mut self, now: Instant, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if peer.pipeline.resumes_at.is_some_and(|at| at <= now) {
+            peer.pipeline.resumes_at = None;
+            self.fill(now, key);
         }
     }
 
@@ -290,7 +346,7 @@ impl Torrent {
         pipeline.ranking.add(now, u64::from(len));
         let Some(asked) = pipeline.take(block) else {
             self.totals.wasted += u64::from(len);
-            return pipeline.unrequested(len.into());
+            return pipeline.unrequested(block);
         };
         pipeline.latency = pipeline.latency.min(now.since(asked.at));
         pipeline.progress = now;
@@ -316,7 +372,7 @@ impl Torrent {
         for (&key, peer) in &mut self.peers {
             if let Some(asked) = peer.pipeline.take(block) {
                 self.partials.forget(block, asked.released);
-                peer.pipeline.credit += u64::from(block.len());
+                peer.pipeline.excuse(block);
                 askers.push(key);
             }
         }
@@ -329,12 +385,11 @@ impl Torrent {
 
 impl Pipeline {
     /// A block came that is not on order: a race with our cancel or its choke, or a crime if it goes on.
-    fn unrequested(&mut self, len: u64) -> Result<(), DisconnectReason> {
-        if self.credit >= len {
-            self.credit -= len;
+    fn unrequested(&mut self, block: Block) -> Result<(), DisconnectReason> {
+        if self.settle_excused(block) {
             return Ok(());
         }
-        self.unsolicited += len;
+        self.unsolicited += u64::from(block.len());
         if self.unsolicited > MAX_UNSOLICITED { Err(DisconnectReason::Unsolicited) } else { Ok(()) }
     }
 }

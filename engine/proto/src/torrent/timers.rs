@@ -15,6 +15,8 @@ pub enum Timer {
     Peers,
     /// Held-back `have` messages go out.
     Haves,
+    /// Some peer is to hear of others.
+    Gossip,
     /// A candidate may be dialled again.
     Dial,
     /// The tracker may be asked for more peers again.
@@ -32,6 +34,7 @@ impl Torrent {
             (connected.then_some(self.choker.next_round), Timer::ChokeRound),
             (self.peers_due.filter(|_| connected), Timer::Peers),
             (self.haves_due, Timer::Haves),
+            (self.gossip_due.filter(|_| connected), Timer::Gossip),
             (self.candidates.due().filter(|_| self.may_dial()), Timer::Dial),
             ((wants_peers && !self.have.is_full()).then_some(self.ask_at), Timer::AskForPeers),
             (self.storage.retry_at(), Timer::RetryStorage),
@@ -56,6 +59,9 @@ impl Torrent {
             for key in self.lacking_news() {
                 self.tell_haves(now, key);
             }
+        }
+        if self.gossip_due.is_some_and(|at| at <= now) {
+            self.spread_gossip(now);
         }
         if self.storage.retry_at().is_some_and(|at| at <= now) {
             self.retry_storage(now);
@@ -115,9 +121,11 @@ impl Torrent {
             if quiet {
                 self.send(now, key, Message::KeepAlive);
             }
+            self.resume_asking(now, key);
             let Some(peer) = self.peers.get(&key) else { continue };
             let due = (peer.last_received + IDLE_TIMEOUT).min(peer.last_sent + KEEP_ALIVE);
             let due = peer.pipeline.overdue_at().map_or(due, |overdue| overdue.min(due));
+            let due = peer.pipeline.resumes_at.map_or(due, |resumes| resumes.min(due));
             self.wake_for_peers(due);
         }
     }

@@ -15,6 +15,7 @@ use crate::time::Instant;
 use crate::torrent::machine::Torrent;
 use crate::torrent::meter::Meter;
 use crate::torrent::peers::Peer;
+use crate::torrent::pipeline;
 use crate::torrent::{DisconnectReason, Output, PeerKey};
 use crate::wire::{Message, RawBlock};
 
@@ -57,10 +58,13 @@ impl Uplink {
         self.queue.len() + self.reading.len()
     }
 
-    /// Forgets every request that is not served yet.
-    pub(super) fn clear(&mut self) {
-        self.queue.clear();
-        self.reading.clear();
+    /// Drops every request that is not served yet and of which `stays` does not hold, oldest first.
+    pub(super) fn drop_unless(&mut self, stays: impl Fn(&Block) -> bool) -> Vec<Block> {
+        let mut dropped: Vec<Block> = self.reading.extract_if(.., |block| !stays(block)).collect();
+        let (kept, rest): (Vec<_>, Vec<_>) = self.queue.drain(..).partition(&stays);
+        self.queue = kept.into();
+        dropped.extend(rest);
+        dropped
     }
 
     fn next(&mut self, now: Instant) -> Option<Block> {
@@ -74,6 +78,10 @@ impl Uplink {
         let block = self.queue.pop_front()?;
         self.reading.push(block);
         Some(block)
+    }
+
+    fn holds(&self, block: Block) -> bool {
+        self.queue.contains(&block) || self.reading.contains(&block)
     }
 
     fn take(&mut self, block: Block) -> bool {
@@ -92,21 +100,24 @@ impl Torrent {
     ) -> Result<(), DisconnectReason> {
         let located = self.geometry.locate(raw.piece, raw.offset, raw.len);
         let block = located.map_err(|_| DisconnectReason::BadRequest)?;
-        if !self.have.has(block.piece()) {
-            return Err(DisconnectReason::RequestedMissing);
-        }
+        let there = self.have.has(block.piece());
         let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
-        if peer.us.choking {
-            // It crossed our choke on the way.
+        //= BEP 6: every request gets exactly one piece or reject.
+        let granted = match &peer.fast {
+            None if !there => return Err(DisconnectReason::RequestedMissing),
+            None => false,
+            Some(fast) => fast.grants(block.piece()) && peer.has.count() < self.config.allowed_fast,
+        };
+        let (full, repeated) = (peer.uplink.queue.len() >= MAX_QUEUED_REQUESTS, peer.uplink.holds(block));
+        // Without the fast extension, a request that crossed our choke, perhaps to be repeated after our
+        // unchoke, is passed over in silence.
+        if !there || repeated || (peer.us.choking && !granted) || (full && peer.fast.is_some()) {
+            self.reject(now, key, raw);
             return Ok(());
         }
         (peer.uplink.asked_at, peer.uplink.idle_until) = (now, now);
-        if peer.uplink.queue.len() >= MAX_QUEUED_REQUESTS {
+        if full {
             return Err(DisconnectReason::RequestFlood);
-        }
-        if peer.uplink.queue.contains(&block) || peer.uplink.reading.contains(&block) {
-            // It crossed our choke, and was repeated after our unchoke.
-            return Ok(());
         }
         peer.uplink.queue.push_back(block);
         self.serve(now, key);
@@ -114,24 +125,28 @@ impl Torrent {
     }
 
     /// A peer takes a request back.
-    pub(super) fn cancelled(&mut self, key: PeerKey, raw: RawBlock) {
+    pub(super) fn cancelled(&mut self, now: Instant, key: PeerKey, raw: RawBlock) {
         let (Ok(block), Some(peer)) =
             (self.geometry.locate(raw.piece, raw.offset, raw.len), self.peers.get_mut(&key))
         else {
             return;
         };
-        match peer.uplink.queue.iter().position(|&queued| queued == block) {
-            Some(position) => drop(peer.uplink.queue.remove(position)),
-            None => drop(peer.uplink.take(block)),
+        let dropped = match peer.uplink.queue.iter().position(|&queued| queued == block) {
+            Some(position) => peer.uplink.queue.remove(position).is_some(),
+            None => peer.uplink.take(block),
+        };
+        // What has left already was the answer.
+        if dropped {
+            self.reject(now, key, raw);
         }
     }
 
     /// A block was read; it goes out unless the peer lost its right to it meanwhile.
     pub(super) fn block_read(&mut self, now: Instant, key: PeerKey, block: Block, data: Option<Bytes>) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        if peer.uplink.take(block)
-            && let Some(data) = data
-        {
+        if !peer.uplink.take(block) {
+            // It lost its right to it, and was told so.
+        } else if let Some(data) = data {
             let len = u64::from(block.len());
             peer.uplink.sent += len;
             peer.uplink.since_unchoked += len;
@@ -140,6 +155,8 @@ impl Torrent {
             self.tell_haves(now, key);
             self.send(now, key, Message::Piece { piece: block.piece().get(), offset: block.offset(), data });
             self.pass_on_slot(now, key);
+        } else {
+            self.reject(now, key, pipeline::raw(block));
         }
         self.serve(now, key);
     }

@@ -189,7 +189,7 @@ fn put_head(out: &mut impl BufMut, action: u32, transaction: TransactionId) {
 }
 
 /// The peers of an announce reply; a cut one at the end is dropped.
-fn compact_peers(bytes: &[u8], family: Family) -> Vec<SocketAddr> {
+pub(crate) fn compact_peers(bytes: &[u8], family: Family) -> Vec<SocketAddr> {
     match family {
         Family::V4 => bytes.as_chunks::<6>().0.iter().map(|peer| compact_v4(*peer)).collect(),
         Family::V6 => bytes.as_chunks::<18>().0.iter().map(|peer| compact_v6(&peer[..])).collect(),

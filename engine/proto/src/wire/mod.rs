@@ -1,12 +1,15 @@
 //! The peer wire protocol (BEP 3, 6, 10): handshake, messages and an incremental decoder with limits.
 
+mod allowed_fast;
 pub mod decoder;
 mod encode;
+pub mod extension;
 pub mod handshake;
 pub mod message;
 #[cfg(test)]
 mod tests;
 
+pub use allowed_fast::allowed_fast;
 pub use decoder::{Decoder, InvalidMessage};
 pub use handshake::{Feature, HANDSHAKE_LEN, Handshake, InvalidHandshake, Opening, decode_peer_id};
 pub use message::{Message, RawBlock};

@@ -14,6 +14,7 @@ use proto::tracker::Family;
 
 /// What a node is.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent traits of a test's node")]
 pub(crate) struct Node {
     pub(crate) up: u64,
     pub(crate) down: u64,
@@ -26,19 +27,15 @@ pub(crate) struct Node {
     pub(crate) disk_full: Option<(Instant, Instant)>,
     /// It leaves then, without a word.
     pub(crate) leaves: Option<Instant>,
+    /// It speaks no extension.
+    pub(crate) plain: bool,
+    /// It shows one piece at a time.
+    pub(crate) super_seeding: bool,
 }
 
 impl Node {
     pub(crate) fn seeder(up: u64) -> Self {
-        Self {
-            up,
-            down: u64::MAX,
-            seeder: true,
-            families: &[Family::V4],
-            poisoner: false,
-            disk_full: None,
-            leaves: None,
-        }
+        Self { seeder: true, ..Self::leecher(up, u64::MAX) }
     }
 
     pub(crate) fn leecher(up: u64, down: u64) -> Self {
@@ -50,6 +47,8 @@ impl Node {
             poisoner: false,
             disk_full: None,
             leaves: None,
+            plain: false,
+            super_seeding: false,
         }
     }
 }
@@ -62,6 +61,8 @@ pub(crate) struct Plan {
     /// Leechers come uniformly over this span; seeders at once.
     pub(crate) arrivals: Duration,
     pub(crate) config: TorrentConfig,
+    /// Peers in one reply of the tracker.
+    pub(crate) num_want: usize,
 }
 
 impl Plan {
@@ -70,7 +71,8 @@ impl Plan {
         let hashes: Vec<_> =
             draft.geometry().all_pieces().map(|piece| PieceHash([piece.get() as u8; 20])).collect();
         let metainfo = Arc::new(Metainfo::parse(&draft.finish(&hashes).unwrap()).unwrap());
-        Self { metainfo, nodes: Vec::new(), arrivals: Duration::ZERO, config: TorrentConfig::default() }
+        let config = TorrentConfig::default();
+        Self { metainfo, nodes: Vec::new(), arrivals: Duration::ZERO, config, num_want: 50 }
     }
 
     /// When each node comes.
@@ -96,6 +98,11 @@ pub(crate) struct Report {
     /// Wire bytes that were no blocks.
     pub(crate) control: u64,
     pub(crate) messages: u64,
+    /// Connections that were ever opened.
+    pub(crate) links: usize,
+    /// Requests answered with a block, and with a reject.
+    pub(crate) answered: u64,
+    pub(crate) rejected: u64,
     pub(crate) hash_failures: u64,
     pub(crate) storage_failures: u64,
     pub(crate) reasons: BTreeMap<DisconnectReason, u64>,

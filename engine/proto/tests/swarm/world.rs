@@ -13,18 +13,19 @@ use proto::id::PieceHash;
 use proto::piece::{BLOCK_LEN, Block};
 use proto::seed::{Random, Seed};
 use proto::time::{Duration, Instant};
-use proto::torrent::{AnnounceEvent, Direction, DisconnectReason, Event, Input, Output, PeerKey, Torrent};
+use proto::torrent::{
+    AnnounceEvent, Direction, DisconnectReason, Event, Input, Output, PeerKey, Source, Torrent, TorrentConfig,
+};
 use proto::tracker::Family;
 use proto::wire::Message;
 
 use crate::event::{Due, What, address, node_at};
+use crate::ledger::Ledger;
 use crate::link::{End, Link, Packet};
 use crate::plan::{Node, Plan, Report};
 
 /// One way, between any two nodes.
 const LATENCY: Duration = Duration::from_millis(50);
-/// Peers in one reply of the tracker.
-const NUM_WANT: usize = 50;
 
 struct Host {
     torrent: Option<Torrent>,
@@ -51,6 +52,7 @@ pub(crate) struct Swarm {
     random: Random,
     seed: Seed,
     report: Report,
+    ledger: Ledger,
     content: Bytes,
     garbage: Bytes,
 }
@@ -81,6 +83,7 @@ impl Swarm {
             random: seeds.child(2).rng(),
             seed: seeds,
             report: Report::default(),
+            ledger: Ledger::default(),
             content: Bytes::from(vec![0; BLOCK_LEN as usize]),
             garbage: Bytes::from(vec![1; BLOCK_LEN as usize]),
             plan,
@@ -114,6 +117,7 @@ impl Swarm {
     fn finish(mut self) -> Report {
         for host in &self.hosts {
             let Some(stats) = host.torrent.as_ref().map(|torrent| torrent.stats(self.now)) else { continue };
+            self.ledger.check(&stats);
             self.report.duplicate += stats.duplicate;
             self.report.wasted += stats.wasted;
             self.report.payload += stats.progress.downloaded;
@@ -121,6 +125,8 @@ impl Swarm {
             self.report.connections += stats.peers.len();
             self.report.finished.extend(host.done.map(Instant::as_secs_f64));
         }
+        (self.report.answered, self.report.rejected) = (self.ledger.answered, self.ledger.rejected);
+        self.report.links = self.links.len();
         self.report.finished.sort_by(f64::total_cmp);
         self.report
     }
@@ -151,9 +157,11 @@ impl Swarm {
         let host = &mut self.hosts[node];
         let have = if host.plan.seeder { Bitfield::full(pieces) } else { Bitfield::empty(pieces) };
         let seed = self.seed.child(1000 + node as u64);
-        let config = self.plan.config;
+        let config = TorrentConfig { super_seeding: host.plan.super_seeding, ..self.plan.config };
         host.torrent = Some(Torrent::new(Arc::clone(&self.plan.metainfo), have, config, seed, self.now));
-        self.drain(node);
+        let families = self.hosts[node].plan.families;
+        let ours = families.iter().map(|&family| address(node, family)).collect();
+        self.feed(node, Input::Ours(ours));
         self.present.push(node);
     }
 
@@ -242,7 +250,7 @@ impl Swarm {
             }
             Output::Announce(Some(AnnounceEvent::Completed | AnnounceEvent::Stopped)) => {}
             Output::Announce(_) => {
-                return Some(Input::Candidates(self.announce(node)));
+                return Some(Input::Candidates(Source::Tracker, self.announce(node)));
             }
             Output::Event(Event::Completed) => {
                 if !self.hosts[node].plan.poisoner {
@@ -265,7 +273,7 @@ impl Swarm {
         for family in self.hosts[node].plan.families {
             self.random.shuffle(&mut known);
             let speak = known.iter().filter(|&&other| self.hosts[other].plan.families.contains(family));
-            addrs.extend(speak.take(NUM_WANT).map(|&other| address(other, *family)));
+            addrs.extend(speak.take(self.plan.num_want).map(|&other| address(other, *family)));
         }
         addrs
     }
@@ -301,20 +309,28 @@ impl Swarm {
     fn connected(&mut self, link: usize) {
         let [a, b] = [0, 1].map(|side: usize| self.links[link].ends[side].node);
         let family = self.links[link].family;
-        let ids = [a, b].map(|node| self.hosts[node].torrent.as_ref().map(Torrent::peer_id));
-        let ([Some(a_id), Some(b_id)], keys) = (ids, [0, 1].map(|side| PeerKey(link as u64 * 2 + side)))
+        let hellos = [a, b].map(|node| self.hosts[node].torrent.as_ref().map(Torrent::handshake));
+        let ([Some(a_hello), Some(b_hello)], keys) =
+            (hellos, [0, 1].map(|side| PeerKey(link as u64 * 2 + side)))
         else {
             self.feed(a, Input::ConnectFailed { addr: address(b, family) });
             return;
         };
         self.links[link].open = true;
         let ephemeral = SocketAddr::new(address(a, family).ip(), 40_000 + (link % 20_000) as u16);
-        let views =
-            [(a, address(b, family), b_id, Direction::Outgoing), (b, ephemeral, a_id, Direction::Incoming)];
-        for ((node, addr, id, direction), peer) in views.into_iter().zip(keys) {
+        let views = [
+            (a, address(b, family), b_hello, Direction::Outgoing),
+            (b, ephemeral, a_hello, Direction::Incoming),
+        ];
+        let plain = [a, b].iter().any(|&node| self.hosts[node].plan.plain);
+        for ((node, addr, hello, direction), peer) in views.into_iter().zip(keys) {
             if self.links[link].open || direction == Direction::Incoming {
                 self.hosts[node].keys.push(peer);
-                self.feed(node, Input::Connected { peer, addr, id, reserved: [0; 8], direction });
+                let reserved = if plain { [0; 8] } else { hello.reserved };
+                if plain {
+                    self.ledger.without_fast(peer);
+                }
+                self.feed(node, Input::Connected { peer, addr, id: hello.peer_id, reserved, direction });
             }
         }
     }
@@ -340,6 +356,7 @@ impl Swarm {
         if !self.is_open(peer) {
             return None;
         }
+        self.ledger.said(peer, &message);
         self.end(peer).push(message);
         let bytes = self.end(peer).flush();
         self.transmit(node, peer);
@@ -387,6 +404,7 @@ impl Swarm {
         self.next_packet(node);
         for message in packet.messages {
             self.report.messages += 1;
+            self.ledger.heard(peer, &message);
             self.feed(node, Input::Message { peer, message });
         }
     }

@@ -13,10 +13,10 @@ fn outgoing(table: &mut Table, name: u8) -> PeerKey {
 fn every_candidate_is_dialled_once() {
     let mut table = Table::new(4, &[]);
     let addrs = vec![address(1), address(2), address(1)];
-    let mut dialled = dials(&table.feed(Input::Candidates(addrs.clone())));
+    let mut dialled = dials(&table.feed(Input::Candidates(Source::Tracker, addrs.clone())));
     dialled.sort();
     assert_eq!(dialled, [address(1), address(2)]);
-    assert_eq!(dials(&table.feed(Input::Candidates(addrs))), []);
+    assert_eq!(dials(&table.feed(Input::Candidates(Source::Tracker, addrs))), []);
 }
 
 #[test]
@@ -24,13 +24,13 @@ fn dials_stop_at_the_limit_of_half_open_connections() {
     let config = TorrentConfig { max_dialling: 3, ..TorrentConfig::default() };
     let mut table = Table::configured(4, &[], config);
     let many: Vec<_> = (1..=20).map(address).collect();
-    assert_eq!(dials(&table.feed(Input::Candidates(many))).len(), 3);
+    assert_eq!(dials(&table.feed(Input::Candidates(Source::Tracker, many))).len(), 3);
 }
 
 #[test]
 fn a_failed_dial_is_repeated_ever_later_and_then_given_up() {
     let mut table = Table::new(4, &[]);
-    assert_eq!(dials(&table.feed(Input::Candidates(vec![address(1)]))), [address(1)]);
+    assert_eq!(dials(&table.feed(Input::Candidates(Source::Tracker, vec![address(1)]))), [address(1)]);
     let mut wait = DIAL_BACKOFF;
     for _ in 1..MAX_DIAL_FAILURES {
         table.feed(Input::ConnectFailed { addr: address(1) });
@@ -45,7 +45,7 @@ fn a_failed_dial_is_repeated_ever_later_and_then_given_up() {
 #[test]
 fn a_lost_peer_is_dialled_again_after_a_while() {
     let mut table = Table::new(4, &[]);
-    table.feed(Input::Candidates(vec![address(1)]));
+    table.feed(Input::Candidates(Source::Tracker, vec![address(1)]));
     let peer = outgoing(&mut table, 1);
     table.feed(Input::Disconnected { peer });
     assert_eq!(dials(&table.pass(RECONNECT_AFTER)), [address(1)]);
@@ -62,7 +62,7 @@ fn the_port_of_an_incoming_connection_is_never_dialled() {
 #[test]
 fn a_connection_to_itself_is_closed_and_never_tried_again() {
     let mut table = Table::new(4, &[]);
-    table.feed(Input::Candidates(vec![address(1)]));
+    table.feed(Input::Candidates(Source::Tracker, vec![address(1)]));
     let id = table.torrent.peer_id();
     let (peer, addr, direction) = (PeerKey(1), address(1), Direction::Outgoing);
     let outputs = table.feed(Input::Connected { peer, addr, id, reserved: [0; 8], direction });
@@ -104,7 +104,7 @@ fn of_connections_over_both_families_one_stays_in_whatever_order_they_come() {
     for (low, high) in [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)] {
         for (first, second) in [(low, high), (high, low)] {
             let mut table = Table::new(4, &[]);
-            table.feed(Input::Candidates(vec![address(255), v6(255)]));
+            table.feed(Input::Candidates(Source::Tracker, vec![address(255), v6(255)]));
             twin(&mut table, 10 + first as u64, 255, ranks[first].0, ranks[first].1);
             let outputs = twin(&mut table, 10 + second as u64, 255, ranks[second].0, ranks[second].1);
             let gone = PeerKey(10 + low as u64);
@@ -120,7 +120,7 @@ fn of_connections_over_both_families_one_stays_in_whatever_order_they_come() {
 fn a_peer_with_endless_addresses_fills_no_list() {
     let mut table = Table::new(4, &[]);
     for name in 1..=20 {
-        table.feed(Input::Candidates(vec![address(name)]));
+        table.feed(Input::Candidates(Source::Tracker, vec![address(name)]));
         twin(&mut table, u64::from(name), 99, address(name), Direction::Outgoing);
     }
     let peers: Vec<_> = table.torrent.peers.values().collect();
@@ -132,13 +132,16 @@ fn a_peer_with_endless_addresses_fills_no_list() {
 fn our_own_addresses_are_not_dialled() {
     let mut table = Table::new(4, &[]);
     table.feed(Input::Ours(vec![address(1)]));
-    assert_eq!(dials(&table.feed(Input::Candidates(vec![address(1), address(2)]))), [address(2)]);
+    assert_eq!(
+        dials(&table.feed(Input::Candidates(Source::Tracker, vec![address(1), address(2)]))),
+        [address(2)]
+    );
 }
 
 #[test]
 fn a_second_address_of_a_peer_is_not_lost_to_the_book() {
     let mut table = Table::new(4, &[]);
-    table.feed(Input::Candidates(vec![address(1), address(2)]));
+    table.feed(Input::Candidates(Source::Tracker, vec![address(1), address(2)]));
     let kept = outgoing(&mut table, 1);
     let (peer, addr, id) = (PeerKey(99), address(2), PeerId([1; 20]));
     let direction = Direction::Outgoing;

@@ -3,8 +3,12 @@
 mod choking;
 mod connections;
 mod downloading;
+mod extended;
+mod fast;
 mod hostile;
+mod pex;
 mod storage;
+mod super_seed;
 mod uploading;
 
 use std::net::SocketAddr;
@@ -93,10 +97,15 @@ impl Table {
 
     /// A handshake is done with a peer of this name.
     fn arrive(&mut self, name: u8, direction: Direction) -> (PeerKey, Vec<Output>) {
+        self.arrive_with(name, direction, [0; 8])
+    }
+
+    /// The same, with these features.
+    fn arrive_with(&mut self, name: u8, direction: Direction, reserved: [u8; 8]) -> (PeerKey, Vec<Output>) {
         self.connections += 1;
         let peer = PeerKey(self.connections);
         let (addr, id) = (address(name), PeerId([name; 20]));
-        (peer, self.feed(Input::Connected { peer, addr, id, reserved: [0; 8], direction }))
+        (peer, self.feed(Input::Connected { peer, addr, id, reserved, direction }))
     }
 
     /// A peer that dialled us has the pieces of `has`.

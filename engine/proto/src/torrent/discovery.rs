@@ -1,0 +1,51 @@
+//! Where peers may come from (BEP 27): one question that every source of addresses must ask.
+
+use std::net::SocketAddr;
+
+use crate::torrent::machine::Torrent;
+
+/// How we came to know of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// A tracker named it.
+    Tracker,
+    /// A user named it, on a command line or in a magnet link.
+    User,
+    /// A peer named it (BEP 11).
+    Pex,
+}
+
+impl Torrent {
+    /// Takes addresses into the book.
+    pub(super) fn candidates_named(&mut self, source: Source, addrs: Vec<SocketAddr>) {
+        if self.admits(source) {
+            for addr in addrs {
+                self.candidates.offer(addr);
+            }
+        }
+    }
+
+    /// We listen there: no reason to dial ourselves.
+    pub(super) fn listens_at(&mut self, addrs: Vec<SocketAddr>) {
+        for &addr in &addrs {
+            self.candidates.never(addr);
+        }
+        self.ours = addrs;
+    }
+
+    /// The port at which a peer of this family can dial us.
+    pub(super) fn listen_port(&self, v4: bool) -> Option<u16> {
+        let of_family = self.ours.iter().find(|addr| addr.is_ipv4() == v4);
+        of_family.or(self.ours.first()).map(SocketAddr::port)
+    }
+
+    //= BEP 27: "clients MUST only initiate connections to peers returned from the private tracker".
+    /// May peers from this source be dialled? If not, the source is not asked either, nor told anything.
+    pub fn admits(&self, source: Source) -> bool {
+        match source {
+            Source::Tracker => true,
+            Source::User => !self.metainfo.private(),
+            Source::Pex => !self.metainfo.private() && self.config.pex,
+        }
+    }
+}
