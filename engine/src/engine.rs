@@ -113,7 +113,7 @@ impl Engine {
         let announce = AnnounceConfig::new(info_hash, peer_id, &addrs, tiers);
         let terms = Terms {
             handshake: torrent.handshake(),
-            pieces: metainfo.geometry().pieces(),
+            pieces: Some(metainfo.geometry().pieces()),
             timeouts: config.timeouts,
         };
         let keys = Keys::default();
@@ -145,7 +145,7 @@ impl Engine {
 }
 
 /// Listens at an address of each family; returns the addresses as they came to be.
-async fn listen<T: Transport>(
+pub(crate) async fn listen<T: Transport>(
     transport: &T,
     wanted: &[SocketAddr],
 ) -> Result<(Vec<T::Listener>, Vec<SocketAddr>), StartError> {

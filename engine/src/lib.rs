@@ -11,6 +11,7 @@ mod door;
 pub mod engine;
 pub mod environment;
 pub mod handle;
+pub mod metadata;
 pub mod peer;
 pub mod probe;
 mod queue;

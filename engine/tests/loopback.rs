@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::clock::OsClock;
+use engine::metadata::find_metadata;
 use engine::storage::file::{Access, FileStorage};
 use engine::tracker::{self, MemoryStore, TrackerConfig};
 use engine::transport::os::OsTransport;
 use engine::transport::{Stream, Transport};
 use engine::{Engine, EngineConfig, EngineEvent, EngineHandle, Environment};
 use proto::id::PieceHash;
-use proto::metainfo::Metainfo;
 use proto::metainfo::create::{Content, Draft};
+use proto::metainfo::{Magnet, Metainfo};
 use proto::seed::Seed;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -269,4 +270,23 @@ async fn a_peer_of_both_families_joins_those_of_either() {
     assert_eq!((registry.members, registry.completed), (0, 3), "{registry:?}");
     tracker.stop();
     timeout(LIMIT, tracker_root).await.expect("in time").expect("no panic");
+}
+
+#[tokio::test]
+async fn a_magnet_link_that_names_one_peer_is_enough() {
+    let (here, there) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
+    let metainfo = make_torrent(here.path(), Vec::new());
+    let seeder = start(here.path(), &metainfo, Vec::new(), 1).await;
+    let mut magnet = Magnet::of(&metainfo);
+    magnet.peers = vec![(seeder.addr.ip().to_string(), seeder.addr.port())];
+    let magnet: Magnet = magnet.to_string().parse().expect("our own");
+    let config = EngineConfig::new(LOCALHOST);
+    let environment = Environment::os_at(&config.listen);
+    let search = find_metadata(environment, &magnet, &config, Seed::from_u64(2), |_| {});
+    let found = timeout(LIMIT, search).await.expect("in time").expect("there is one");
+    assert_eq!(found.metainfo.info(), metainfo.info());
+    let mut leecher = start(there.path(), &Arc::new(found.metainfo), found.peers, 2).await;
+    leecher.wait_for(|event| *event == EngineEvent::Completed).await;
+    leecher.stop().await;
+    seeder.stop().await;
 }

@@ -80,6 +80,16 @@ impl InfoHash {
     }
 }
 
+impl InfoHash {
+    /// Reads 40 hexadecimal digits.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let digits: Vec<u8> =
+            text.chars().map(|digit| Some(digit.to_digit(16)? as u8)).collect::<Option<_>>()?;
+        let bytes: Vec<u8> = digits.as_chunks::<2>().0.iter().map(|[high, low]| high * 16 + low).collect();
+        Self::from_slice(&bytes).filter(|_| digits.len() == 2 * ID_LEN)
+    }
+}
+
 impl PieceHash {
     /// Hashes one piece's content.
     pub fn of(content: &[u8]) -> Self {

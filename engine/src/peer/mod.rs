@@ -60,8 +60,8 @@ impl Default for PeerTimeouts {
 pub(crate) struct Terms {
     /// Our side of the handshake.
     pub handshake: Handshake,
-    /// Pieces of the torrent, which fix the length of a bitfield.
-    pub pieces: u32,
+    /// Pieces of the torrent, which fix the length of a bitfield; nothing while they are not known.
+    pub pieces: Option<u32>,
     /// When to give up.
     pub timeouts: PeerTimeouts,
 }
@@ -108,7 +108,7 @@ pub(crate) async fn serve<C, R, W>(
         None => return debug!(%addr, "handshake timed out"),
     }
     let Stream { reader, writer, .. } = stream;
-    let decoder = Decoder::new(terms.pieces);
+    let decoder = terms.pieces.map_or_else(Decoder::for_unknown, Decoder::new);
     let (output, batch, catch) = (BytesMut::new(), Vec::new(), Catch::default());
     let mut connection = Connection { reader, writer, decoder, end, input: buffer, output, batch, catch };
     let ending = poll_fn(|cx| connection.poll(cx)).await;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use proto::metainfo::Metainfo;
+use proto::metainfo::{Magnet, Metainfo};
 use tempfile::TempDir;
 
 use crate::client::Client;
@@ -21,7 +21,8 @@ pub(crate) struct Lab {
     scheme: &'static str,
 }
 
-/// A torrent file, and what is in it.
+/// A torrent file or a magnet link, and what is in the torrent.
+#[derive(Clone)]
 pub(crate) struct Torrent {
     pub(crate) path: PathBuf,
     pub(crate) metainfo: Metainfo,
@@ -114,6 +115,12 @@ impl Lab {
         let mut peer = client.seed(self, torrent, content.parent());
         peer.process.until("is in the swarm", |_| self.counts(torrent).seeders > before);
         peer
+    }
+
+    /// The same torrent, known by no more than its magnet link.
+    pub(crate) fn by_magnet(torrent: &Torrent) -> Torrent {
+        let link = Magnet::of(&torrent.metainfo).to_string();
+        Torrent { path: PathBuf::from(link), metainfo: torrent.metainfo.clone() }
     }
 
     /// Starts a leecher.

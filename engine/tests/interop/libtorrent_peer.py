@@ -2,7 +2,7 @@
 
     libtorrent_peer.py probe
     libtorrent_peer.py create PATH OUT TRACKER PIECE_LENGTH v1|hybrid
-    libtorrent_peer.py seed|leech TORRENT FOLDER PORT
+    libtorrent_peer.py seed|leech TORRENT|MAGNET FOLDER PORT
 
 PEER_HOST is the loopback address to live at. `seed` prints `ready` once it has checked its data, `leech` prints `done`
 once every piece is in and on disk. Both end when their standard input does, so that they never outlive the test.
@@ -54,8 +54,11 @@ def wait_until_finished(session):
 
 def peer(mode, torrent, folder, port):
     ses = session(port)
-    params = lt.add_torrent_params()
-    params.ti = lt.torrent_info(torrent)
+    if torrent.startswith("magnet:"):
+        params = lt.parse_magnet_uri(torrent)
+    else:
+        params = lt.add_torrent_params()
+        params.ti = lt.torrent_info(torrent)
     params.save_path = folder
     params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
     handle = ses.add_torrent(params)

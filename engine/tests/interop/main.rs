@@ -12,7 +12,7 @@ mod process;
 
 use client::{Client, has, required};
 use content::Content;
-use lab::Lab;
+use lab::{Lab, Torrent};
 
 const MIB: u64 = 1 << 20;
 
@@ -24,8 +24,27 @@ const MUCH: u64 = 256 * MIB;
 
 /// `seeder` makes a torrent of `content` and shares it; `leecher` must get the same bytes.
 fn transfer(seeder: Client, leecher: Client, content: impl FnOnce(&std::path::Path) -> Content) {
+<<<<<<< HEAD
     if seeder.is_there() && leecher.is_there() {
         transfer_in(&Lab::new(), seeder, leecher, content);
+=======
+    transfer_by(seeder, leecher, content, Torrent::clone);
+}
+
+/// The same, but all that `leecher` is given is the magnet link.
+fn transfer_by_magnet(seeder: Client, leecher: Client) {
+    transfer_by(seeder, leecher, Content::folder, Lab::by_magnet);
+}
+
+fn transfer_by(
+    seeder: Client,
+    leecher: Client,
+    content: impl FnOnce(&std::path::Path) -> Content,
+    given: impl FnOnce(&Torrent) -> Torrent,
+) {
+    if !(seeder.is_there() && leecher.is_there()) {
+        return;
+>>>>>>> 253a43f (feat(engine): magnet links: the metadata comes from peers, each verified whole and alone)
     }
 }
 
@@ -38,15 +57,16 @@ fn transfer_in(
 ) {
     let content = content(&lab.subfolder("original"));
     let torrent = lab.create(seeder, &content);
+    let wanted = given(&torrent);
     let _tracker = lab.track();
     // Transmission never dials a loopback address, so the other side must hear of it first.
     if leecher == Client::Transmission {
-        let peer = lab.joined(lab.leech(leecher, &torrent), &torrent);
+        let peer = lab.joined(lab.leech(leecher, &wanted), &torrent);
         let _seeder = lab.seed(seeder, &torrent, &content);
         lab.complete(leecher, peer, &torrent, &content);
     } else {
         let _seeder = lab.seed(seeder, &torrent, &content);
-        let peer = lab.leech(leecher, &torrent);
+        let peer = lab.leech(leecher, &wanted);
         lab.complete(leecher, peer, &torrent, &content);
     }
 }
@@ -102,6 +122,47 @@ fn our_seeder_serves_aria2() {
 #[test]
 fn our_leecher_downloads_from_aria2() {
     transfer(Client::Aria2, Client::Ours, Content::folder);
+}
+
+#[test]
+fn our_seeder_gives_libtorrent_the_metadata() {
+    transfer_by_magnet(Client::Ours, Client::Libtorrent);
+}
+
+#[test]
+fn our_seeder_gives_transmission_the_metadata() {
+    if !Client::Transmission.is_there() {
+        return;
+    }
+    let lab = Lab::new();
+    let content = Content::folder(&lab.subfolder("original"));
+    let torrent = lab.create(Client::Ours, &content);
+    let _tracker = lab.track();
+    let leecher = lab.leech(Client::Transmission, &Lab::by_magnet(&torrent));
+    let mut leecher = lab.joined(leecher, &torrent);
+    let _seeder = lab.seed(Client::Ours, &torrent, &content);
+    // Its command line ends once it has the metadata and has saved them.
+    leecher.process.until("has the metadata", |process| process.output().contains("Magnet Verify"));
+}
+
+#[test]
+fn a_magnet_link_suffices_between_our_own_peers() {
+    transfer_by_magnet(Client::Ours, Client::Ours);
+}
+
+#[test]
+fn a_magnet_link_suffices_where_libtorrent_seeds() {
+    transfer_by_magnet(Client::Libtorrent, Client::Ours);
+}
+
+#[test]
+fn a_magnet_link_suffices_where_transmission_seeds() {
+    transfer_by_magnet(Client::Transmission, Client::Ours);
+}
+
+#[test]
+fn a_magnet_link_suffices_where_aria2_seeds() {
+    transfer_by_magnet(Client::Aria2, Client::Ours);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 pub mod create;
 mod error;
 mod layout;
+pub mod magnet;
 mod parse;
 mod path;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use bytes::Bytes;
 
 pub use error::{MetainfoError, UnsafePath};
 pub use layout::Span;
+pub use magnet::{Magnet, MagnetError};
 pub use parse::MAX_TORRENT_LEN;
 
 use crate::id::{InfoHash, PieceHash};

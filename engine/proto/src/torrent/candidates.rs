@@ -227,6 +227,13 @@ impl Candidates {
         count
     }
 
+    /// Refuses this address from now on.
+    pub(super) fn refuse(&mut self, addr: IpAddr) {
+        for _ in 0..MAX_BAD_PIECES {
+            self.blame(addr);
+        }
+    }
+
     /// Is this address refused?
     pub(super) fn is_banned(&self, addr: IpAddr) -> bool {
         self.bad_pieces.get(&addr).is_some_and(|&count| count >= MAX_BAD_PIECES)

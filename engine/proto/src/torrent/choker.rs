@@ -5,7 +5,9 @@
 
 use std::cmp::Reverse;
 
-use super::limits::{CHOKE_ROUND, IDLE_SLOT, NEEDIEST, NEW_PEER, NEW_PEER_WEIGHT, OPTIMISTIC_ROUNDS};
+use super::limits::{
+    CHOKE_ROUND, FIRST_INTEREST, IDLE_SLOT, NEEDIEST, NEW_PEER, NEW_PEER_WEIGHT, OPTIMISTIC_ROUNDS,
+};
 use super::peers::Peer;
 use super::slots::Slots;
 use crate::time::Instant;
@@ -70,7 +72,10 @@ impl Torrent {
         if !self.have.is_full() || self.super_seed.is_some() {
             return;
         }
-        let sated = |peer: &Peer| !peer.them.interested && peer.interest_changed + CHOKE_ROUND <= now;
+        let patience = |peer: &Peer| {
+            if peer.interest_changed == peer.connected { FIRST_INTEREST } else { CHOKE_ROUND }
+        };
+        let sated = |peer: &Peer| !peer.them.interested && peer.interest_changed + patience(peer) <= now;
         let keys: Vec<_> = self.peers.iter().filter(|(_, peer)| sated(peer)).map(|(&key, _)| key).collect();
         for key in keys {
             self.part(now, key);

@@ -21,6 +21,9 @@ pub enum DisconnectReason {
     /// A connection with the same peer id exists.
     #[error("already connected to this peer id")]
     DuplicatePeer,
+    /// It does not hand out metadata, at least not now.
+    #[error("has no metadata to give")]
+    NoMetadata,
     /// Nothing was received for too long.
     #[error("silent for too long")]
     Idle,
@@ -59,6 +62,9 @@ pub enum DisconnectReason {
     /// `have all` or `have none` after the first message.
     #[error("`have all` or `have none` after the first message")]
     LateSummary,
+    /// Metadata that is wrong, or that was not asked for; its address is refused if it was wrong.
+    #[error("sent bad metadata")]
+    BadMetadata,
     /// It rejects requests that were never made.
     #[error("rejects of requests that were never made")]
     StrayRejects,

@@ -70,6 +70,10 @@ pub(super) const BEST_RATE_FADES: u64 = 50;
 /// that has nothing would be furthest behind for ever.
 pub(super) const IDLE_SLOT: Duration = Duration::from_secs(60);
 
+/// A peer may take this long to say that it is interested at all: transmission thinks about it every ten seconds
+/// only, on a machine that may be slow.
+pub(super) const FIRST_INTEREST: Duration = Duration::from_secs(30);
+
 /// Send something at least this often; clients close after 120 s of silence (BEP 3).
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(100);
 /// Close after this much silence: one keep-alive may be late.
@@ -154,6 +158,13 @@ pub(super) const PEX_TOLERANCE: Duration = Duration::from_secs(45);
 pub(super) const MAX_EARLY_GOSSIP: u32 = 10;
 /// How often a peer may have the whole info dictionary from us in one connection.
 pub(super) const METADATA_ROUNDS: u32 = 3;
+
+/// Peers that are asked for the info dictionary at once, each for the whole of it.
+pub(super) const GIVERS: usize = 3;
+/// Blocks of metadata under way from one peer: 128 KiB, which is more than most have in all.
+pub(super) const MAX_GIVER_REQUESTS: u32 = 8;
+/// A peer that does not help with the metadata for this long makes room for another.
+pub(super) const GIVER_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A super-seeder shows a peer another piece when nobody has fetched the one before from it for this long.
 pub(super) const SHOW_PATIENCE: Duration = Duration::from_secs(30);

@@ -10,6 +10,7 @@
 //! | `discovery` | where peers may come from: the private flag |
 //! | `fast` | the fast extension: one answer to each request, pieces for the choked |
 //! | `extended` | the extension protocol; `pex` and `metadata` are its extensions |
+//! | `metadata_fetch` | a machine of its own: from a magnet link to a torrent |
 //! | `super_seed` | which piece to show to whom, while nobody else has it all |
 //! | `interest` | which peers have something for us, exactly |
 //! | `picker` | which piece to start; `partials` which block of a started one |
@@ -32,6 +33,7 @@ mod limits;
 mod machine;
 mod messages;
 mod metadata;
+mod metadata_fetch;
 mod meter;
 mod partials;
 mod peers;
@@ -52,6 +54,7 @@ pub use disconnect::DisconnectReason;
 pub use discovery::Source;
 pub use limits::TorrentConfig;
 pub use machine::Torrent;
+pub use metadata_fetch::MetadataFetch;
 pub use stats::{PeerStats, Stats};
 pub use timers::Timer;
 

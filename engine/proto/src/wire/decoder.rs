@@ -7,7 +7,7 @@ use bytes::{Buf, BytesMut};
 use thiserror::Error;
 
 use super::{Message, RawBlock, id};
-use crate::piece::BLOCK_LEN;
+use crate::piece::{BLOCK_LEN, MAX_PIECES};
 
 /// The longest extended message, its two id bytes included: a metadata block (BEP 9) with room to spare.
 pub const MAX_EXTENDED_LEN: u32 = 128 * 1024;
@@ -56,8 +56,8 @@ pub enum InvalidMessage {
 /// Reads the messages of one connection of a torrent. After an error it must not be used again.
 #[derive(Clone, Debug)]
 pub struct Decoder {
-    /// Length of a bitfield message, its id included.
-    bitfield_len: u32,
+    /// Length of a bitfield message, its id included; nothing while the torrent's length is unknown.
+    bitfield_len: Option<u32>,
     /// An unknown message that is being skipped: its id and the bytes still to come.
     skipping: Option<(u8, usize)>,
 }
@@ -65,7 +65,12 @@ pub struct Decoder {
 impl Decoder {
     /// For a torrent of `pieces`: its bitfield has exactly that many bits, rounded up to bytes.
     pub const fn new(pieces: u32) -> Self {
-        Self { bitfield_len: 1 + pieces.div_ceil(8), skipping: None }
+        Self { bitfield_len: Some(1 + pieces.div_ceil(8)), skipping: None }
+    }
+
+    /// For a torrent of which no more than the info hash is known.
+    pub const fn for_unknown() -> Self {
+        Self { bitfield_len: None, skipping: None }
     }
 
     /// Takes the next message off the front of `buf`, or nothing while bytes are missing.
@@ -109,7 +114,7 @@ impl Decoder {
             }
             id::HAVE | id::SUGGEST | id::ALLOWED_FAST => exactly(5),
             id::REQUEST | id::CANCEL | id::REJECT => exactly(13),
-            id::BITFIELD => exactly(self.bitfield_len),
+            id::BITFIELD => self.bitfield_len.map_or_else(|| between(1, 1 + MAX_PIECES.div_ceil(8)), exactly),
             id::PORT => exactly(3),
             id::EXTENDED => between(2, MAX_EXTENDED_LEN),
             _ => between(1, MAX_UNKNOWN_LEN).map(|_| false),

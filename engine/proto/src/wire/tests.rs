@@ -52,6 +52,16 @@ fn a_message_is_refused_by_its_first_five_bytes() {
 }
 
 #[test]
+fn a_bitfield_of_an_unknown_torrent_has_any_plausible_length() {
+    let decode = |bytes: &[u8]| Decoder::for_unknown().decode(&mut BytesMut::from(bytes));
+    assert_eq!(
+        decode(b"\0\0\0\x03\x05\xff\x80"),
+        Ok(Some(Message::Bitfield(Bytes::from_static(b"\xff\x80"))))
+    );
+    assert!(matches!(decode(&head(u32::MAX, 5)), Err(InvalidMessage::TooLong { id: 5, .. })));
+}
+
+#[test]
 fn an_unknown_message_is_skipped_as_it_comes_in() {
     let mut decoder = Decoder::new(PIECES);
     let mut buf = BytesMut::from(&head(1001, 99)[..]);

@@ -7,6 +7,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use proto::id::InfoHash;
 use proto::tracker::TrackerUrl;
 
+use crate::source::Source;
+
 const STATUSES: &str = "\
 Exit status:
   0    done
@@ -81,13 +83,17 @@ pub(crate) struct ShowArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print the magnet link and nothing else
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) magnet: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = STATUSES)]
 pub(crate) struct DownloadArgs {
-    /// The torrent file
-    pub(crate) torrent: PathBuf,
+    /// The torrent file, or a magnet link in quotes: its metadata then comes from peers
+    #[arg(value_name = "TORRENT|MAGNET")]
+    pub(crate) torrent: Source,
     /// The folder to download into; made if it is missing
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: PathBuf,
@@ -106,6 +112,10 @@ pub(crate) struct SeedArgs {
     /// The folder that holds the torrent's file or folder
     #[arg(short, long, value_name = "DIR")]
     pub(crate) data: PathBuf,
+    /// Show each peer one piece at a time until every piece is elsewhere (BEP 16): for the first seeder of a
+    /// torrent, whose uplink is worth saving
+    #[arg(long = "super")]
+    pub(crate) super_seed: bool,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
 }
@@ -172,12 +182,7 @@ fn rule(text: &str) -> Result<String, String> {
 
 /// Reads 40 hexadecimal digits.
 fn info_hash(text: &str) -> Result<InfoHash, String> {
-    let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
-    let bytes: Option<Vec<u8>> = digits
-        .map(|digits| digits.chunks(2).map(|pair| pair.iter().fold(0, |n, d| n * 16 + *d as u8)).collect());
-    let even = text.len().is_multiple_of(2);
-    let hash = bytes.filter(|_| even).and_then(|bytes| InfoHash::from_slice(&bytes));
-    hash.ok_or_else(|| "an info hash has 40 hexadecimal digits".to_owned())
+    InfoHash::from_hex(text).ok_or_else(|| "an info hash has 40 hexadecimal digits".to_owned())
 }
 
 /// Reads a size in bytes, with an optional K or M for 1024 or its square.

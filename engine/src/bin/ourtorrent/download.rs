@@ -8,20 +8,19 @@ use crate::args::DownloadArgs;
 use crate::failure::{Failure, Status};
 use crate::network;
 use crate::report::Report;
-use crate::torrent_file;
-use crate::transfer::{Goal, Transfer, on_runtime};
+use crate::transfer::{Goal, Transfer, on_runtime, random_seed};
 
 /// Downloads, and seeds afterwards if that is wanted.
 pub(crate) fn run(args: &DownloadArgs) -> Result<Status, Failure> {
-    let metainfo = torrent_file::read(&args.torrent)?;
-    if metainfo.trackers().is_empty() && args.network.peer.is_empty() {
-        let what = format_args!("{} names no tracker", args.torrent.display());
-        return Err(Failure::new(Status::Incomplete, what).advise("Name a peer with --peer IP:PORT."));
-    }
+    on_runtime(download(args))
+}
+
+async fn download(args: &DownloadArgs) -> Result<Status, Failure> {
+    let (mut config, seed) = (network::config(&args.network), random_seed()?);
+    let Some(metainfo) = args.torrent.open(&mut config, seed).await? else { return Ok(Status::Interrupted) };
     let storage = FileStorage::open(&args.output, Arc::clone(&metainfo), Access::ReadWrite)
         .map_err(|error| Failure::new(Status::Storage, error))?;
-    let config = network::config(&args.network);
     let goal = if args.seed { Goal::CompleteThenSeed } else { Goal::Complete };
     let report = Report::new(&metainfo, args.network.json);
-    on_runtime(Transfer { metainfo, storage, config, goal, report }.run())
+    Transfer { metainfo, storage, config, goal, report, seed }.run().await
 }

@@ -11,6 +11,7 @@ mod report;
 mod screen;
 mod seed;
 mod show;
+mod source;
 mod torrent_file;
 mod transfer;
 mod verify;

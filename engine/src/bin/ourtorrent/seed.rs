@@ -9,14 +9,16 @@ use crate::failure::{Failure, Status};
 use crate::network;
 use crate::report::Report;
 use crate::torrent_file;
-use crate::transfer::{Goal, Transfer, on_runtime};
+use crate::transfer::{Goal, Transfer, on_runtime, random_seed};
 
 /// Checks the data and shares it; the files are never changed.
 pub(crate) fn run(args: &SeedArgs) -> Result<Status, Failure> {
     let metainfo = torrent_file::read(&args.torrent)?;
     let storage = FileStorage::open(&args.data, Arc::clone(&metainfo), Access::ReadOnly)
         .map_err(|error| Failure::new(Status::Storage, error))?;
-    let config = network::config(&args.network);
+    let mut config = network::config(&args.network);
+    config.torrent.super_seeding = args.super_seed;
     let report = Report::new(&metainfo, args.network.json);
-    on_runtime(Transfer { metainfo, storage, config, goal: Goal::Seed, report }.run())
+    let seed = random_seed()?;
+    on_runtime(Transfer { metainfo, storage, config, goal: Goal::Seed, report, seed }.run())
 }

@@ -1,7 +1,7 @@
 //! `show`: what a torrent file says.
 
 use indicatif::BinaryBytes;
-use proto::metainfo::Metainfo;
+use proto::metainfo::{Magnet, Metainfo};
 use serde_json::json;
 
 use crate::args::ShowArgs;
@@ -12,7 +12,9 @@ use crate::torrent_file;
 /// Prints the torrent as text or JSON.
 pub(crate) fn run(args: &ShowArgs) -> Result<Status, Failure> {
     let metainfo = torrent_file::read(&args.torrent)?;
-    if args.json {
+    if args.magnet {
+        print(Magnet::of(&metainfo));
+    } else if args.json {
         print(format_args!("{:#}", as_json(&metainfo)));
     } else {
         print(as_text(&metainfo));
@@ -31,6 +33,7 @@ fn as_json(metainfo: &Metainfo) -> serde_json::Value {
         "pieces": geometry.pieces(),
         "private": metainfo.private(),
         "trackers": metainfo.trackers(),
+        "magnet": Magnet::of(metainfo).to_string(),
         "comment": notes.comment,
         "created_by": notes.created_by,
         "creation_date": notes.creation_date,

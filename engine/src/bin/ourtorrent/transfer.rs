@@ -48,6 +48,7 @@ pub(crate) struct Transfer {
     pub(crate) config: EngineConfig,
     pub(crate) goal: Goal,
     pub(crate) report: Report,
+    pub(crate) seed: Seed,
 }
 
 /// Runs `work` on a single-threaded runtime: one core moves the bytes, disk jobs have threads of their own.
@@ -65,7 +66,7 @@ impl Transfer {
     pub(crate) async fn run(self) -> Result<Status, Failure> {
         let environment = Environment::os_at(&self.config.listen);
         let (metainfo, config) = (Arc::clone(&self.metainfo), self.config.clone());
-        let started = Engine::start(environment, metainfo, self.storage.clone(), config, random_seed()?);
+        let started = Engine::start(environment, metainfo, self.storage.clone(), config, self.seed);
         let (mut handle, root) = started.await?;
         let mut root = tokio::spawn(root);
         let outcome = self.watch(&mut handle).await;
@@ -260,7 +261,7 @@ pub(crate) fn random_seed() -> Result<Seed, Failure> {
 }
 
 /// Ends when the user presses Ctrl-C or the system asks the program to end.
-async fn interrupted() {
+pub(crate) async fn interrupted() {
     let pressed = async {
         if tokio::signal::ctrl_c().await.is_err() {
             pending::<()>().await;

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::torrent::limits::{
-    DIAL_BACKOFF, IDLE_TIMEOUT, KEEP_ALIVE, MAX_DIAL_FAILURES, MAX_PEER_ADDRS, RECONNECT_AFTER,
+    DIAL_BACKOFF, FIRST_INTEREST, IDLE_TIMEOUT, KEEP_ALIVE, MAX_DIAL_FAILURES, MAX_PEER_ADDRS,
+    RECONNECT_AFTER,
 };
 
 fn outgoing(table: &mut Table, name: u8) -> PeerKey {
@@ -172,7 +173,8 @@ fn complete_peers_part() {
     assert_eq!(closes(&outputs), [(peer, DisconnectReason::BothComplete)]);
     // Peers tell us late of pieces that we have, so one that wants nothing is taken to be complete.
     let silent = table.peer(&[0]);
-    assert_eq!(closes(&table.pass(Duration::from_secs(20))), [(silent, DisconnectReason::BothComplete)]);
+    assert_eq!(closes(&table.pass(FIRST_INTEREST.saturating_sub(MOMENT))), []);
+    assert_eq!(closes(&table.pass(MOMENT)), [(silent, DisconnectReason::BothComplete)]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod downloading;
 mod extended;
 mod fast;
 mod hostile;
+mod metadata_fetch;
 mod pex;
 mod storage;
 mod super_seed;

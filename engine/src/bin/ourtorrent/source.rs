@@ -1,0 +1,121 @@
+//! What a user names a torrent by: the path of a torrent file, or a magnet link.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::metadata::{SearchError, SearchEvent, find_metadata};
+use engine::{EngineConfig, Environment};
+use proto::metainfo::{Magnet, Metainfo};
+use proto::seed::Seed;
+
+use crate::failure::{Failure, Status};
+use crate::screen::note;
+use crate::show::printable;
+use crate::torrent_file;
+use crate::transfer::interrupted;
+
+/// Without any peer for this long, a magnet link is given up: trackers and dials had their retries.
+const LONELY: Duration = Duration::from_secs(120);
+
+/// The argument of `download`.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// A torrent file.
+    File(PathBuf),
+    /// A magnet link.
+    Magnet(Box<Magnet>),
+}
+
+impl std::str::FromStr for Source {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if !text.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("magnet:")) {
+            return Ok(Self::File(PathBuf::from(text)));
+        }
+        text.parse().map(|magnet| Self::Magnet(Box::new(magnet))).map_err(|error| format!("{error}"))
+    }
+}
+
+impl Source {
+    /// Reads the file, or finds the metadata of the link, whose peers then join those of `config`; nothing if
+    /// the user interrupted the search.
+    pub(crate) async fn open(
+        &self,
+        config: &mut EngineConfig,
+        seed: Seed,
+    ) -> Result<Option<Arc<Metainfo>>, Failure> {
+        match self {
+            Self::File(path) => from_file(path, config).map(Some),
+            Self::Magnet(magnet) => from_peers(magnet, config, seed).await,
+        }
+    }
+}
+
+fn from_file(path: &Path, config: &EngineConfig) -> Result<Arc<Metainfo>, Failure> {
+    let metainfo = torrent_file::read(path)?;
+    if metainfo.trackers().is_empty() && config.peers.is_empty() {
+        let what = format_args!("{} names no tracker", path.display());
+        return Err(Failure::new(Status::Incomplete, what).advise("Name a peer with --peer IP:PORT."));
+    }
+    Ok(metainfo)
+}
+
+async fn from_peers(
+    magnet: &Magnet,
+    config: &mut EngineConfig,
+    seed: Seed,
+) -> Result<Option<Arc<Metainfo>>, Failure> {
+    if magnet.trackers.is_empty() && magnet.peers.is_empty() && config.peers.is_empty() {
+        let what = "the magnet link names neither a tracker nor a peer";
+        return Err(Failure::new(Status::Incomplete, what).advise("Name a peer with --peer IP:PORT."));
+    }
+    if !magnet.select_only.is_empty() {
+        note("the link selects some files; all of them are downloaded");
+    }
+    let name = magnet.name.as_deref().map_or_else(|| magnet.info_hash.to_string(), printable);
+    note(format_args!("looking for {name} among its peers"));
+    // Whenever the number of peers changes, the wait begins anew.
+    let (alive, mut pulse) = tokio::sync::mpsc::unbounded_channel();
+    let mut failures = Vec::new();
+    let tell = |event| match event {
+        SearchEvent::Peers(count) => drop(alive.send(count)),
+        SearchEvent::TrackerFailed { url, error } => {
+            let line = format!("{}: {}", printable(&url), printable(&error));
+            note(format_args!("tracker {line}"));
+            failures.push(line);
+        }
+        SearchEvent::Announced => {}
+    };
+    let lonely = async {
+        let mut peers = 0;
+        loop {
+            match tokio::time::timeout(LONELY, pulse.recv()).await {
+                Ok(Some(count)) => peers = count,
+                Ok(None) => std::future::pending().await,
+                Err(_) if peers == 0 => return,
+                Err(_) => {}
+            }
+        }
+    };
+    let environment = Environment::os_at(&config.listen);
+    let found = tokio::select! {
+        biased;
+        () = interrupted() => return Ok(None),
+        found = find_metadata(environment, magnet, config, seed, tell) => found,
+        () = lonely => {
+            let what = [format!("no peer of {name} can be reached")].into_iter().chain(failures);
+            let what = what.collect::<Vec<_>>().join("\n  ");
+            return Err(Failure::new(Status::Incomplete, what).advise("Try again later, or name a peer with --peer."));
+        }
+    };
+    match found {
+        Ok(found) => {
+            config.peers = found.peers;
+            Ok(Some(Arc::new(found.metainfo)))
+        }
+        Err(SearchError::Start(error)) => Err(error.into()),
+        Err(error @ SearchError::Torrent(_)) => Err(Failure::new(Status::BadTorrent, error)),
+    }
+}
