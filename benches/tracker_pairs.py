@@ -2,7 +2,7 @@
 """Ours against aquatic_udp in alternating pairs, on one core; prints the ratios of each pair.
 
   benches/tracker_pairs.py --bench path/to/tracker_bench.py \\
-      --cmd 'target/release/ourtorrent-tracker --bind {ip}:{port} --db {dir}/tracker.sqlite'
+      --cmd 'target/release/ourtorrent-tracker --bind {ip}:{port} --db {dir}/tracker.sqlite --max-peers-per-source 1000000'
 
 Machines drift, so only what was measured next to each other is compared: each pair is one run of either tracker, and a
 ratio is taken inside the pair. The harness that it drives pins the tracker to core 0 and `aquatic_udp_load_test` to core 1;
