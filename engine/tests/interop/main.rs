@@ -24,27 +24,15 @@ const MUCH: u64 = 256 * MIB;
 
 /// `seeder` makes a torrent of `content` and shares it; `leecher` must get the same bytes.
 fn transfer(seeder: Client, leecher: Client, content: impl FnOnce(&std::path::Path) -> Content) {
-<<<<<<< HEAD
     if seeder.is_there() && leecher.is_there() {
         transfer_in(&Lab::new(), seeder, leecher, content);
-=======
-    transfer_by(seeder, leecher, content, Torrent::clone);
+    }
 }
 
 /// The same, but all that `leecher` is given is the magnet link.
 fn transfer_by_magnet(seeder: Client, leecher: Client) {
-    transfer_by(seeder, leecher, Content::folder, Lab::by_magnet);
-}
-
-fn transfer_by(
-    seeder: Client,
-    leecher: Client,
-    content: impl FnOnce(&std::path::Path) -> Content,
-    given: impl FnOnce(&Torrent) -> Torrent,
-) {
-    if !(seeder.is_there() && leecher.is_there()) {
-        return;
->>>>>>> 253a43f (feat(engine): magnet links: the metadata comes from peers, each verified whole and alone)
+    if seeder.is_there() && leecher.is_there() {
+        transfer_by(&Lab::new(), seeder, leecher, Content::folder, Lab::by_magnet);
     }
 }
 
@@ -54,6 +42,17 @@ fn transfer_in(
     seeder: Client,
     leecher: Client,
     content: impl FnOnce(&std::path::Path) -> Content,
+) {
+    transfer_by(lab, seeder, leecher, content, Torrent::clone);
+}
+
+/// The same, with what `given` makes of the torrent in the leecher's hands.
+fn transfer_by(
+    lab: &Lab,
+    seeder: Client,
+    leecher: Client,
+    content: impl FnOnce(&std::path::Path) -> Content,
+    given: impl FnOnce(&Torrent) -> Torrent,
 ) {
     let content = content(&lab.subfolder("original"));
     let torrent = lab.create(seeder, &content);
