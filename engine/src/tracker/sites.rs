@@ -58,15 +58,16 @@ impl<T: Transport> Sites<T> {
         let addrs = [udp, self.http_addrs()];
         let Self { http, http_config, admin } = self;
         let site = TrackerSite::new(Arc::clone(shared), clock.clone(), &http_config.trusted_proxies);
+        let seats = http_config.seats();
         for listener in http {
-            tasks.spawn(serve(listener, clock.clone(), http_config.seat_limits(), site.clone()));
+            tasks.spawn(serve(listener, clock.clone(), seats.clone(), site.clone()));
         }
         if let Some((listener, config)) = admin {
             if !config.bind.ip().is_loopback() {
                 tracing::warn!(addr = %config.bind, "the admin port is open to the network");
             }
             let site = AdminSite::new(Arc::clone(shared), clock.clone(), config.hosts, addrs);
-            tasks.spawn(serve(listener, clock.clone(), AdminConfig::seat_limits(), site));
+            tasks.spawn(serve(listener, clock.clone(), AdminConfig::seats(), site));
         }
     }
 }

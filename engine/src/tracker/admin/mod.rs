@@ -17,7 +17,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::http::SeatLimits;
+use super::http::{SeatLimits, Seats};
 
 mod census;
 mod document;
@@ -63,7 +63,8 @@ impl FromStr for AdminConfig {
 
 impl AdminConfig {
     /// No source is special: a stranger cannot connect to loopback, and who opened more was told so.
-    pub(super) fn seat_limits() -> SeatLimits {
-        SeatLimits { total: MAX_CONNECTIONS, per_source: MAX_CONNECTIONS, unlimited: Vec::new() }
+    pub(super) fn seats() -> Seats {
+        let (total, per_source) = (MAX_CONNECTIONS, MAX_CONNECTIONS);
+        Seats::new(SeatLimits { total, per_source, unlimited: Vec::new() })
     }
 }

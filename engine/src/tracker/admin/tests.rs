@@ -23,7 +23,7 @@ impl Lab {
         let shared = Arc::new(Shared::new(registry()));
         let addrs = [vec!["192.0.2.1:6969".parse().expect("an address")], Vec::new()];
         let site = |clock| AdminSite::new(Arc::clone(&shared), clock, vec!["tracker".to_owned()], addrs);
-        let street = Street::to(AdminConfig::seat_limits(), site);
+        let street = Street::to(AdminConfig::seats(), site);
         Self { shared, street }
     }
 

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 
-use super::{SeatLimits, Site, serve};
+use super::{Seats, Site, serve};
 use crate::clock::OsClock;
 use crate::transport::{Listener, Stream};
 
@@ -42,10 +42,10 @@ pub(in crate::tracker) struct Street {
 
 impl Street {
     /// Serves a site.
-    pub(in crate::tracker) fn to<S: Site>(limits: SeatLimits, site: impl FnOnce(OsClock) -> S) -> Self {
+    pub(in crate::tracker) fn to<S: Site>(seats: Seats, site: impl FnOnce(OsClock) -> S) -> Self {
         let clock = OsClock::new();
         let (door, bell) = mpsc::unbounded_channel();
-        tokio::spawn(serve(Doorbell(Mutex::new(bell)), clock, limits, site(clock)));
+        tokio::spawn(serve(Doorbell(Mutex::new(bell)), clock, seats, site(clock)));
         Self { clock, door }
     }
 

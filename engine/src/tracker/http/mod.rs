@@ -18,7 +18,7 @@ mod site;
 mod tests;
 mod time;
 
-pub(super) use seats::SeatLimits;
+pub(super) use seats::{SeatLimits, Seats};
 pub(super) use server::{Answer, Event, Site, serve};
 pub(super) use site::{TrackerSite, only_get};
 
@@ -27,7 +27,7 @@ pub(super) use site::{TrackerSite, only_get};
 pub struct HttpConfig {
     /// Where it listens: one listener each, of either family; none by default.
     pub bind: Vec<SocketAddr>,
-    /// Connections that are kept at one listener, altogether. Each takes a descriptor.
+    /// Connections that are kept at all of these together. Each takes a descriptor.
     pub max_connections: usize,
     /// Connections of one source: an IPv4 address, or an IPv6 network of 64 bits.
     pub max_connections_per_source: usize,
@@ -49,12 +49,12 @@ impl Default for HttpConfig {
 }
 
 impl HttpConfig {
-    pub(super) fn seat_limits(&self) -> SeatLimits {
-        SeatLimits {
+    pub(super) fn seats(&self) -> Seats {
+        Seats::new(SeatLimits {
             total: self.max_connections,
             per_source: self.max_connections_per_source,
             unlimited: self.trusted_proxies.clone(),
-        }
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! How many connections a listener keeps open, in total and for one source.
+//! How many connections the listeners of a site keep open, in total and for one source.
 //!
 //! A [`Seat`] is given back when its connection ends, however it ends.
 
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ipnet::IpNet;
 
-/// How many connections a listener keeps.
+/// How many connections are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::tracker) struct SeatLimits {
     /// Altogether.
@@ -19,9 +19,9 @@ pub(in crate::tracker) struct SeatLimits {
     pub(in crate::tracker) unlimited: Vec<IpNet>,
 }
 
-/// The connections of one listener.
+/// The connections of all listeners that share it.
 #[derive(Clone, Debug)]
-pub(super) struct Seats(Arc<Inner>);
+pub(in crate::tracker) struct Seats(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -43,7 +43,7 @@ pub(super) struct Seat {
 }
 
 impl Seats {
-    pub(super) fn new(limits: SeatLimits) -> Self {
+    pub(in crate::tracker) fn new(limits: SeatLimits) -> Self {
         Self(Arc::new(Inner { limits, taken: Mutex::default() }))
     }
 

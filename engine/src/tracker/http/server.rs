@@ -19,7 +19,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
-use super::seats::{Seat, SeatLimits, Seats};
+use super::seats::{Seat, Seats};
 use super::time::{ClockTimer, Impatient};
 use crate::clock::{Clock, within};
 use crate::transport::{Listener, Stream};
@@ -74,7 +74,7 @@ pub(in crate::tracker) enum Event {
 }
 
 /// Serves `site` until it is dropped.
-pub(in crate::tracker) async fn serve<L, C, S>(listener: L, clock: C, limits: SeatLimits, site: S)
+pub(in crate::tracker) async fn serve<L, C, S>(listener: L, clock: C, seats: Seats, site: S)
 where
     L: Listener,
     L::Reader: AsyncRead + Unpin + Send + 'static,
@@ -82,7 +82,6 @@ where
     C: Clock,
     S: Site,
 {
-    let seats = Seats::new(limits);
     let mut connections = JoinSet::new();
     loop {
         let accepted = listener.accept().await;

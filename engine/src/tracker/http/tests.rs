@@ -25,8 +25,7 @@ impl Lab {
     fn with(config: &HttpConfig) -> Self {
         let shared = Arc::new(Shared::new(registry()));
         let proxies = config.trusted_proxies.clone();
-        let street =
-            Street::to(config.seat_limits(), |clock| TrackerSite::new(shared.clone(), clock, &proxies));
+        let street = Street::to(config.seats(), |clock| TrackerSite::new(shared.clone(), clock, &proxies));
         Self { shared, street }
     }
 
@@ -244,5 +243,4 @@ async fn a_crowded_listener_does_not_keep_connections() {
 fn a_default_listener_fits_the_descriptors_of_a_default_process() {
     let config = HttpConfig::default();
     assert!(config.max_connections < 1024 - 100);
-    assert!(config.seat_limits().unlimited.is_empty());
 }

@@ -90,7 +90,7 @@ pub(crate) const KEYS: &[Key] = &[
     key!("listen"."http", --"http" "IP:PORT", AtStart, http.bind, addresses_or_none,
         "Addresses to listen at over HTTP (announce and scrape, BEP 3, 23, 48); TLS is a reverse proxy's work"),
     key!("listen"."http_connections", --"http-connections" "COUNT", AtStart, http.max_connections, count::<1, 1_000_000>,
-        "HTTP connections at each of them at the most; each takes a descriptor"),
+        "HTTP connections at all of them together at the most; each takes a descriptor"),
     key!("listen"."http_connections_per_source", --"http-connections-per-source" "COUNT", AtStart, http.max_connections_per_source, count::<1, 1_000_000>,
         "HTTP connections of one IPv4 address or IPv6 /64 at the most"),
     key!("listen"."trusted_proxies", --"trusted-proxy" "NETWORK", AtStart, http.trusted_proxies, networks,
