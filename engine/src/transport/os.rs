@@ -12,6 +12,7 @@ use tokio::net::{self, TcpSocket};
 
 use super::{Listener, Stream, Transport, UdpSocket};
 
+mod inherited;
 #[cfg(target_os = "linux")]
 mod mmsg;
 mod single;
@@ -23,6 +24,8 @@ use mmsg as batch;
 #[cfg(not(target_os = "linux"))]
 use single as batch;
 
+pub use inherited::Inherited;
+
 /// Streams that wait to be accepted; the kernel may cap it lower.
 const ACCEPT_BACKLOG: u32 = 1024;
 
@@ -31,15 +34,16 @@ const ACCEPT_BACKLOG: u32 = 1024;
 pub const DATAGRAM_BUFFER: usize = 4 << 20;
 
 /// Tokio's sockets.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct OsTransport {
     sources: [Option<IpAddr>; 2],
     datagram_buffer: usize,
+    inherited: Inherited,
 }
 
 impl Default for OsTransport {
     fn default() -> Self {
-        Self { sources: [None, None], datagram_buffer: DATAGRAM_BUFFER }
+        Self { sources: [None, None], datagram_buffer: DATAGRAM_BUFFER, inherited: Inherited::default() }
     }
 }
 
@@ -61,11 +65,17 @@ impl OsTransport {
 
     /// Asks for kernel buffers of `bytes`, each way, on every datagram socket.
     #[must_use]
-    pub const fn with_datagram_buffer(self, bytes: usize) -> Self {
+    pub fn with_datagram_buffer(self, bytes: usize) -> Self {
         Self { datagram_buffer: bytes, ..self }
     }
 
-    fn datagrams(self, addr: SocketAddr, sharing: Sharing) -> io::Result<OsSocket> {
+    /// Where one of `inherited` listens already, it is taken instead of a new socket.
+    #[must_use]
+    pub fn with_inherited(self, inherited: Inherited) -> Self {
+        Self { inherited, ..self }
+    }
+
+    fn datagrams(&self, addr: SocketAddr, sharing: Sharing) -> io::Result<OsSocket> {
         let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, None)?;
         if addr.is_ipv6() {
             // Families do not mix: a tracker binds [::]:6969 beside 0.0.0.0:6969.
@@ -75,11 +85,16 @@ impl OsTransport {
         socket.set_reuse_port(sharing == Sharing::Shared)?;
         #[cfg(not(target_os = "linux"))]
         let _ = sharing;
+        socket.bind(&addr.into())?;
+        self.opened(socket)
+    }
+
+    /// A bound socket as we use it.
+    fn opened(&self, socket: Socket) -> io::Result<OsSocket> {
         socket.set_nonblocking(true)?;
         // Best effort: a small buffer loses bursts, which the protocols survive.
         let _ = socket.set_recv_buffer_size(self.datagram_buffer);
         let _ = socket.set_send_buffer_size(self.datagram_buffer);
-        socket.bind(&addr.into())?;
         let socket = net::UdpSocket::from_std(socket.into())?;
         let local_addr = socket.local_addr()?;
         Ok(OsSocket { socket, local_addr })
@@ -102,6 +117,10 @@ impl Transport for OsTransport {
     }
 
     async fn listen(&self, addr: SocketAddr) -> io::Result<OsListener> {
+        if let Some(listener) = self.inherited.take_listener(addr) {
+            listener.set_nonblocking(true)?;
+            return Ok(OsListener(net::TcpListener::from_std(listener)?));
+        }
         let socket = tcp_socket(addr)?;
         // A restart must not wait for the old connections' TIME_WAIT. On Windows the option means sharing.
         #[cfg(not(windows))]
@@ -119,6 +138,10 @@ impl Transport for OsTransport {
     }
 
     async fn bind_shared(&self, addr: SocketAddr, count: usize) -> io::Result<Vec<OsSocket>> {
+        let inherited = self.inherited.take_datagrams(addr);
+        if !inherited.is_empty() {
+            return inherited.into_iter().map(|socket| self.opened(socket.into())).collect();
+        }
         let first = self.datagrams(addr, Sharing::Alone)?;
         if count <= 1 || !CAN_SHARE {
             return Ok(vec![first]);

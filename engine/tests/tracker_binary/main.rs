@@ -2,6 +2,7 @@
 
 use std::net::UdpSocket;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use crate::client::Client;
@@ -95,4 +96,28 @@ fn both_families_are_served_on_one_port() {
     let (status, stdout, _) = second.terminate();
     assert_eq!(status, Some(0));
     assert!(stdout.contains("\"connects\":1,"), "{stdout}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_socket_of_the_service_manager_is_taken_over() {
+    use std::os::fd::OwnedFd;
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("binds");
+    let addr = socket.local_addr().expect("bound").to_string();
+    // The service manager's way: the socket is descriptor 3, and the environment says that there is one.
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "exec 3<&0 </dev/null; LISTEN_FDS=1 exec \"$0\" \"$@\""]);
+    let tracker = serving(&addr, &folder.path().join("tracker.db"));
+    command.arg(tracker.get_program()).args(tracker.get_args()).env("NO_COLOR", "1");
+    command.stdin(OwnedFd::from(socket.try_clone().expect("cloned")));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let tracker = Tracker::of(&mut command);
+    assert_eq!(
+        tracker.addr.to_string(),
+        addr,
+        "an address that is in use, by the socket that was handed over"
+    );
+    assert_eq!(Client::of(&tracker).join(1, 1, &[]), Ok(()));
+    assert_eq!(tracker.terminate().0, Some(0));
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail, ensure};
 use engine::Environment;
 use engine::tracker::{self, Background, MemoryStore, SqliteStore, Store, TrackerHandle};
+use engine::transport::os::Inherited;
 use proto::seed::Seed;
 use sd_notify::NotifyState;
 use tokio::runtime::{Builder, Runtime};
@@ -19,9 +20,11 @@ use crate::signals::{Signal, Signals};
 
 /// Runs until Ctrl-C or SIGTERM.
 pub(crate) fn run(args: &Args, flags: &Flags, settings: Settings) -> anyhow::Result<()> {
+    // Before there are threads: reading it changes the environment.
+    let inherited = Inherited::from_environment().context("cannot use an inherited socket")?;
     let log = Log::start(settings.log_format, &settings.log_level);
     let runtime = runtime(settings.threads()).context("cannot start the runtime")?;
-    let service = Service { args, flags, log, settings };
+    let service = Service { args, flags, log, settings, inherited };
     if let Some(path) = &service.settings.db {
         let store = Background::new(SqliteStore::open(path)?);
         runtime.block_on(service.serve(store))
@@ -47,6 +50,7 @@ struct Service<'a> {
     flags: &'a Flags,
     log: Log,
     settings: Settings,
+    inherited: Inherited,
 }
 
 impl Service<'_> {
@@ -54,18 +58,12 @@ impl Service<'_> {
         // Handlers first: a signal while starting must not be lost.
         let mut signals = Signals::listen().context("cannot listen to signals")?;
         let Environment { transport, clock } = Environment::os(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let transport = transport.with_datagram_buffer(self.settings.socket_buffer);
+        let transport = transport
+            .with_datagram_buffer(self.settings.socket_buffer)
+            .with_inherited(self.inherited.clone());
         let environment = Environment { transport, clock };
         let (handle, root) = tracker::start(environment, self.settings.tracker()?, store, seed()?).await?;
-        for addr in handle.local_addrs() {
-            tracing::info!("listening at udp://{addr}");
-        }
-        for addr in handle.http_addrs() {
-            tracing::info!("listening at http://{addr}/announce");
-        }
-        if let Some(addr) = handle.admin_addr() {
-            tracing::info!("the status page is at http://{addr}/");
-        }
+        self.log_addresses(&handle);
         tell_system(&[NotifyState::Ready]);
         tokio::pin!(root);
         loop {
@@ -98,6 +96,24 @@ impl Service<'_> {
         }
         ensure!(stats.store_failures == failures, "the last changes could not be kept");
         Ok(())
+    }
+
+    fn log_addresses(&self, handle: &TrackerHandle) {
+        for addr in handle.local_addrs() {
+            tracing::info!("listening at udp://{addr}");
+        }
+        for addr in handle.http_addrs() {
+            tracing::info!("listening at http://{addr}/announce");
+        }
+        if let Some(addr) = handle.admin_addr() {
+            tracing::info!("the status page is at http://{addr}/");
+            if !addr.ip().is_loopback() {
+                tracing::warn!("whoever reaches {addr} can read info hashes and counters");
+            }
+        }
+        for addr in self.inherited.left() {
+            tracing::warn!("the inherited socket at {addr} is unused: no key of [listen] names it");
+        }
     }
 
     /// Reads the settings again. What cannot be used changes nothing.
