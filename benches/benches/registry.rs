@@ -54,11 +54,12 @@ fn addr(member: usize) -> SocketAddr {
 /// The torrents of `members` members in all, of which the n-th most popular has a share of 1 / n, each at
 /// least one.
 fn zipf(torrents: usize, members: usize) -> Vec<u32> {
-    let weights: f64 = (1..=torrents).map(|rank| 1.0 / rank as f64).sum();
+    // In millionths, so that all is whole numbers.
+    let weights: usize = (1..=torrents).map(|rank| 1_000_000 / rank).sum();
     let mut left = members - torrents;
     let mut sizes = vec![1; torrents];
     for (rank, size) in (1..).zip(&mut sizes) {
-        let share = ((members as f64 / weights / f64::from(rank)) as usize).min(left);
+        let share = (members * 1_000_000 / weights / rank).min(left);
         *size += share as u32;
         left -= share;
     }
