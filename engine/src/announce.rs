@@ -1,4 +1,4 @@
-//! The sockets and the resolver of the announcer, whose decisions are [`proto::announce`]'s.
+//! The sockets, the resolver and the HTTP client of the announcer, whose decisions are [`proto::announce`]'s.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proto::announce::Input;
+use proto::tracker::{TrackerUrl, TransactionId};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::debug;
 
 use crate::clock::Clock;
 use crate::environment::Environment;
+use crate::fetch::{self, TrackerTrust};
 use crate::queue::{Happening, Queue};
 use crate::transport::{Transport, UdpSocket};
 
@@ -26,25 +28,27 @@ const REST: Duration = Duration::from_secs(1);
 
 /// What an announcer needs of the network, for one torrent.
 #[derive(Debug)]
-pub(crate) struct TrackerPort<T: Transport> {
-    transport: T,
+pub(crate) struct TrackerPort<T: Transport, C: Clock> {
+    environment: Environment<T, C>,
+    trust: Arc<TrackerTrust>,
     sockets: Vec<Arc<T::Socket>>,
     queue: Queue,
     tasks: JoinSet<()>,
 }
 
-impl<T: Transport> TrackerPort<T> {
+impl<T: Transport, C: Clock> TrackerPort<T, C> {
     /// Binds a socket at each address of `listen`, so that a tracker sees the addresses at which we listen.
-    pub(crate) async fn open<C: Clock>(
+    pub(crate) async fn open(
         environment: &Environment<T, C>,
         listen: &[SocketAddr],
+        trust: TrackerTrust,
         queue: Queue,
     ) -> std::io::Result<Self> {
-        let transport = environment.transport.clone();
-        let mut port = Self { transport, sockets: Vec::new(), queue, tasks: JoinSet::new() };
+        let (environment, trust) = (environment.clone(), Arc::new(trust));
+        let mut port = Self { environment, trust, sockets: Vec::new(), queue, tasks: JoinSet::new() };
         for addr in listen {
-            let socket = Arc::new(port.transport.bind(SocketAddr::new(addr.ip(), 0)).await?);
-            let (clock, queue) = (environment.clock.clone(), port.queue.clone());
+            let socket = Arc::new(port.environment.transport.bind(SocketAddr::new(addr.ip(), 0)).await?);
+            let (clock, queue) = (port.environment.clock.clone(), port.queue.clone());
             port.tasks.spawn(receive(Arc::clone(&socket), clock, queue));
             port.sockets.push(socket);
         }
@@ -62,7 +66,7 @@ impl<T: Transport> TrackerPort<T> {
     /// Looks `host` up; the addresses that we have a socket for come through the queue.
     pub(crate) fn resolve(&mut self, host: String, port: u16) {
         while self.tasks.try_join_next().is_some() {}
-        let (transport, queue) = (self.transport.clone(), self.queue.clone());
+        let (transport, queue) = (self.environment.transport.clone(), self.queue.clone());
         let families: Vec<bool> = self.sockets.iter().map(|socket| is_ipv4(&**socket)).collect();
         self.tasks.spawn(async move {
             let found = transport.resolve(&host, port).await.unwrap_or_else(|error| {
@@ -71,6 +75,23 @@ impl<T: Transport> TrackerPort<T> {
             });
             let addrs = found.into_iter().filter(|addr| families.contains(&addr.is_ipv4())).collect();
             let _ = queue.send(Happening::Announce(Input::Resolved { host, port, addrs }, None));
+        });
+    }
+
+    /// Asks an HTTP tracker; the answer comes through the queue.
+    pub(crate) fn get(
+        &mut self,
+        transaction: TransactionId,
+        addr: SocketAddr,
+        url: TrackerUrl,
+        patience: Duration,
+    ) {
+        while self.tasks.try_join_next().is_some() {}
+        let (environment, trust) = (self.environment.clone(), Arc::clone(&self.trust));
+        let queue = self.queue.clone();
+        self.tasks.spawn(async move {
+            let outcome = fetch::get(&environment, &trust, addr, &url, patience).await;
+            let _ = queue.send(Happening::Announce(Input::Got { transaction, outcome }, None));
         });
     }
 

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::disk_jobs::DiskJobs;
 use crate::door::{Door, Keys};
 use crate::environment::Environment;
+use crate::fetch::TrackerTrust;
 use crate::handle::{EVENT_BACKLOG, EngineEvent, EngineHandle};
 use crate::peer::{PeerTimeouts, Terms};
 use crate::storage::Storage;
@@ -39,6 +40,8 @@ pub struct EngineConfig {
     pub timeouts: PeerTimeouts,
     /// Peers to try besides those that trackers know.
     pub peers: Vec<SocketAddr>,
+    /// Whom to believe when a tracker is asked over TLS.
+    pub tracker_trust: TrackerTrust,
 }
 
 impl EngineConfig {
@@ -50,7 +53,7 @@ impl EngineConfig {
     /// The same at one address, or at one of each family.
     pub fn at(listen: Vec<SocketAddr>) -> Self {
         let (torrent, timeouts) = (TorrentConfig::default(), PeerTimeouts::default());
-        Self { listen, torrent, timeouts, peers: Vec::new() }
+        Self { listen, torrent, timeouts, peers: Vec::new(), tracker_trust: TrackerTrust::default() }
     }
 }
 
@@ -93,7 +96,7 @@ impl Engine {
     ) -> Result<(EngineHandle, impl Future<Output = ()> + Send + 'static), StartError> {
         let (listeners, addrs) = listen(&environment.transport, &config.listen).await?;
         let (queue, happenings) = mpsc::unbounded_channel();
-        let trackers = TrackerPort::open(&environment, &addrs, queue.clone()).await;
+        let trackers = TrackerPort::open(&environment, &addrs, config.tracker_trust, queue.clone()).await;
         let trackers = trackers.map_err(StartError::Socket)?;
         let storage = Arc::new(storage);
         let have = check(&storage, &metainfo).await.map_err(StartError::Storage)?;

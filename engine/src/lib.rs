@@ -10,6 +10,7 @@ mod disk_jobs;
 mod door;
 pub mod engine;
 pub mod environment;
+pub mod fetch;
 pub mod handle;
 pub mod metadata;
 pub mod peer;

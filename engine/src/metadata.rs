@@ -73,7 +73,7 @@ pub async fn find_metadata<T: Transport, C: Clock>(
 ) -> Result<Found, SearchError> {
     let (listeners, addrs) = listen(&environment.transport, &config.listen).await?;
     let (queue, mut happenings) = mpsc::unbounded_channel();
-    let trackers = TrackerPort::open(&environment, &addrs, queue.clone()).await;
+    let trackers = TrackerPort::open(&environment, &addrs, config.tracker_trust.clone(), queue.clone()).await;
     let trackers = trackers.map_err(StartError::Socket)?;
     let now = environment.clock.now();
     let fetch = MetadataFetch::new(magnet.clone(), config.torrent, seed.child(0), now);
@@ -137,7 +137,7 @@ struct Search<T: Transport, C: Clock> {
     environment: Environment<T, C>,
     fetch: MetadataFetch,
     announcer: Announcer,
-    trackers: TrackerPort<T>,
+    trackers: TrackerPort<T, C>,
     terms: Terms,
     keys: Keys,
     queue: Queue,
@@ -208,6 +208,10 @@ impl<T: Transport, C: Clock> Search<T, C> {
             match output {
                 announce::Output::Resolve { host, port } => self.trackers.resolve(host, port),
                 announce::Output::SendTo { addr, payload } => self.trackers.send(addr, &payload).await,
+                announce::Output::Get { transaction, addr, url, patience } => {
+                    self.trackers.get(transaction, addr, url, patience);
+                }
+                announce::Output::Warned { url, text } => tracing::warn!(%url, "the tracker warns: {text}"),
                 announce::Output::Peers(addrs) => {
                     self.fetch.handle_input(now, Input::Candidates(Source::Tracker, addrs));
                     self.drain(now);

@@ -49,7 +49,7 @@ pub(crate) struct TorrentLoop<T: Transport, C: Clock, S: Storage> {
     pub(crate) environment: Environment<T, C>,
     pub(crate) torrent: Torrent,
     pub(crate) announcer: Announcer,
-    pub(crate) trackers: TrackerPort<T>,
+    pub(crate) trackers: TrackerPort<T, C>,
     pub(crate) disk: DiskJobs<S>,
     pub(crate) terms: Terms,
     pub(crate) keys: Keys,
@@ -297,6 +297,10 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
             match output {
                 announce::Output::Resolve { host, port } => self.trackers.resolve(host, port),
                 announce::Output::SendTo { addr, payload } => self.trackers.send(addr, &payload).await,
+                announce::Output::Get { transaction, addr, url, patience } => {
+                    self.trackers.get(transaction, addr, url, patience);
+                }
+                announce::Output::Warned { url, text } => tracing::warn!(%url, "the tracker warns: {text}"),
                 announce::Output::Peers(addrs) => self.feed(now, Input::Candidates(Source::Tracker, addrs)),
                 announce::Output::Announced { url, family, seeders, leechers, interval } => {
                     self.tell(EngineEvent::Announced { url, family, seeders, leechers, interval });

@@ -109,6 +109,11 @@ fn opentracker_answers_every_question() {
     let (status, table, error) = probe(&[&url, "--info-hash", &hash]);
     assert_eq!(status, Some(0), "{table}{error}");
     assert!(table.contains("seeders 0, leechers 1"), "{table}");
+
+    let url = format!("http://127.0.0.1:{port}/announce");
+    let (status, table, error) = probe(&[&url, "--info-hash", &hash]);
+    assert_eq!(status, Some(0), "{table}{error}");
+    assert!(!table.contains("connect") && table.contains("seeders 0, leechers 1"), "{table}");
 }
 
 /// What the suite says of a foreign tracker, known to the rule: so the suite itself is checked.
@@ -175,7 +180,11 @@ fn silence_and_wrong_urls_are_one_clear_message() {
     assert_eq!((status, &table[..]), (Some(1), ""));
     assert_eq!(error, format!("ourtorrent: udp://{addr} does not answer (asked 3 times at {addr})\n"));
 
-    let (status, _, error) = probe(&["http://127.0.0.1:80/announce"]);
+    let (status, _, error) = probe(&["wss://127.0.0.1:80/announce"]);
     assert_eq!(status, Some(2));
-    assert!(error.contains("only udp:// trackers are supported"), "{error}");
+    assert!(error.contains("only udp://, http:// and https:// trackers are supported"), "{error}");
+
+    let (status, _, error) = probe(&["--conformance", "http://127.0.0.1:80/announce"]);
+    assert_eq!(status, Some(1));
+    assert!(error.contains("is no udp:// tracker"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Asks a UDP tracker the three questions of BEP 15 and measures the answers.
+//! Asks a tracker the three questions of BEP 15, or the two of HTTP, and measures the answers.
 //!
 //! For people who run a tracker or wonder about one. It stands apart from the announcer because it is
 //! impatient: a tracker that needs a retry is worth knowing, one that needs 15 seconds is down.
@@ -10,14 +10,17 @@ use proto::id::{InfoHash, PeerId};
 use proto::seed::{Random, Seed};
 use proto::torrent::{AnnounceEvent, Progress};
 use proto::tracker::{
-    AnnounceRequest, ConnectionId, Family, Reply, Request, ScrapeRequest, TrackerUrl, TransactionId, options,
+    AnnounceRequest, ConnectionId, Family, Reply, Request, Scheme, ScrapeRequest, TrackerUrl, TransactionId,
+    options,
 };
 
 use crate::clock::{Clock, within};
 use crate::environment::Environment;
+use crate::fetch::TrackerTrust;
 use crate::transport::{Transport, UdpSocket};
 
 pub mod conformance;
+mod http;
 mod report;
 
 pub use report::{Answer, ProbeError, ProbeReport, Step};
@@ -40,6 +43,7 @@ const PORT: u16 = 6881;
 /// Asks the tracker at `url` about `info_hash`. Announces a peer and takes it back.
 pub async fn probe<T: Transport, C: Clock>(
     environment: &Environment<T, C>,
+    trust: &TrackerTrust,
     url: &TrackerUrl,
     info_hash: InfoHash,
     seed: Seed,
@@ -47,15 +51,19 @@ pub async fn probe<T: Transport, C: Clock>(
     let mut random = seed.rng();
     let mut last = None;
     for addr in resolve(environment, url).await? {
-        let mut conversation = Conversation::open(environment, addr, &mut random).await?;
-        let steps = conversation.ask_all(url, info_hash).await;
+        let steps = if url.scheme() == Scheme::Udp {
+            Conversation::open(environment, addr, &mut random).await?.ask_all(url, info_hash).await
+        } else {
+            http::ask_all(environment, trust, addr, url, info_hash, &mut random).await
+        };
         if steps.first().is_some_and(|step| step.answer != Answer::Silence) {
             return Ok(ProbeReport { url: url.to_string(), addr, info_hash: info_hash.to_string(), steps });
         }
         last = Some(addr);
     }
     let nothing = ProbeError::Unresolved { host: url.host().to_owned(), reason: "no address".to_owned() };
-    Err(last.map_or(nothing, |addr| ProbeError::Unreachable { url: url.to_string(), addr }))
+    let tries = if url.scheme() == Scheme::Udp { TRIES } else { 1 };
+    Err(last.map_or(nothing, |addr| ProbeError::Unreachable { url: url.to_string(), addr, tries }))
 }
 
 /// The tracker's addresses, IPv4 first: it is what most trackers serve.
@@ -223,8 +231,9 @@ mod tests {
         let tracker = tokio::spawn(root);
         let addr = handle.local_addrs()[0];
         let url = format!("udp://localhost:{}/announce", addr.port()).parse().expect("valid");
-        let report =
-            probe(&environment, &url, InfoHash([0xab; 20]), Seed::from_u64(2)).await.expect("reached");
+        let (trust, seed) = (TrackerTrust::default(), Seed::from_u64(2));
+        let report = probe(&environment, &trust, &url, InfoHash([0xab; 20]), seed);
+        let report = report.await.expect("reached");
         assert!(report.is_healthy(), "{report}");
         assert_eq!(report.steps[2].answer, Answer::Scraped { seeders: 0, completed: 0, leechers: 1 });
         // The last word is `stopped`, for which nobody waits.
@@ -241,7 +250,9 @@ mod tests {
         let silent = tokio::net::UdpSocket::bind(loopback()).await.expect("binds");
         let addr = silent.local_addr().expect("an address");
         let url: TrackerUrl = format!("udp://{addr}").parse().expect("valid");
-        let error = probe(&Environment::os(addr.ip()), &url, InfoHash([0; 20]), Seed::from_u64(1)).await;
+        let environment = Environment::os(addr.ip());
+        let trust = TrackerTrust::default();
+        let error = probe(&environment, &trust, &url, InfoHash([0; 20]), Seed::from_u64(1)).await;
         let error = error.expect_err("nobody answers");
         assert_eq!(error.to_string(), format!("udp://{addr} does not answer (asked 3 times at {addr})"));
     }

@@ -6,8 +6,6 @@ use std::net::SocketAddr;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::TRIES;
-
 /// What a tracker answered.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ProbeReport {
@@ -17,7 +15,7 @@ pub struct ProbeReport {
     pub addr: SocketAddr,
     /// The torrent that was asked about.
     pub info_hash: String,
-    /// Connect, announce and scrape, in this order.
+    /// Connect (UDP), announce and scrape, in this order.
     pub steps: Vec<Step>,
 }
 
@@ -92,12 +90,20 @@ pub enum ProbeError {
         reason: String,
     },
     /// Nothing came back.
-    #[error("{url} does not answer (asked {TRIES} times at {addr})")]
+    #[error("{url} does not answer (asked {tries} times at {addr})")]
     Unreachable {
         /// The tracker.
         url: String,
         /// The last address tried.
         addr: SocketAddr,
+        /// How often it was asked.
+        tries: u32,
+    },
+    /// The rules are those of UDP trackers.
+    #[error("{url} is no udp:// tracker, and the rules are those of BEP 15 and 41")]
+    NotUdp {
+        /// The tracker.
+        url: String,
     },
     /// It answers, and will not have us.
     #[error("{url} refuses: {reason}")]

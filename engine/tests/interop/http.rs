@@ -1,4 +1,4 @@
-//! Foreign clients at the tracker's HTTP side: announces, downloads through it, and scrapes.
+//! Clients, foreign and ours, at HTTP trackers, ours and foreign: announces, downloads through it, and scrapes.
 
 use std::process::Command;
 
@@ -44,6 +44,35 @@ fn libtorrent_peers_meet_over_http_on_ipv6() {
     } else {
         println!("not run: this machine has no IPv6 loopback");
     }
+}
+
+#[test]
+fn our_peers_meet_over_http() {
+    transfer(Client::Ours, Client::Ours, Content::folder);
+}
+
+#[test]
+fn our_seeder_serves_libtorrent_over_http() {
+    transfer(Client::Ours, Client::Libtorrent, file);
+}
+
+#[test]
+fn our_leecher_downloads_from_aria2_over_http() {
+    transfer(Client::Aria2, Client::Ours, Content::folder);
+}
+
+#[test]
+fn our_peers_meet_over_a_foreign_http_tracker() {
+    if !has("which", &["opentracker"], "opentracker") {
+        return;
+    }
+    let lab = Lab::over_http();
+    let content = Content::folder(&lab.subfolder("original"));
+    let torrent = lab.create(Client::Ours, &content);
+    let _tracker = lab.track_with_opentracker(&torrent);
+    let _seeder = lab.seed(Client::Ours, &torrent, &content);
+    let peer = lab.leech(Client::Ours, &torrent);
+    lab.complete(Client::Ours, peer, &torrent, &content);
 }
 
 /// What `transmission-show` reads from a scrape.

@@ -125,7 +125,12 @@ impl<U: UdpSocket> Script<U> {
                     let _ = self.socket.send_to(&payload, addr).await;
                 }
                 Output::Done => self.is_done = true,
-                Output::Peers(_) | Output::Announced { .. } | Output::Failed { .. } => {}
+                // Its trackers are asked over UDP.
+                Output::Get { .. }
+                | Output::Warned { .. }
+                | Output::Peers(_)
+                | Output::Announced { .. }
+                | Output::Failed { .. } => {}
             }
         }
     }

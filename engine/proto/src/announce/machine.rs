@@ -1,10 +1,8 @@
 //! The [`Announcer`]: which tracker is asked what, over which family, and when. The module's documentation
-//! draws its steps; `replies` has what answers do.
+//! draws its steps; `asks` has the questions, `replies` what answers do.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-
-use bytes::{Bytes, BytesMut};
 
 use super::step::{Completion, Step, Talk};
 use super::tiers::Tiers;
@@ -12,23 +10,22 @@ use super::{AnnounceConfig, AnnounceError, Input, MAX_ADDRS, Output, STOP_RETRY,
 use crate::seed::{Random, Seed};
 use crate::time::Instant;
 use crate::torrent::{AnnounceEvent, Progress};
-use crate::tracker::request::ANNOUNCE_LEN;
-use crate::tracker::{AnnounceRequest, Family, Request, TransactionId, options};
+use crate::tracker::Family;
 
 /// Announces one torrent to its trackers.
 #[derive(Debug)]
 pub struct Announcer {
     pub(super) config: AnnounceConfig,
     pub(super) tiers: Tiers,
-    random: Random,
+    pub(super) random: Random,
     //= BEP 15, IPv6: one key for both families, so that a tracker recognises us.
-    key: u32,
+    pub(super) key: u32,
     /// One for each family that we listen in.
     pub(super) talks: Vec<Talk>,
     pub(super) completion: Completion,
     /// The family that said `completed` first and goes on saying it until it is answered. The other one must
     /// not: what was never answered may have been heard.
-    teller: Option<Family>,
+    pub(super) teller: Option<Family>,
     pub(super) stop_by: Option<Instant>,
     pub(super) outputs: VecDeque<Output>,
 }
@@ -67,6 +64,7 @@ impl Announcer {
             Input::Announce(None) => self.want_peers(),
             Input::Resolved { host, port, addrs } => self.resolved(now, progress, &host, port, &addrs),
             Input::Datagram { from, payload } => self.datagram(now, progress, from, &payload),
+            Input::Got { transaction, outcome } => self.got(now, progress, transaction, outcome),
         }
     }
 
@@ -141,7 +139,7 @@ impl Announcer {
     fn want_peers(&mut self) {
         for talk in &mut self.talks {
             if let Step::Waiting { until, timer: Timer::Interval } = &mut talk.step {
-                *until = (*until).min(talk.answered_at + self.config.min_gap);
+                *until = (*until).min(talk.answered_at + self.config.min_gap.max(talk.min_interval));
             }
         }
     }
@@ -185,56 +183,6 @@ impl Announcer {
     fn end(&mut self) {
         self.stop_by = None;
         self.outputs.push_back(Output::Done);
-    }
-
-    /// Says the next thing to the present tracker: resolve, connect or announce, whichever is missing.
-    pub(super) fn contact(&mut self, now: Instant, progress: &Progress, index: usize) {
-        let event = self.event_due(index, progress);
-        let Some(talk) = self.talks.get_mut(index) else { return };
-        let until = now + if self.stop_by.is_some() { STOP_RETRY } else { talk.patience() };
-        let Some(number) = talk.at else { return talk.end_round(now) };
-        let Some(tracker) = self.tiers.tracker(number) else { return };
-        let way = tracker.way(talk.family);
-        let Some(&addr) = way.addrs.first() else { return self.resolve(index, until) };
-        let transaction = TransactionId(self.random.next_u32());
-        let Some(connection) = way.connection_at(now) else {
-            talk.step = Step::Connecting { until, addr, transaction };
-            let payload = encode(&Request::Connect { transaction });
-            return self.outputs.push_back(Output::SendTo { addr, payload });
-        };
-        talk.step = Step::Announcing { until, addr, transaction, event };
-        talk.member_of = Some(number);
-        talk.told_complete = progress.left == 0;
-        if event == Some(AnnounceEvent::Completed) {
-            self.teller = Some(talk.family);
-        }
-        let payload = encode(&Request::Announce(AnnounceRequest {
-            connection,
-            transaction,
-            info_hash: self.config.info_hash,
-            peer_id: self.config.peer_id,
-            progress: *progress,
-            event,
-            key: self.key,
-            num_want: Some(if event == Some(AnnounceEvent::Stopped) { 0 } else { self.config.num_want }),
-            port: talk.port,
-            options: &options::with_url_data(tracker.url.path()),
-        }));
-        self.outputs.push_back(Output::SendTo { addr, payload });
-    }
-
-    /// Has the present tracker's name looked up; one lookup finds the addresses of both families.
-    fn resolve(&mut self, index: usize, until: Instant) {
-        let Some(number) = self.talks.get(index).and_then(|talk| talk.at) else { return };
-        let resolving = |talk: &Talk| talk.at == Some(number) && matches!(talk.step, Step::Resolving { .. });
-        let is_asked = self.talks.iter().any(resolving);
-        if let Some(tracker) = self.tiers.tracker(number).filter(|_| !is_asked) {
-            let (host, port) = (tracker.url.host().to_owned(), tracker.url.port());
-            self.outputs.push_back(Output::Resolve { host, port });
-        }
-        if let Some(talk) = self.talks.get_mut(index) {
-            talk.step = Step::Resolving { until };
-        }
     }
 
     /// The event that a family's next announce says.
@@ -297,7 +245,8 @@ impl Announcer {
         let Some(tracker) = self.tiers.tracker(number) else { return };
         let way = tracker.way(talk.family);
         way.connection = None;
-        if error == Some(AnnounceError::NoAnswer) && way.addrs.len() > 1 {
+        let elsewhere = matches!(error, Some(AnnounceError::NoAnswer | AnnounceError::Http(_)));
+        if elsewhere && way.addrs.len() > 1 {
             way.addrs.remove(0);
             return self.contact(now, progress, index);
         }
@@ -345,10 +294,4 @@ impl Announcer {
             self.outputs.push_back(Output::Failed { url: tracker.text.clone(), error });
         }
     }
-}
-
-fn encode(request: &Request<'_>) -> Bytes {
-    let mut payload = BytesMut::with_capacity(ANNOUNCE_LEN);
-    request.encode(&mut payload);
-    payload.freeze()
 }

@@ -1,4 +1,4 @@
-//! The tracker client: announces over BEP 15 with retries, as a pure machine.
+//! The tracker client: announces over BEP 15 with retries, and over HTTP (BEP 3), as a pure machine.
 //!
 //! One [`Announcer`] speaks for one torrent to the trackers of its tiers (BEP 12), one tracker at a time, and
 //! over each family that we listen in (BEP 7, BEP 15): to a tracker the two are two members of the swarm, each
@@ -30,8 +30,9 @@ use thiserror::Error;
 
 use crate::id::{InfoHash, PeerId};
 use crate::torrent::AnnounceEvent;
-use crate::tracker::{Family, UrlError};
+use crate::tracker::{Family, TrackerUrl, TransactionId, UrlError};
 
+mod asks;
 mod machine;
 mod replies;
 mod step;
@@ -59,6 +60,9 @@ pub const FIRST_WAIT: Duration = Duration::from_secs(15);
 
 /// The largest n of 15·2ⁿ (BEP 15).
 pub const MAX_RETRY: u32 = 8;
+
+/// How long an HTTP tracker may take, from the first packet to the last byte.
+pub const HTTP_WAIT: Duration = Duration::from_secs(30);
 
 /// How long `stopped` may take; users wait for it.
 pub const STOP_WAIT: Duration = Duration::from_secs(5);
@@ -126,6 +130,24 @@ pub enum Input {
         /// Its content.
         payload: Bytes,
     },
+    /// An [`Output::Get`] was carried out.
+    Got {
+        /// As asked for.
+        transaction: TransactionId,
+        /// The body, or why there is none.
+        outcome: Result<Bytes, GetError>,
+    },
+}
+
+/// Why an HTTP tracker gave nothing to read.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum GetError {
+    /// Nothing answered.
+    #[error("the tracker does not answer")]
+    NoAnswer,
+    /// It answered, but not with the body of a good response; in words for a person.
+    #[error("{0}")]
+    Http(String),
 }
 
 /// What the machine asks of the driver, or tells it.
@@ -144,6 +166,24 @@ pub enum Output {
         addr: SocketAddr,
         /// What.
         payload: Bytes,
+    },
+    /// Ask an HTTP tracker; [`Input::Got`] is the answer.
+    Get {
+        /// Names the answer.
+        transaction: TransactionId,
+        /// An address of the tracker.
+        addr: SocketAddr,
+        /// What to ask for.
+        url: TrackerUrl,
+        /// After this long nobody waits for the answer.
+        patience: Duration,
+    },
+    /// A tracker has something to say to the user.
+    Warned {
+        /// Which tracker.
+        url: String,
+        /// Its words, safe to print.
+        text: String,
     },
     /// Peers of the swarm: at most [`MAX_PEERS`], dialable in form, perhaps ourselves among them.
     Peers(Vec<SocketAddr>),
@@ -190,6 +230,9 @@ pub enum AnnounceError {
     /// The tracker said no.
     #[error("the tracker refuses: {0}")]
     Refused(String),
+    /// An HTTP tracker answered with something that is no tracker's answer.
+    #[error("{0}")]
+    Http(String),
 }
 
 /// What the machine waits for.

@@ -3,13 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::machine::Announcer;
-use super::step::{Completion, Step};
-use super::tiers::Connection;
-use super::{AnnounceError, MAX_INTERVAL, Output, Timer, dialable};
+use super::step::{Completion, Step, Talk};
+use super::tiers::{Connection, Tracker};
+use super::{AnnounceError, GetError, MAX_INTERVAL, Output, Timer, dialable};
 use crate::time::Instant;
 use crate::torrent::{AnnounceEvent, Progress};
-use crate::tracker::{AnnounceHead, Family, Reply};
+use crate::tracker::http::{self, HttpReply, HttpReplyError};
+use crate::tracker::{AnnounceHead, Family, Reply, Scheme, TransactionId};
 
 impl Announcer {
     pub(super) fn datagram(&mut self, now: Instant, progress: &Progress, from: SocketAddr, payload: &[u8]) {
@@ -21,6 +24,10 @@ impl Announcer {
         else {
             return;
         };
+        let over_udp = |tracker: &mut Tracker| tracker.url.scheme() == Scheme::Udp;
+        if !number.and_then(|number| self.tiers.tracker(number)).is_some_and(over_udp) {
+            return;
+        }
         // Garbage may be anybody's; only silence and the tracker's own words count.
         let Ok(reply) = Reply::decode(payload, family) else { return };
         if from != addr || reply.transaction() != transaction {
@@ -35,11 +42,37 @@ impl Announcer {
                 self.contact(now, progress, index);
             }
             (Step::Announcing { event, .. }, Reply::Announce { head, peers }) => {
-                self.answered(now, progress, index, event, head, peers);
+                let AnnounceHead { interval, leechers, seeders, .. } = head;
+                let answer = HttpReply { interval, seeders, leechers, peers, ..HttpReply::default() };
+                self.answered(now, progress, index, event, answer);
             }
             (_, Reply::Error { message, .. }) => self.refused(now, progress, index, message),
             (_, Reply::Connect { .. } | Reply::Announce { .. } | Reply::Scrape { .. }) => {}
         }
+    }
+
+    /// An HTTP tracker's answer, or the lack of one.
+    pub(super) fn got(
+        &mut self,
+        now: Instant,
+        progress: &Progress,
+        asked: TransactionId,
+        outcome: Result<Bytes, GetError>,
+    ) {
+        let is_asking =
+            |talk: &Talk| matches!(talk.step, Step::Announcing { transaction, .. } if transaction == asked);
+        let Some(index) = self.talks.iter().position(is_asking) else { return };
+        let Some(Step::Announcing { event, .. }) = self.talks.get(index).map(|talk| talk.step) else {
+            return;
+        };
+        let error = match outcome.map(|body| http::parse_announce(&body)) {
+            Ok(Ok(answer)) => return self.answered(now, progress, index, event, answer),
+            Ok(Err(HttpReplyError::Failure(reason))) => AnnounceError::Refused(reason),
+            Ok(Err(error @ HttpReplyError::Malformed(_))) => AnnounceError::Http(error.to_string()),
+            Err(GetError::NoAnswer) => AnnounceError::NoAnswer,
+            Err(GetError::Http(why)) => AnnounceError::Http(why),
+        };
+        self.fail(now, progress, index, Some(error));
     }
 
     /// A tracker that forgot our connection id gets a new connect at once; any other refusal is a failure.
@@ -59,26 +92,32 @@ impl Announcer {
         progress: &Progress,
         index: usize,
         event: Option<AnnounceEvent>,
-        head: AnnounceHead,
-        peers: Vec<SocketAddr>,
+        answer: HttpReply,
     ) {
-        let ordered = Duration::from_secs(u64::from(head.interval));
-        let interval = ordered.clamp(self.config.min_interval, MAX_INTERVAL);
+        let bounded = |seconds: u32| Duration::from_secs(u64::from(seconds)).min(MAX_INTERVAL);
+        let interval = bounded(answer.interval).max(self.config.min_interval);
         let Some(talk) = self.talks.get_mut(index) else { return };
         let Some(number) = talk.at else { return };
         talk.round = 0;
         talk.answered_at = now;
         talk.answered_by = Some(number);
+        talk.min_interval = answer.min_interval.map_or(Duration::ZERO, bounded);
         talk.step = Step::Waiting { until: now + interval, timer: Timer::Interval };
         let family = talk.family;
         self.tiers.promote(number);
         let Some(tracker) = self.tiers.tracker(number) else { return };
         tracker.reported = None;
-        if let Some(connection) = &mut tracker.way(family).connection {
+        let way = tracker.way(family);
+        if let Some(connection) = &mut way.connection {
             connection.proven = true;
         }
+        //= BEP 3: a tracker id that is absent does not discard the one that came before.
+        way.tracker_id = answer.tracker_id.or_else(|| way.tracker_id.take());
         let url = tracker.text.clone();
-        let AnnounceHead { seeders, leechers, .. } = head;
+        if let Some(text) = answer.warning {
+            self.outputs.push_back(Output::Warned { url: url.clone(), text });
+        }
+        let HttpReply { seeders, leechers, peers, .. } = answer;
         self.outputs.push_back(Output::Announced { url, family, seeders, leechers, interval });
         match event {
             Some(AnnounceEvent::Stopped) => return self.finish(index),

@@ -50,6 +50,8 @@ pub(super) struct Talk {
     /// The tracker that answered last, unless it failed since.
     pub(super) answered_by: Option<usize>,
     pub(super) answered_at: Instant,
+    /// The shortest time between two announces that the tracker asked for.
+    pub(super) min_interval: Duration,
     /// Why the present tracker failed; nothing if it merely has no address in this family.
     pub(super) failure: Option<AnnounceError>,
     /// n of 15·2ⁿ: rounds over all trackers since one answered.
@@ -73,6 +75,7 @@ impl Talk {
             at: None,
             answered_by: None,
             answered_at: Instant::ZERO,
+            min_interval: Duration::ZERO,
             failure: None,
             round: 0,
             round_began: Instant::ZERO,

@@ -1,6 +1,7 @@
 //! Tests of the announcer against a scripted tracker on a virtual clock.
 
 mod families;
+mod http;
 
 use super::*;
 use crate::seed::Seed;
@@ -29,6 +30,10 @@ struct Scene {
     progress: Progress,
     told: Vec<Output>,
     sent: Vec<(Instant, SocketAddr, Bytes)>,
+    /// What was asked over HTTP.
+    asked: Vec<(Instant, SocketAddr, String, Duration)>,
+    /// What comes back, in order; then nothing.
+    bodies: Vec<Result<Bytes, GetError>>,
     /// Trackers `10.0.0.n` with n in here answer at once.
     alive: Vec<u8>,
     /// The same for `fd00::n`.
@@ -53,6 +58,8 @@ impl Scene {
             progress: LEECHING,
             told: Vec::new(),
             sent: Vec::new(),
+            asked: Vec::new(),
+            bodies: Vec::new(),
             alive: alive.to_vec(),
             alive_v6: Vec::new(),
             v6_names: Vec::new(),
@@ -83,7 +90,13 @@ impl Scene {
                     self.sent.push((self.now, addr, payload.clone()));
                     self.answer(addr, &payload)
                 }
+                Output::Get { transaction, addr, url, patience } => {
+                    self.asked.push((self.now, addr, url.to_string(), patience));
+                    let outcome = self.bodies.get(self.asked.len() - 1).cloned();
+                    outcome.map(|outcome| Input::Got { transaction, outcome })
+                }
                 told @ (Output::Peers(_)
+                | Output::Warned { .. }
                 | Output::Announced { .. }
                 | Output::Failed { .. }
                 | Output::Done) => {
@@ -155,6 +168,8 @@ impl Scene {
                 Output::Failed { url, error } => Some((&url[..], error)),
                 Output::Resolve { .. }
                 | Output::SendTo { .. }
+                | Output::Get { .. }
+                | Output::Warned { .. }
                 | Output::Peers(_)
                 | Output::Announced { .. }
                 | Output::Done => None,
@@ -265,14 +280,14 @@ fn the_tracker_that_answers_leads_and_the_next_tier_is_a_reserve() {
 
 #[test]
 fn an_unknown_name_a_refusal_and_a_wrong_url_are_told_apart() {
-    let mut scene = Scene::new(&[&["http://t1/"], &["udp://nowhere:1"], &["udp://t3:6969"]], &[3]);
+    let mut scene = Scene::new(&[&["wss://t1/"], &["udp://nowhere:1"], &["udp://t3:6969"]], &[3]);
     scene.refusal = Some("go away");
     scene.say(Some(AnnounceEvent::Started));
     scene.run_for(Duration::from_secs(200));
-    let url = AnnounceError::Url(UrlError::Scheme("http".into()));
+    let url = AnnounceError::Url(UrlError::Scheme("wss".into()));
     let unresolved = AnnounceError::Unresolved { host: "nowhere".into() };
     let refused = AnnounceError::Refused("go away".into());
-    let failures = [("http://t1/", &url), ("udp://nowhere:1", &unresolved), ("udp://t3:6969", &refused)];
+    let failures = [("wss://t1/", &url), ("udp://nowhere:1", &unresolved), ("udp://t3:6969", &refused)];
     assert_eq!(scene.failures(), failures);
     // Failing at once does not make it ask more often than 15·2ⁿ.
     let announces = scene.log().iter().filter(|line| line.ends_with("Started")).count();

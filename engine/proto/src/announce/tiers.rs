@@ -26,8 +26,10 @@ pub(super) struct Tracker {
 pub(super) struct Way {
     /// Addresses not yet found dead; the first is in use.
     pub(super) addrs: Vec<SocketAddr>,
-    /// The last connection id.
+    /// The last connection id (UDP).
     pub(super) connection: Option<Connection>,
+    /// What the tracker wants to hear again (HTTP, BEP 3).
+    pub(super) tracker_id: Option<Vec<u8>>,
 }
 
 /// A connection id and its age.
@@ -157,7 +159,7 @@ mod tests {
 
     #[test]
     fn wrong_urls_come_back_and_the_list_is_bounded() {
-        let urls = vec![vec!["http://x/".to_owned()], vec!["udp://a:1".to_owned(); 100]];
+        let urls = vec![vec!["wss://x/".to_owned()], vec!["udp://a:1".to_owned(); 100]];
         let (mut tiers, wrong) = Tiers::new(&urls, &mut Seed::from_u64(5).rng());
         assert_eq!(wrong.len(), 1);
         assert_eq!(order(&mut tiers).len(), MAX_TRACKERS - 1);

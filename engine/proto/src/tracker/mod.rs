@@ -17,7 +17,7 @@ mod url;
 
 pub use reply::{AnnounceHead, Reply, ScrapeEntry};
 pub use request::{AnnounceRequest, Request, ScrapeRequest};
-pub use url::{MAX_URL_LEN, TrackerUrl, UrlError};
+pub use url::{MAX_URL_LEN, Scheme, TrackerUrl, UrlError};
 
 #[cfg(test)]
 mod tests;

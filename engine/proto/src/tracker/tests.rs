@@ -138,12 +138,17 @@ fn urls_are_taken_apart() {
     let url: TrackerUrl = "udp://[2001:db8::1]:80".parse().expect("valid");
     assert_eq!((url.host(), url.port(), url.path()), ("2001:db8::1", 80, ""));
     assert_eq!(url.to_string(), "udp://[2001:db8::1]:80");
+    let url: TrackerUrl = "HTTPS://T.org/announce?x=1#part".parse().expect("valid");
+    assert_eq!((url.scheme(), url.port(), url.path()), (Scheme::Https, 443, "/announce?x=1"));
+    let url: TrackerUrl = "http://[::1]:8080?x=a b\r\nHost: \u{e9}".parse().expect("valid");
+    assert_eq!(url.to_string(), "http://[::1]:8080/?x=a%20b%0D%0AHost:%20%C3%A9");
 }
 
 #[test]
 fn wrong_urls_are_named() {
     let error = |text: &str| text.parse::<TrackerUrl>().expect_err("refused");
-    assert_eq!(error("http://t.org:80/"), UrlError::Scheme("http".into()));
+    assert_eq!(error("wss://t.org:80/"), UrlError::Scheme("wss".into()));
+    assert_eq!(error("http://t.org:0/"), UrlError::Port("0".into()));
     assert_eq!(error("t.org:80"), UrlError::Scheme(String::new()));
     assert_eq!(error("udp://t.org/announce"), UrlError::Port(String::new()));
     assert_eq!(error("udp://t.org:0"), UrlError::Port("0".into()));

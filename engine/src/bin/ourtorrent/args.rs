@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Seed(SeedArgs),
     /// Hash data on disk and say what is missing
     Verify(VerifyArgs),
-    /// Ask a UDP tracker and measure its answers, or try whether it keeps the rules
+    /// Ask a tracker and measure its answers, or try whether it keeps the rules
     Probe(ProbeArgs),
     /// Print the manual page
     #[command(hide = true)]
@@ -129,6 +129,9 @@ pub(crate) struct NetworkArgs {
     /// A peer to try besides those that the trackers know; may be repeated
     #[arg(short, long, value_name = "IP:PORT")]
     pub(crate) peer: Vec<SocketAddr>,
+    /// Certificates in PEM that a tracker at https:// may have, besides those that browsers trust
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tracker_ca: Option<PathBuf>,
     /// Print one JSON object a line instead of text
     #[arg(long)]
     pub(crate) json: bool,
@@ -147,14 +150,12 @@ pub(crate) struct VerifyArgs {
     pub(crate) json: bool,
 }
 
-/// Without `--conformance` it connects, announces a peer, scrapes, takes the peer back and measures the
-/// answers. With it, it tries the rules of BEP 15 and BEP 41 one by one.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = PROBE_STATUSES)]
 pub(crate) struct ProbeArgs {
-    /// The tracker, such as `udp://tracker.example:6969`
+    /// The tracker, such as `udp://tracker.example:6969` or `https://tracker.example/announce`
     pub(crate) url: TrackerUrl,
-    /// Try every rule that a tracker should keep, and print PASS, FAIL, WARN (good practice only) or SKIP
+    /// Try every rule that a UDP tracker should keep (BEP 15, 41), and print PASS, FAIL, WARN (good practice only) or SKIP
     /// for each
     #[arg(long)]
     pub(crate) conformance: bool,
@@ -166,6 +167,9 @@ pub(crate) struct ProbeArgs {
     /// Try only this rule, such as `scrape.reply`; may be repeated
     #[arg(long, value_name = "ID", requires = "conformance", value_parser = rule)]
     pub(crate) rule: Vec<String>,
+    /// Certificates in PEM that a tracker at https:// may have, besides those that browsers trust
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tracker_ca: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -16,7 +16,7 @@ pub(crate) fn run(args: &DownloadArgs) -> Result<Status, Failure> {
 }
 
 async fn download(args: &DownloadArgs) -> Result<Status, Failure> {
-    let (mut config, seed) = (network::config(&args.network), random_seed()?);
+    let (mut config, seed) = (network::config(&args.network)?, random_seed()?);
     let Some(metainfo) = args.torrent.open(&mut config, seed).await? else { return Ok(Status::Interrupted) };
     let storage = FileStorage::open(&args.output, Arc::clone(&metainfo), Access::ReadWrite)
         .map_err(|error| Failure::new(Status::Storage, error))?;

@@ -1,16 +1,19 @@
 //! What the network options mean: an engine's settings.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
 
 use engine::EngineConfig;
+use engine::fetch::TrackerTrust;
 
 use crate::args::NetworkArgs;
+use crate::failure::Failure;
 
 /// The usual port of BitTorrent.
 const PORT: u16 = 6881;
 
 /// The settings of an engine as the command line asks for them.
-pub(crate) fn config(args: &NetworkArgs) -> EngineConfig {
+pub(crate) fn config(args: &NetworkArgs) -> Result<EngineConfig, Failure> {
     let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
     let mut config = EngineConfig { peers: args.peer.clone(), ..EngineConfig::new(any) };
     if !args.listen.is_empty() {
@@ -18,7 +21,15 @@ pub(crate) fn config(args: &NetworkArgs) -> EngineConfig {
     } else if has_ipv6() {
         config.listen.push((Ipv6Addr::UNSPECIFIED, PORT).into());
     }
-    config
+    if let Some(path) = &args.tracker_ca {
+        config.tracker_trust = trust(path)?;
+    }
+    Ok(config)
+}
+
+/// Mozilla's roots and those in a user's file.
+pub(crate) fn trust(path: &Path) -> Result<TrackerTrust, Failure> {
+    TrackerTrust::with_file(path).map_err(|error| Failure::of_file("read certificates from", path, &error))
 }
 
 /// A system without IPv6 refuses even a socket.

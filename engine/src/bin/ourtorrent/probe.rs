@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
 
 use engine::Environment;
+use engine::fetch::TrackerTrust;
 use engine::probe::conformance::{ConformanceOptions, conformance};
 use engine::probe::{ProbeError, probe};
 use proto::id::InfoHash;
@@ -13,6 +14,7 @@ use serde_json::json;
 
 use crate::args::ProbeArgs;
 use crate::failure::{Failure, Status};
+use crate::network;
 use crate::screen::print;
 use crate::transfer::{on_runtime, random_seed};
 
@@ -29,7 +31,8 @@ async fn ask(args: &ProbeArgs, seed: Seed) -> Result<Status, Failure> {
         seed.child(0).rng().fill(&mut hash.0);
         hash
     });
-    let report = probe(&environment(), &args.url, info_hash, seed.child(1)).await.map_err(failure)?;
+    let trust = args.tracker_ca.as_deref().map_or(Ok(TrackerTrust::default()), network::trust)?;
+    let report = probe(&environment(), &trust, &args.url, info_hash, seed.child(1)).await.map_err(failure)?;
     show(args, &report);
     if report.is_healthy() {
         return Ok(Status::Done);

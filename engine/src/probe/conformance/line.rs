@@ -10,7 +10,7 @@ use crate::clock::{Clock, within};
 use crate::transport::{Transport, UdpSocket};
 
 /// How often a question that must be answered is sent.
-const TRIES: u32 = 3;
+pub(super) const TRIES: u32 = 3;
 
 /// How long each of these waits: far more than any round trip.
 const WAIT: Duration = Duration::from_secs(2);

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use proto::id::InfoHash;
 use proto::seed::Seed;
-use proto::tracker::{TrackerUrl, options};
+use proto::tracker::{Scheme, TrackerUrl, options};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use self::line::Line;
+use self::line::{Line, TRIES};
 use self::peer::{Peer, Say, connect_request};
 use self::rule::{Check, Outcome, Trouble, Turn};
 use self::session::{Bench, Session, Torrents};
@@ -72,6 +72,9 @@ pub async fn conformance<T: Transport, C: Clock>(
     what: &ConformanceOptions,
     seed: Seed,
 ) -> Result<ConformanceReport, ProbeError> {
+    if url.scheme() != Scheme::Udp {
+        return Err(ProbeError::NotUdp { url: url.to_string() });
+    }
     let began = environment.clock.now();
     let mut addrs = resolve(environment, url).await?;
     addrs.dedup_by_key(|addr| addr.is_ipv6());
@@ -113,7 +116,7 @@ async fn bench<T: Transport, C: Clock>(
     let mut random = seed.rng();
     let asked = environment.clock.now();
     if line.ask_anything(&connect_request(random.next_u32())).await.is_none() {
-        return Err(ProbeError::Unreachable { url: url.to_string(), addr });
+        return Err(ProbeError::Unreachable { url: url.to_string(), addr, tries: TRIES });
     }
     let trip = environment.clock.now() - asked;
     let options = options::with_url_data(url.path());
