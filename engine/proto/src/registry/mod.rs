@@ -142,12 +142,17 @@ impl Registry {
     /// Up to `max` info hashes whose `completed` count has changed, in their order, with the present count. Zero
     /// means that the torrent had to give way to others: its row goes as well, or strangers could make the
     /// store grow.
+    ///
+    /// Their pages are due at once, for the same flush: a tracker that comes back with a count and takes whoever
+    /// was counted for a leecher still would count a repeated `completed` again.
     pub fn take_completed(&mut self, max: usize) -> Vec<(InfoHash, u32)> {
         let mut counts = Vec::with_capacity(max.min(self.counted.len()));
         while counts.len() < max
             && let Some(info_hash) = self.counted.pop_first()
         {
-            let torrent = self.torrents.find(self.torrents.spot(&info_hash), &info_hash);
+            let spot = self.torrents.spot(&info_hash);
+            self.schedule.hurry(spot.page);
+            let torrent = self.torrents.find(spot, &info_hash);
             counts.push((info_hash, torrent.map_or(0, |torrent| torrent.completed)));
         }
         counts

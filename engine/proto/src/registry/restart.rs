@@ -24,13 +24,18 @@ pub(super) struct Schedule {
     /// When page `next` was due.
     at: Instant,
     next: u16,
-    /// Taken and not stored: due at once, whether or not they changed again.
+    /// Due at once, whether or not they changed: taken and not stored, or a download was counted in them.
     again: BTreeSet<u16>,
 }
 
 impl Schedule {
     pub(super) const fn new(now: Instant) -> Self {
         Self { at: now, next: 0, again: BTreeSet::new() }
+    }
+
+    /// This page is due at once.
+    pub(super) fn hurry(&mut self, page: u16) {
+        self.again.insert(page);
     }
 
     /// The next page whose turn has come: each has it once a minute.

@@ -127,6 +127,24 @@ fn what_could_not_be_stored_comes_again_at_once() {
 }
 
 #[test]
+fn who_was_counted_before_a_crash_is_not_counted_again() {
+    let mut old = Tracker::new(RegistryConfig::default());
+    old.announce(peer(1), None, 9);
+    all_pages(&mut old);
+    let completes = |tracker: &mut Tracker| tracker.announce(peer(1), Some(AnnounceEvent::Completed), 0);
+    completes(&mut old);
+    let counts = old.registry.take_completed(10);
+    let pages = old.registry.take_pages(old.now, old.wall, PAGES);
+    assert_eq!((counts.len(), pages.len()), (1, 1), "count and page come together");
+    // A crash. The reply was lost as well, so the client says it again.
+    let (mut next, _) = restored(&pages, Secret([1; 16]).into(), WALL);
+    let (info_hash, count) = counts[0];
+    next.registry.restore(info_hash, count);
+    completes(&mut next);
+    assert_eq!(next.registry.scrape(info_hash).map(|counts| counts.completed), Some(1));
+}
+
+#[test]
 fn a_damaged_page_puts_nothing_back() {
     let mut old = busy();
     let pages = all_pages(&mut old);
