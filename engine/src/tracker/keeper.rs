@@ -92,7 +92,9 @@ pub(super) struct Keeper<C, S> {
 
 impl<C: Clock, S: Store> Keeper<C, S> {
     pub(super) fn new(shared: Arc<Shared>, secrets: Secrets, clock: C, store: S) -> Self {
-        let mut keeper = Self { shared, clock, store, sync_at: None, secrets, forget_previous_at: None };
+        // The last life may have ended between a flush and its sync.
+        let sync_at = Some(clock.now());
+        let mut keeper = Self { shared, clock, store, sync_at, secrets, forget_previous_at: None };
         keeper.time_previous();
         keeper
     }
@@ -148,6 +150,7 @@ impl<C: Clock, S: Store> Keeper<C, S> {
             self.sync_at = None;
             if let Err(error) = self.store.sync() {
                 self.note_failure(now, &error);
+                self.sync_at = Some(now + FLUSH_EVERY);
             }
         }
     }
