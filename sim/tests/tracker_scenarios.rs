@@ -52,3 +52,10 @@ fn wrong_clocks_disturb_nobody() {
     let wild = [("by = \"+2 min\"", "by = \"+2 h\""), ("drift = \"500 ppm\"", "drift = \"300000 ppm\"")];
     insta::assert_snapshot!(verdict("clock_skew", &wild));
 }
+
+#[test]
+fn an_overloaded_tracker_slows_its_clients_down() {
+    insta::assert_snapshot!(verdict("tracker_overload", &[]));
+    let stubborn = [("interval = \"20 s\"", "interval = \"20 s\"\nshedding = false")];
+    insta::assert_snapshot!(verdict("tracker_overload", &stubborn));
+}

@@ -32,6 +32,9 @@ impl TrackerHost {
         if let Some(interval) = plan.tracker.interval {
             config.registry.interval = interval;
         }
+        if !plan.tracker.shedding {
+            config.registry.shed_after = [Duration::MAX; 4];
+        }
         if let Some(peers) = plan.tracker.peers {
             config.registry.max_peers_in_reply = peers as usize;
         }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::decode::{SERVER, family, link_name};
-use super::fields::{Fields, Value, size, some_time, within};
+use super::fields::{Fields, Value, size, some_time, within, wrong};
 use super::quantity::{duration_text, size_text};
 use super::source::Refusal;
 use super::{Clock, Families, Link, clock};
@@ -27,9 +27,12 @@ pub struct Tracker {
     pub socket_buffer: Option<u64>,
     /// Its host's clocks.
     pub clock: Clock,
+    /// Does it shed load when it cannot keep up?
+    pub shedding: bool,
 }
 
-const KEYS: &[&str] = &["interval", "peers", "link", "family", "service_time", "socket_buffer", "clock"];
+const KEYS: &[&str] =
+    &["interval", "peers", "link", "family", "service_time", "socket_buffer", "clock", "shedding"];
 
 pub(super) fn decode(value: Option<&Value<'_>>, links: &BTreeMap<String, Link>) -> Result<Tracker, Refusal> {
     let default = Tracker {
@@ -40,6 +43,7 @@ pub(super) fn decode(value: Option<&Value<'_>>, links: &BTreeMap<String, Link>) 
         service_time: None,
         socket_buffer: None,
         clock: Clock::default(),
+        shedding: true,
     };
     let Some(value) = value else { return Ok(default) };
     let fields = Fields::of(value, "[tracker]", KEYS)?;
@@ -51,7 +55,12 @@ pub(super) fn decode(value: Option<&Value<'_>>, links: &BTreeMap<String, Link>) 
         service_time: fields.optional("service_time", some_time)?,
         socket_buffer: fields.optional("socket_buffer", size)?,
         clock: fields.optional("clock", clock::decode)?.unwrap_or_default(),
+        shedding: fields.optional("shedding", yes_or_no)?.unwrap_or(default.shedding),
     })
+}
+
+fn yes_or_no(value: &Value<'_>) -> Result<bool, Refusal> {
+    value.get_ref().as_bool().ok_or_else(|| wrong(value, "true or false"))
 }
 
 /// The `[tracker]` table that says `tracker`.
@@ -67,5 +76,8 @@ pub(super) fn write(tracker: &Tracker) -> String {
     line("family", quoted(tracker.family.to_string()));
     tracker.service_time.inspect(|&time| line("service_time", quoted(duration_text(time))));
     tracker.socket_buffer.inspect(|&bytes| line("socket_buffer", quoted(size_text(bytes))));
+    if !tracker.shedding {
+        line("shedding", "false".to_owned());
+    }
     out + &clock::write(tracker.clock).unwrap_or_default()
 }

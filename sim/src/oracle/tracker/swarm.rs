@@ -229,17 +229,31 @@ impl Swarms {
     }
 
     fn is_kept(&self, record: &Record, at: Duration) -> bool {
-        let crashes = self.lives.iter().filter_map(|life| life.until).zip(&self.ends);
-        let mut later = crashes.filter(|(until, _)| *until >= at);
-        later.all(|(until, end)| match end {
-            FaultKind::LoseDatabase { .. } => false,
-            FaultKind::PowerCut { .. } => until > mended(record, at) + UNSYNCED,
+        let ends = || self.lives.iter().filter_map(|life| life.until).zip(&self.ends);
+        let flushed = mended(record, at) + UNFLUSHED;
+        let Some((crash, _)) = ends().find(|(until, _)| *until >= at) else { return true };
+        let is_lost = |(until, end): (Duration, &FaultKind)| match end {
+            FaultKind::LoseDatabase { .. } => until >= at,
+            FaultKind::PowerCut { .. } => until >= at && until <= self.synced(record, at),
             FaultKind::Crash { .. }
             | FaultKind::Leave
             | FaultKind::Pause(_)
             | FaultKind::ClockJump(_)
-            | FaultKind::StoreFails(_) => until > mended(record, at) + UNFLUSHED,
-        })
+            | FaultKind::StoreFails(_) => false,
+        };
+        crash > flushed && !ends().any(is_lost)
+    }
+
+    /// When a change of this time is safe from a power cut at the latest. A life that ends before leaves that
+    /// to the next.
+    fn synced(&self, record: &Record, at: Duration) -> Duration {
+        let due = mended(record, at) + UNSYNCED;
+        let ended =
+            self.lives.iter().position(|life| life.until.is_some_and(|until| until >= at && until <= due));
+        match ended.and_then(|life| self.lives.get(life + 1)) {
+            Some(next) => self.synced(record, next.from),
+            None => due,
+        }
     }
 }
 
