@@ -17,6 +17,9 @@ use crate::scenario::{FaultKind, Target};
 /// Members live for two intervals after an announce.
 const LIFE: u32 = 2;
 
+/// Announces are dated in units of 4 s, and lives are whole units: the shortest is so much shorter.
+const DATING: Duration = Duration::from_secs(8);
+
 /// Intervals are told with up to 10 % more or less.
 const JITTER: f64 = 1.1;
 
@@ -184,7 +187,7 @@ impl Swarms {
 
     /// Is it too early to forget the member?
     fn lives_on(&self, at: Duration, member: &Member) -> bool {
-        at <= member.at + (self.interval * LIFE).mul_f64(0.95)
+        at <= member.at + (self.interval * LIFE).saturating_sub(DATING).mul_f64(0.95)
     }
 
     fn is_expired(&self, at: Duration, member: &Member) -> bool {
