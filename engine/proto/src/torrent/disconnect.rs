@@ -15,6 +15,9 @@ pub enum DisconnectReason {
     /// Every connection slot is taken.
     #[error("no free connection slot")]
     TooManyPeers,
+    /// Its slot went to a peer of higher priority (BEP 40).
+    #[error("made room for a peer of higher priority")]
+    Outranked,
     /// The other end is this very torrent.
     #[error("connected to itself")]
     SelfConnection,

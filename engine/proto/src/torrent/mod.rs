@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `machine` | what a `Torrent` is; where each input goes |
 //! | `peers` | who may stay connected; `messages` what their messages do |
+//! | `priority` | whom to keep when every connection is taken
 //! | `candidates` | whom to dial, and when |
 //! | `discovery` | where peers may come from: the private flag |
 //! | `fast` | the fast extension: one answer to each request, pieces for the choked |
@@ -40,6 +41,7 @@ mod peers;
 mod pex;
 mod picker;
 mod pipeline;
+mod priority;
 mod slots;
 mod stats;
 mod super_seed;

@@ -186,7 +186,7 @@ impl Torrent {
             return Err(DisconnectReason::TooManyFromAddress);
         }
         if self.peers.len() >= self.config.max_peers {
-            return Err(DisconnectReason::TooManyPeers);
+            self.make_room_for(now, arrived.addr)?;
         }
         Ok(arrived.dialled().into_iter().collect())
     }

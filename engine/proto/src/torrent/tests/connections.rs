@@ -1,10 +1,12 @@
 //! Who is dialled, who may stay, and how a connection is kept alive.
 
+use super::extended::{extension_bit, introduce};
 use super::*;
 use crate::torrent::limits::{
     DIAL_BACKOFF, FIRST_INTEREST, IDLE_TIMEOUT, KEEP_ALIVE, MAX_DIAL_FAILURES, MAX_PEER_ADDRS,
     RECONNECT_AFTER,
 };
+use crate::wire::extension::ExtensionHandshake;
 
 fn outgoing(table: &mut Table, name: u8) -> PeerKey {
     table.arrive(name, Direction::Outgoing).0
@@ -163,6 +165,40 @@ fn a_full_house_turns_newcomers_away() {
     table.peer(&[]);
     let (third, outputs) = table.arrive(3, Direction::Incoming);
     assert_eq!(closes(&outputs), [(third, DisconnectReason::TooManyPeers)]);
+}
+
+#[test]
+fn an_idle_peer_of_low_priority_makes_room_for_one_of_high_priority() {
+    let config = TorrentConfig { max_peers: 8, ..TorrentConfig::default() };
+    let survivors = |order: &mut dyn Iterator<Item = u8>| {
+        let mut table = Table::configured(4, &[], config);
+        table.feed(Input::Ours(vec![SocketAddr::from(([0, 0, 0, 0], 6881))]));
+        for name in order {
+            let (peer, _) = table.arrive_with(name, Direction::Incoming, extension_bit());
+            let told = ExtensionHandshake { your_ip: Some([10, 0, 0, 99].into()), ..Default::default() };
+            introduce(&mut table, peer, &told);
+        }
+        let mut addrs: Vec<_> = table.torrent.peers.values().map(|peer| peer.addr).collect();
+        addrs.sort();
+        addrs
+    };
+    // Whatever the order in which they come, the same stay.
+    let (up, down) = (survivors(&mut (1..=40)), survivors(&mut (1..=40).rev()));
+    assert_eq!((up.len(), &up), (8, &down));
+}
+
+#[test]
+fn one_address_does_not_take_every_connection() {
+    let mut table = Table::new(4, &[]);
+    let most = TorrentConfig::default().max_per_address as u64;
+    let arrive = |table: &mut Table, number: u64| {
+        let (addr, id) =
+            (SocketAddr::from(([10, 0, 0, 1], 1000 + number as u16)), PeerId([number as u8; 20]));
+        let (peer, direction) = (PeerKey(number), Direction::Incoming);
+        closes(&table.feed(Input::Connected { peer, addr, id, reserved: [0; 8], direction }))
+    };
+    assert!((0..most).all(|number| arrive(&mut table, number).is_empty()));
+    assert_eq!(arrive(&mut table, most), [(PeerKey(most), DisconnectReason::TooManyFromAddress)]);
 }
 
 #[test]
