@@ -142,16 +142,20 @@ fn every_request_gets_exactly_one_block_or_reject() {
 
 #[test]
 fn peers_meet_through_peers_where_a_tracker_names_one() {
-    let run = |pex| {
+    let run = |pex, private: bool| {
         let mut plan = flash_crowd(30, 2 << 20);
         plan.num_want = 1;
         plan.config.pex = pex;
+        if private {
+            plan.metainfo = Plan::private(2 << 20, 256 * 1024).metainfo;
+        }
         Swarm::new(plan, 1).run(Duration::from_secs(900))
     };
-    let (alone, together) = (run(false), run(true));
-    println!("without {alone}\nwith {together}");
-    assert_eq!((alone.completed, together.completed), (30, 30));
+    let (alone, together, private) = (run(false, false), run(true, false), run(true, true));
+    assert_eq!((alone.completed, together.completed, private.completed), (30, 30, 30));
     assert!(together.links > 2 * alone.links, "{together}");
+    // A private torrent's members hear of each other from the tracker alone (BEP 27).
+    assert_eq!(private.links, alone.links, "{private}");
 }
 
 #[test]

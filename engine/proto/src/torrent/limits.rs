@@ -169,5 +169,7 @@ pub(super) const GIVER_PATIENCE: Duration = Duration::from_secs(20);
 /// A super-seeder shows a peer another piece when nobody has fetched the one before from it for this long.
 pub(super) const SHOW_PATIENCE: Duration = Duration::from_secs(30);
 
+/// `have` messages to one peer at once: a super-seeder may have millions of them to say when it is done.
+pub(super) const MAX_HAVES: usize = 4096;
 /// `have` messages that change nothing at once wait this long, to share a packet.
 pub(super) const HAVE_DELAY: Duration = Duration::from_secs(2);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::limits::METADATA_ROUNDS;
+use super::limits::{MAX_SEND_WATERMARK, METADATA_ROUNDS};
 use crate::time::Instant;
 use crate::torrent::machine::Torrent;
 use crate::torrent::{DisconnectReason, PeerKey};
@@ -20,16 +20,16 @@ impl Torrent {
         let message = MetadataMessage::decode(payload).map_err(|_| DisconnectReason::BadExtension)?;
         let MetadataMessage::Request { block } = message else { return Ok(()) };
         let wanted = self.metadata_block(block);
-        let Some(extended) = self.peers.get_mut(&key).and_then(|peer| peer.extended.as_mut()) else {
-            return Ok(());
-        };
+        let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
+        let busy = peer.uplink.unsent >= MAX_SEND_WATERMARK;
+        let Some(extended) = &mut peer.extended else { return Ok(()) };
         let Some(id) = extended.theirs(Extension::Metadata) else { return Ok(()) };
         let (total, budget) = (
             self.metainfo.info().len() as u32,
             METADATA_ROUNDS * metadata_blocks(self.metainfo.info().len() as u32),
         );
         //= BEP 9: a peer that floods us with requests is rejected after having been sent it all.
-        let answer = match wanted.filter(|_| extended.metadata_sent < budget) {
+        let answer = match wanted.filter(|_| !busy && extended.metadata_sent < budget) {
             Some(data) => {
                 extended.metadata_sent += 1;
                 MetadataMessage::Data { block, total: Some(total), data }

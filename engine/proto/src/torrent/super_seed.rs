@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::limits::SHOW_PATIENCE;
+use super::limits::{HAVE_DELAY, SHOW_PATIENCE};
 use crate::bitfield::Bitfield;
 use crate::piece::PieceIndex;
 use crate::time::Instant;
@@ -114,13 +114,7 @@ impl Torrent {
             return;
         }
         self.super_seed = None;
-        let keys: Vec<_> = self.peers.keys().copied().collect();
-        for key in keys {
-            let has = |piece: PieceIndex| self.peers.get(&key).is_some_and(|peer| peer.has.has(piece));
-            let news: Vec<_> = self.geometry.all_pieces().filter(|&piece| !has(piece)).collect();
-            for piece in news {
-                self.send(now, key, Message::Have { piece: piece.get() });
-            }
-        }
+        self.announced.extend(self.geometry.all_pieces());
+        self.haves_due.get_or_insert(now + HAVE_DELAY);
     }
 }

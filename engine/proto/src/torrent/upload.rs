@@ -9,7 +9,10 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::limits::{CHOKER_SPAN, MAX_QUEUED_REQUESTS, MAX_SEND_WATERMARK, MIN_SEND_WATERMARK, SEND_SPAN};
+use super::limits::{
+    CHOKER_SPAN, HAVE_DELAY, MAX_HAVES, MAX_QUEUED_REQUESTS, MAX_SEND_WATERMARK, MIN_SEND_WATERMARK,
+    SEND_SPAN,
+};
 use crate::piece::{BLOCK_LEN, Block};
 use crate::time::Instant;
 use crate::torrent::machine::Torrent;
@@ -187,8 +190,11 @@ impl Torrent {
     /// along, so that it knows how far we are.
     pub(super) fn tell_haves(&mut self, now: Instant, key: PeerKey) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        let news = self.announced.get(peer.told..).unwrap_or_default().to_vec();
-        peer.told = self.announced.len();
+        let news = self.announced.iter().skip(peer.told).take(MAX_HAVES).copied().collect::<Vec<_>>();
+        peer.told += news.len();
+        if peer.told < self.announced.len() {
+            self.haves_due.get_or_insert(now + HAVE_DELAY);
+        }
         for piece in news {
             self.send(now, key, Message::Have { piece: piece.get() });
         }

@@ -75,6 +75,17 @@ impl Plan {
         Self { metainfo, nodes: Vec::new(), arrivals: Duration::ZERO, config, num_want: 50 }
     }
 
+    /// The same for a private torrent (BEP 27).
+    pub(crate) fn private(len: u64, piece_len: u32) -> Self {
+        let public = Self::new(len, piece_len);
+        let mut draft = Draft::new("content", Content::Single(len), Some(piece_len)).unwrap();
+        draft.private = true;
+        let hashes: Vec<_> =
+            draft.geometry().all_pieces().map(|piece| public.metainfo.hash_of(piece)).collect();
+        let metainfo = Arc::new(Metainfo::parse(&draft.finish(&hashes).unwrap()).unwrap());
+        Self { metainfo, ..public }
+    }
+
     /// When each node comes.
     pub(crate) fn arrival_times(&self, seed: u64) -> Vec<Instant> {
         let mut random = Seed::from_u64(seed).child(1).rng();

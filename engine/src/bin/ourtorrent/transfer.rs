@@ -65,6 +65,10 @@ impl Transfer {
     /// Runs until the goal is reached; the engine has stopped in order when this returns.
     pub(crate) async fn run(self) -> Result<Status, Failure> {
         let environment = Environment::os_at(&self.config.listen);
+        if self.metainfo.private() && !self.config.peers.is_empty() {
+            self.report
+                .say("the torrent is private: its peers come from its trackers, and --peer is not used");
+        }
         let (metainfo, config) = (Arc::clone(&self.metainfo), self.config.clone());
         let started = Engine::start(environment, metainfo, self.storage.clone(), config, self.seed);
         let (mut handle, root) = started.await?;
