@@ -65,12 +65,16 @@ impl Access {
         self.passkeys.is_some()
     }
 
+    /// Refuses whoever is not let in, or does not.
+    pub(super) fn admit(&self, passkey: Option<Passkey>) -> Result<(), Refusal> {
+        let Some(passkeys) = &self.passkeys else { return Ok(()) };
+        let passkey = passkey.ok_or(Refusal::PasskeyMissing)?;
+        passkeys.binary_search(&passkey).map(drop).map_err(|_| Refusal::PasskeyUnknown)
+    }
+
     /// Refuses an announce of `info_hash` with `passkey`, or does not.
     pub(super) fn check(&self, info_hash: InfoHash, passkey: Option<Passkey>) -> Result<(), Refusal> {
-        if let Some(passkeys) = &self.passkeys {
-            let passkey = passkey.ok_or(Refusal::PasskeyMissing)?;
-            passkeys.binary_search(&passkey).map_err(|_| Refusal::PasskeyUnknown)?;
-        }
+        self.admit(passkey)?;
         if self.allows(info_hash) { Ok(()) } else { Err(Refusal::TorrentNotAllowed) }
     }
 }

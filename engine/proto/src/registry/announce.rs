@@ -84,6 +84,12 @@ impl Registry {
         answer.inspect_err(|refusal| self.stats.refused.count(*refusal))
     }
 
+    /// Refuses the scrapes of whoever is not let into a private tracker. A UDP scrape has no place for a
+    /// passkey (BEP 41 extends announces only), so there it is always refused.
+    pub fn admit_scrape(&mut self, passkey: Option<Passkey>) -> Result<(), Refusal> {
+        self.access.admit(passkey).inspect_err(|refusal| self.stats.refused.count(*refusal))
+    }
+
     /// The counts of a torrent; nothing if it is unknown or not allowed here.
     pub fn scrape(&mut self, info_hash: InfoHash) -> Option<ScrapeEntry> {
         self.stats.scraped_torrents += 1;

@@ -171,6 +171,10 @@ impl Registry {
         if self.is_dropped() {
             return;
         }
+        if let Err(refusal) = self.admit_scrape(None) {
+            let reason = refusal.to_string();
+            return out.push(from, |bytes| reply::put_error(bytes, request.transaction, &reason));
+        }
         let counts = request.hashes.iter().map(|hash| self.scrape(InfoHash(*hash)).unwrap_or_default());
         out.push(from, |bytes| reply::put_scrape(bytes, request.transaction, counts));
     }

@@ -120,7 +120,6 @@ impl Torrent {
             self.candidates.met(addr);
         }
         self.expect_gossip(now, key);
-        self.part_if_both_complete(now, key);
         Ok(())
     }
 

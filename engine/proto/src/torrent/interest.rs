@@ -7,7 +7,6 @@ use crate::bitfield::Bitfield;
 use crate::piece::PieceIndex;
 use crate::time::Instant;
 use crate::torrent::machine::Torrent;
-use crate::torrent::peers::Peer;
 use crate::torrent::{DisconnectReason, PeerKey};
 use crate::wire::Message;
 
@@ -80,9 +79,10 @@ impl Torrent {
         }
     }
 
-    /// Two complete peers have nothing to say to each other.
+    /// Two complete peers have nothing to say to each other. Only what a peer has counts, not its word that
+    /// it only uploads (BEP 21): it may choose more files later, or say so while it still checks its own.
     pub(super) fn part_if_both_complete(&mut self, now: Instant, key: PeerKey) {
-        let complete = self.peers.get(&key).is_some_and(Peer::upload_only);
+        let complete = self.peers.get(&key).is_some_and(|peer| peer.has.is_full());
         if complete && self.have.is_full() {
             self.part(now, key);
         }

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, StatusCode};
 use ipnet::IpNet;
+use proto::id::InfoHash;
 use proto::registry::{Announce, Announced, Passkey};
 use proto::time::Instant;
 use proto::tracker::Family;
@@ -67,14 +68,23 @@ impl<C: Clock> TrackerSite<C> {
             }
             (Ok(HttpRequest::Scrape(hashes)), Ok(_)) => {
                 state.counters.http.scrapes += 1;
-                let counts = |hash| state.registry.scrape(hash).map(|counts| (hash, counts));
-                let known: Vec<_> = hashes.into_iter().filter_map(counts).collect();
-                put_scrape(&mut body, known);
+                put_counts(&mut state, hashes, Passkey::find_in(target), &mut body);
             }
         }
         state.counters.http.bytes_out += body.len() as u64;
         Some(body)
     }
+}
+
+/// Appends the counts of the torrents that are known, or why there are none.
+fn put_counts(state: &mut State, hashes: Vec<InfoHash>, passkey: Option<Passkey>, body: &mut Vec<u8>) {
+    if let Err(refusal) = state.registry.admit_scrape(passkey) {
+        state.counters.http.refused += 1;
+        return put_failure(body, &refusal.to_string());
+    }
+    let counts = |hash| state.registry.scrape(hash).map(|counts| (hash, counts));
+    let known: Vec<_> = hashes.into_iter().filter_map(counts).collect();
+    put_scrape(body, known);
 }
 
 /// Announces, and appends what came of it.

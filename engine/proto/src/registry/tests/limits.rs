@@ -191,6 +191,19 @@ fn a_private_tracker_reads_the_passkey_from_the_url() {
 }
 
 #[test]
+fn a_private_tracker_tells_strangers_no_counts() {
+    let mut tracker = Tracker::new(RegistryConfig::default());
+    let key = Passkey([1; 16]);
+    tracker.registry.set_access(Access { passkeys: Some(vec![key]), ..Access::default() });
+    let connection = tracker.connect(peer(1));
+    let scrape = ScrapeRequest { connection, transaction: TransactionId(2), hashes: &[HASH.0] };
+    let reply = tracker.request(peer(1), &Request::Scrape(scrape)).expect("an answer");
+    assert_eq!(reply, refused(Refusal::PasskeyMissing));
+    assert_eq!(tracker.registry.admit_scrape(Some(Passkey([2; 16]))), Err(Refusal::PasskeyUnknown));
+    assert_eq!(tracker.registry.admit_scrape(Some(key)), Ok(()));
+}
+
+#[test]
 fn under_load_newcomers_are_answered_and_not_entered() {
     let mut tracker = Tracker::new(RegistryConfig::default());
     tracker.announce(peer(1), STARTED, 9);

@@ -116,12 +116,13 @@ fn a_guest_can_be_dialled_at_the_port_that_it_names() {
 }
 
 #[test]
-fn a_peer_that_only_uploads_and_a_seeder_part() {
+fn a_seeder_stays_with_a_peer_that_only_says_that_it_is_complete() {
     let mut table = Table::seeder(2);
     let (peer, _) = guest(&mut table);
     table.say(peer, Message::Bitfield(bits(&table.metainfo, &[0]).to_wire()));
     let partial_seed = ExtensionHandshake { upload_only: Some(true), ..Default::default() };
-    let outputs = introduce(&mut table, peer, &partial_seed);
+    assert_eq!(closes(&introduce(&mut table, peer, &partial_seed)), []);
+    let outputs = table.say(peer, Message::Have { piece: 1 });
     assert_eq!(closes(&outputs), [(peer, DisconnectReason::BothComplete)]);
 }
 
