@@ -73,6 +73,7 @@ impl<T: Transport, C: Clock> Door<T, C> {
                 return;
             }
             let clock = environment.clock.clone();
+            let terms = terms.clone();
             guests.spawn(async move { peer::serve(&clock, stream, Direction::Incoming, terms, end).await });
         }
     }

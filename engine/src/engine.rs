@@ -23,6 +23,7 @@ use crate::fetch::TrackerTrust;
 use crate::handle::{EVENT_BACKLOG, EngineEvent, EngineHandle};
 use crate::peer::{PeerTimeouts, Terms};
 use crate::storage::Storage;
+use crate::throttle::{RateLimits, Throttle};
 use crate::torrent::{LoopState, TorrentLoop};
 use crate::transport::{Listener, Transport};
 
@@ -38,6 +39,8 @@ pub struct EngineConfig {
     pub torrent: TorrentConfig,
     /// When to give up on a connection that does not open.
     pub timeouts: PeerTimeouts,
+    /// How fast bytes may go; [`EngineHandle::set_limits`] changes it.
+    pub limits: RateLimits,
     /// Peers to try besides those that trackers know.
     pub peers: Vec<SocketAddr>,
     /// Whom to believe when a tracker is asked over TLS.
@@ -53,7 +56,8 @@ impl EngineConfig {
     /// The same at one address, or at one of each family.
     pub fn at(listen: Vec<SocketAddr>) -> Self {
         let (torrent, timeouts) = (TorrentConfig::default(), PeerTimeouts::default());
-        Self { listen, torrent, timeouts, peers: Vec::new(), tracker_trust: TrackerTrust::default() }
+        let (limits, tracker_trust) = (RateLimits::default(), TrackerTrust::default());
+        Self { listen, torrent, timeouts, limits, peers: Vec::new(), tracker_trust }
     }
 }
 
@@ -107,7 +111,8 @@ impl Engine {
             let _ = events.send(EngineEvent::Listening(addr));
         }
         let _ = events.send(EngineEvent::Checked { have: have.count(), pieces: have.pieces() });
-        let handle = EngineHandle::new(queue.clone(), receiver);
+        let throttle = Throttle::new(config.limits);
+        let handle = EngineHandle::new(queue.clone(), receiver, throttle.clone());
 
         let now = environment.clock.now();
         let torrent = Torrent::new(Arc::clone(&metainfo), have, config.torrent, seed.child(0), now);
@@ -118,9 +123,11 @@ impl Engine {
             handshake: torrent.handshake(),
             pieces: Some(metainfo.geometry().pieces()),
             timeouts: config.timeouts,
+            throttle,
         };
         let keys = Keys::default();
-        let door = Door::new(environment.clone(), terms, keys.clone(), queue.clone());
+        let door = Door::new(environment.clone(), terms.clone(), keys.clone(), queue.clone());
+        let pace = terms.throttle.clone().keep(environment.clock.clone());
         let mut torrent_loop = TorrentLoop {
             environment,
             torrent,
@@ -134,10 +141,12 @@ impl Engine {
             state: LoopState::default(),
         };
         torrent_loop.torrent.handle_input(now, Input::Ours(addrs));
+        torrent_loop.torrent.handle_input(now, Input::UploadLimit(config.limits.up.of_torrent()));
         torrent_loop.torrent.handle_input(now, Input::Candidates(Source::User, config.peers));
         let root = async move {
             // Tasks of their own, so that the loop's many wake-ups do not poll the listeners.
             let mut tasks = JoinSet::new();
+            tasks.spawn(pace);
             for listener in listeners {
                 tasks.spawn(door.clone().keep(listener));
             }

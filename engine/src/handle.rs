@@ -10,6 +10,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::oneshot;
 
 use crate::queue::{Happening, Queue};
+use crate::throttle::{RateLimits, Throttle};
 
 /// Events that wait for a slow listener; the oldest make room, and [`EngineEvent::Missed`] says so.
 pub(crate) const EVENT_BACKLOG: usize = 1024;
@@ -73,17 +74,26 @@ pub enum EngineEvent {
 pub struct EngineHandle {
     queue: Queue,
     events: broadcast::Receiver<EngineEvent>,
+    throttle: Throttle,
 }
 
 impl Clone for EngineHandle {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), events: self.events.resubscribe() }
+        let throttle = self.throttle.clone();
+        Self { queue: self.queue.clone(), events: self.events.resubscribe(), throttle }
     }
 }
 
 impl EngineHandle {
-    pub(crate) fn new(queue: Queue, events: broadcast::Receiver<EngineEvent>) -> Self {
-        Self { queue, events }
+    pub(crate) fn new(queue: Queue, events: broadcast::Receiver<EngineEvent>, throttle: Throttle) -> Self {
+        Self { queue, events, throttle }
+    }
+
+    /// Changes the rate limits, at once and for every connection; the upload slots follow.
+    pub fn set_limits(&self, limits: RateLimits) {
+        self.throttle.set_limits(limits);
+        // An engine that is gone sends nothing.
+        let _ = self.queue.send(Happening::UploadLimit(limits.up.of_torrent()));
     }
 
     /// The next event, in order; nothing once the engine is gone.

@@ -22,6 +22,7 @@ use crate::engine::{EngineConfig, StartError, listen};
 use crate::environment::Environment;
 use crate::peer::{self, Link, Terms, link};
 use crate::queue::{Happening, Queue};
+use crate::throttle::Throttle;
 use crate::transport::Transport;
 
 /// What the search has come to.
@@ -79,9 +80,11 @@ pub async fn find_metadata<T: Transport, C: Clock>(
     let fetch = MetadataFetch::new(magnet.clone(), config.torrent, seed.child(0), now);
     let handshake = fetch.handshake();
     let announce = AnnounceConfig::new(magnet.info_hash, handshake.peer_id, &addrs, magnet.tiers());
-    let terms = Terms { handshake, pieces: None, timeouts: config.timeouts };
+    // What is fetched here is small: it takes no part in the rate limits.
+    let throttle = Throttle::default();
+    let terms = Terms { handshake, pieces: None, timeouts: config.timeouts, throttle };
     let keys = Keys::default();
-    let door = Door::new(environment.clone(), terms, keys.clone(), queue.clone());
+    let door = Door::new(environment.clone(), terms.clone(), keys.clone(), queue.clone());
     let mut doors = JoinSet::new();
     for listener in listeners {
         doors.spawn(door.clone().keep(listener));
@@ -171,7 +174,7 @@ impl<T: Transport, C: Clock> Search<T, C> {
                 self.announcer.handle_input(now, &self.fetch.progress(), input);
             }
             // There is no disk yet, and no handle to ask with.
-            Happening::Disk(_) | Happening::Stats(_) | Happening::Stop => {}
+            Happening::Disk(_) | Happening::Stats(_) | Happening::UploadLimit(_) | Happening::Stop => {}
         }
     }
 
@@ -254,6 +257,6 @@ impl<T: Transport, C: Clock> Search<T, C> {
         let key = self.keys.next();
         let (link, end) = link(key, self.queue.clone());
         self.peers.insert(key, Peer { link, addr, direction: Direction::Outgoing, opened: false });
-        self.dials.spawn(peer::dial(self.environment.clone(), addr, self.terms, end));
+        self.dials.spawn(peer::dial(self.environment.clone(), addr, self.terms.clone(), end));
     }
 }

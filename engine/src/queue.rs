@@ -2,7 +2,7 @@
 //!
 //! One queue means that nothing starves and that the order is the runtime's alone. It has no length of its
 //! own because each kind of entry is limited where it arises: a connection has at most one entry, disk jobs
-//! are capped, datagrams and handshakes under way hold a permit, and each waiting user has one question.
+//! are capped, datagrams and handshakes under way hold a permit, and each waiting user has one question or wish.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use proto::id::PieceHash;
 use proto::piece::{Block, PieceIndex};
+use proto::rate::Rate;
 use proto::torrent::{PeerKey, Stats};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -40,6 +41,8 @@ pub(crate) enum Happening {
     Disk(Done),
     /// For the announcer; the permit limits how many wait here.
     Announce(proto::announce::Input, Option<OwnedSemaphorePermit>),
+    /// A user limits uploads to so many bytes a second.
+    UploadLimit(Rate),
     /// A user asks.
     Stats(oneshot::Sender<Stats>),
     /// A user wants to stop.

@@ -153,6 +153,7 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
                 // A user who no longer waits needs no answer.
                 let _ = reply.send(self.torrent.stats(now));
             }
+            Happening::UploadLimit(limit) => self.feed(now, Input::UploadLimit(limit)),
             Happening::Stop => self.feed(now, Input::Stop),
         }
     }
@@ -228,7 +229,7 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
         let key = self.keys.next();
         let (link, end) = link(key, self.queue.clone());
         self.state.peers.insert(key, Peer { link, addr, direction: Direction::Outgoing, opened: false });
-        self.state.dials.spawn(peer::dial(self.environment.clone(), addr, self.terms, end));
+        self.state.dials.spawn(peer::dial(self.environment.clone(), addr, self.terms.clone(), end));
     }
 
     fn submit(&mut self, now: Instant, job: Job) {

@@ -3,21 +3,24 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::clock::OsClock;
+use engine::clock::{Clock, OsClock};
 use engine::metadata::find_metadata;
 use engine::storage::file::{Access, FileStorage};
 use engine::tracker::{self, MemoryStore, TrackerConfig};
 use engine::transport::os::OsTransport;
 use engine::transport::{Stream, Transport};
-use engine::{Engine, EngineConfig, EngineEvent, EngineHandle, Environment};
+use engine::{Engine, EngineConfig, EngineEvent, EngineHandle, Environment, RateLimits};
 use proto::id::PieceHash;
 use proto::metainfo::create::{Content, Draft};
 use proto::metainfo::{Magnet, Metainfo};
+use proto::rate::Limits;
 use proto::seed::Seed;
+use proto::time::Instant;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -289,4 +292,32 @@ async fn a_magnet_link_that_names_one_peer_is_enough() {
     leecher.wait_for(|event| *event == EngineEvent::Completed).await;
     leecher.stop().await;
     seeder.stop().await;
+}
+
+#[tokio::test]
+async fn a_rate_limit_holds_on_real_sockets_and_can_be_lifted() {
+    const RATE: u64 = 200_000;
+    let [seeding, folder] = folders();
+    let metainfo = make_torrent(seeding.path(), Vec::new());
+    let limits = Limits { global: NonZeroU64::new(RATE), ..Limits::default() };
+    let limits = RateLimits { up: limits, ..RateLimits::default() };
+    let config = EngineConfig { limits, ..EngineConfig::new(LOCALHOST) };
+    let environment = Environment::os_at(&config.listen);
+    let seeder = start_in(environment, seeding.path(), &metainfo, config, 0).await;
+    let clock = OsClock::new();
+    let mut leecher = start(folder.path(), &metainfo, vec![seeder.addr], 1).await;
+    clock.sleep_until(clock.now() + Duration::from_secs(4)).await;
+
+    let received = leecher.handle.stats().await.expect("running").progress.downloaded;
+    // Read after the bytes: a slow machine makes the rate smaller, never larger.
+    let elapsed = clock.now().since(Instant::ZERO).as_secs_f64();
+    let rate = (received * 1500 / 1460) as f64 / elapsed;
+    assert!(rate < RATE as f64 * 1.05, "{rate} of {RATE} bytes a second");
+    assert!(rate > RATE as f64 * 0.25, "{rate} of {RATE} bytes a second");
+
+    seeder.handle.set_limits(RateLimits::default());
+    leecher.wait_for(|event| *event == EngineEvent::Completed).await;
+    leecher.stop().await;
+    seeder.stop().await;
+    assert_same_files(seeding.path(), folder.path());
 }

@@ -13,6 +13,7 @@ pub mod bitfield;
 pub mod id;
 pub mod metainfo;
 pub mod piece;
+pub mod rate;
 pub mod registry;
 pub mod seed;
 pub mod time;

@@ -85,7 +85,7 @@ async fn finish<R: AsyncRead + Unpin>(
 
 async fn read_more<R: AsyncRead + Unpin>(reader: &mut R, buffer: &mut BytesMut) -> io::Result<()> {
     buffer.reserve(HANDSHAKE_LEN);
-    match std::future::poll_fn(|cx| read_some(reader, cx, buffer)).await? {
+    match std::future::poll_fn(|cx| read_some(reader, cx, buffer, super::READ_LEN)).await? {
         0 => Err(ErrorKind::UnexpectedEof.into()),
         _ => Ok(()),
     }

@@ -170,6 +170,11 @@ impl TaskEnd {
         held
     }
 
+    /// The connection.
+    pub(super) fn key(&self) -> PeerKey {
+        self.shared.key
+    }
+
     /// Reports the handshake.
     pub(super) fn opened(&mut self, opened: Opened) {
         self.permit = None;

@@ -27,6 +27,7 @@ use self::link::{Catch, INBOUND_BYTES, Orders};
 pub(crate) use self::link::{Link, TaskEnd, link};
 use crate::clock::{Clock, within};
 use crate::environment::Environment;
+use crate::throttle::{Flow, Pace, Throttle};
 use crate::transport::{Stream, Transport};
 
 /// Room for one read, in bytes. Less would also stop a simulated stack from reopening its window.
@@ -56,7 +57,7 @@ impl Default for PeerTimeouts {
 }
 
 /// What all connections of a torrent have in common.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Terms {
     /// Our side of the handshake.
     pub handshake: Handshake,
@@ -64,6 +65,8 @@ pub(crate) struct Terms {
     pub pieces: Option<u32>,
     /// When to give up.
     pub timeouts: PeerTimeouts,
+    /// How fast bytes may go.
+    pub throttle: Throttle,
 }
 
 /// Dials `addr` and serves the connection until it ends.
@@ -110,7 +113,9 @@ pub(crate) async fn serve<C, R, W>(
     let Stream { reader, writer, .. } = stream;
     let decoder = terms.pieces.map_or_else(Decoder::for_unknown, Decoder::new);
     let (output, batch, catch) = (BytesMut::new(), Vec::new(), Catch::default());
-    let mut connection = Connection { reader, writer, decoder, end, input: buffer, output, batch, catch };
+    let pace = Pace::new(terms.throttle, end.key(), &addr, clock.clone());
+    let mut connection =
+        Connection { reader, writer, decoder, end, input: buffer, output, batch, catch, pace };
     let ending = poll_fn(|cx| connection.poll(cx)).await;
     debug!(%addr, ?ending, "connection ended");
 }
@@ -125,7 +130,7 @@ enum Ending {
     Invalid(proto::wire::InvalidMessage),
 }
 
-struct Connection<R, W> {
+struct Connection<R, W, C: Clock> {
     reader: R,
     writer: W,
     decoder: Decoder,
@@ -138,9 +143,10 @@ struct Connection<R, W> {
     batch: Vec<Message>,
     /// Counted, not yet delivered.
     catch: Catch,
+    pace: Pace<C>,
 }
 
-impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, C: Clock> Connection<R, W, C> {
     /// Does all that can be done now, in both directions.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         let orders = match self.poll_send(cx) {
@@ -169,7 +175,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 return Ok(orders);
             }
             while !self.output.is_empty() {
-                match Pin::new(&mut self.writer).poll_write(cx, &self.output) {
+                let Poll::Ready(granted) = self.pace.poll_take(Flow::Up, self.output.len(), cx) else {
+                    return Ok(orders);
+                };
+                let some = self.output.get(..granted).unwrap_or(&self.output);
+                let written = Pin::new(&mut self.writer).poll_write(cx, some);
+                self.pace.settle(Flow::Up, granted, &written);
+                match written {
                     Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                     Poll::Ready(Ok(len)) => {
                         self.output.advance(len);
@@ -200,7 +212,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 self.catch.stalled = true;
                 return Poll::Pending;
             }
-            match ready!(read_some(&mut self.reader, cx, &mut self.input)) {
+            let granted = ready!(self.pace.poll_take(Flow::Down, READ_LEN, cx));
+            let read = read_some(&mut self.reader, cx, &mut self.input, granted);
+            self.pace.settle(Flow::Down, granted, &read);
+            match ready!(read) {
                 Ok(0) => return Poll::Ready(Ending::Closed),
                 Ok(len) => self.catch.received += len,
                 Err(error) => return Poll::Ready(Ending::Failed(error)),
@@ -209,15 +224,17 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     }
 }
 
-/// Reads once, with [`READ_LEN`] bytes of room, and appends what came to `input`.
+/// Reads once, up to `most` bytes and [`READ_LEN`], and appends what came to `input`.
 #[expect(clippy::large_stack_arrays, reason = "uninitialised, and a connection need not hold a buffer")]
 fn read_some<R: AsyncRead + Unpin>(
     reader: &mut R,
     cx: &mut Context<'_>,
     input: &mut BytesMut,
+    most: usize,
 ) -> Poll<io::Result<usize>> {
     let mut space = [const { MaybeUninit::<u8>::uninit() }; READ_LEN];
-    let mut room = ReadBuf::uninit(&mut space);
+    let (space, _) = space.split_at_mut(most.min(READ_LEN));
+    let mut room = ReadBuf::uninit(space);
     ready!(Pin::new(reader).poll_read(cx, &mut room))?;
     input.extend_from_slice(room.filled());
     Poll::Ready(Ok(room.filled().len()))

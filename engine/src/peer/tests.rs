@@ -15,7 +15,8 @@ const HASH: InfoHash = InfoHash([1; 20]);
 
 fn terms(name: u8) -> Terms {
     let handshake = Handshake { reserved: [0; 8], info_hash: HASH, peer_id: PeerId([name; 20]) };
-    Terms { handshake, pieces: Some(100_000), timeouts: PeerTimeouts::default() }
+    let (timeouts, throttle) = (PeerTimeouts::default(), Throttle::default());
+    Terms { handshake, pieces: Some(100_000), timeouts, throttle }
 }
 
 /// One end of a connection with the loop's part played by a test.

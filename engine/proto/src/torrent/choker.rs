@@ -10,6 +10,7 @@ use super::limits::{
 };
 use super::peers::Peer;
 use super::slots::Slots;
+use crate::rate::Rate;
 use crate::time::Instant;
 use crate::torrent::PeerKey;
 use crate::torrent::machine::Torrent;
@@ -63,6 +64,12 @@ impl Torrent {
         self.choose_optimistic(now, move_on, &chosen);
         chosen.extend(self.choker.optimistic.iter().copied());
         self.apply(now, &chosen);
+    }
+
+    /// The user limits uploads: new slots are given away now, those too many are closed at the next round.
+    pub(super) fn upload_limited(&mut self, limit: Rate) {
+        self.choker.slots.set_limit(limit, self.config.upload_slots);
+        self.slots_changed = true;
     }
 
     /// A complete peer closes connections that nothing will ever flow over. Peers are told late of pieces that

@@ -13,7 +13,7 @@ pub struct TorrentConfig {
     pub dial_below: usize,
     /// Dials under way at once (home routers lose track of many half-open connections).
     pub max_dialling: usize,
-    /// Regular upload slots at the most; how many of them are open follows from the uplink's rate.
+    /// Regular upload slots at the most; how many of them are open follows from the uplink's rate or limit.
     pub upload_slots: usize,
     /// Optimistic upload slots, on top of the regular ones.
     pub optimistic_slots: usize,

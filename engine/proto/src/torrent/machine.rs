@@ -149,6 +149,7 @@ impl Torrent {
             Input::BlockRead { peer, block, data } => self.block_read(now, peer, block, data),
             Input::Candidates(source, addrs) => self.candidates_named(source, addrs),
             Input::Ours(addrs) => self.listens_at(addrs),
+            Input::UploadLimit(limit) => self.upload_limited(limit),
             Input::Stop => self.stop(now),
         }
         self.settle(now);

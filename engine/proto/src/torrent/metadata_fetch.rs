@@ -138,6 +138,7 @@ impl MetadataFetch {
             Input::Stop => self.outputs.push_back(Output::Announce(Some(AnnounceEvent::Stopped))),
             Input::Message { .. }
             | Input::Sent { .. }
+            | Input::UploadLimit(_)
             | Input::Written { .. }
             | Input::Hashed { .. }
             | Input::BlockRead { .. } => {}

@@ -66,6 +66,7 @@ use bytes::Bytes;
 
 use crate::id::{PeerId, PieceHash};
 use crate::piece::{Block, PieceIndex};
+use crate::rate::Rate;
 use crate::wire::Message;
 
 /// A connection, as the driver numbers it; never used twice in one engine.
@@ -149,6 +150,9 @@ pub enum Input {
     /// Addresses at which we listen ourselves, of either family: they are not dialled, and peers are told the
     /// port (BEP 10).
     Ours(Vec<SocketAddr>),
+    /// What the user lets this torrent send, in bytes a second; nothing for no limit, as at the start. The
+    /// upload slots follow it; that it is kept is the driver's part.
+    UploadLimit(Rate),
     /// Leave: say `stopped`, close everything.
     Stop,
 }

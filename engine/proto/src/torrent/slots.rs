@@ -2,9 +2,12 @@
 //!
 //! Few slots complete pieces sooner, and only what is complete can be passed on. But a taker whose own uplink is
 //! full acknowledges late, and then a fast uplink needs many takers to be used. So their number follows from
-//! the best rate that this uplink has shown.
+//! the rate to which the user limits uploads, or else the best that this uplink has shown.
+
+use std::num::NonZeroU64;
 
 use super::limits::{BEST_RATE_FADES, MIN_SLOTS, SLOT_RATE, START_SLOTS};
+use crate::rate::Rate;
 use crate::time::Instant;
 
 /// The number of regular upload slots, and what it is judged by.
@@ -13,6 +16,8 @@ pub(super) struct Slots {
     count: usize,
     /// Bytes a second in the best round so far; it fades.
     best: u64,
+    /// What the user lets this torrent send.
+    limit: Rate,
     round_began: Instant,
     uploaded_before: u64,
 }
@@ -20,12 +25,19 @@ pub(super) struct Slots {
 impl Slots {
     /// The number to begin with.
     pub(super) fn new(now: Instant) -> Self {
-        Self { count: START_SLOTS, best: 0, round_began: now, uploaded_before: 0 }
+        Self { count: START_SLOTS, best: 0, limit: None, round_began: now, uploaded_before: 0 }
     }
 
     /// Slots to open.
     pub(super) fn count(&self) -> usize {
         self.count
+    }
+
+    /// The user limits uploads, or does not any more. That is known before the first byte and true at once,
+    /// where the best rate of the past would take minutes to fade.
+    pub(super) fn set_limit(&mut self, limit: Rate, max: usize) {
+        self.limit = limit;
+        self.count_anew(max);
     }
 
     /// A round ends, after which `uploaded` bytes were sent in all.
@@ -34,9 +46,15 @@ impl Slots {
         let rate = (u128::from(uploaded - self.uploaded_before) * 1_000_000 / micros) as u64;
         (self.round_began, self.uploaded_before) = (now, uploaded);
         self.best = rate.max(self.best - self.best / BEST_RATE_FADES);
-        if self.best > 0 {
-            self.count = ((self.best / SLOT_RATE) as usize).clamp(MIN_SLOTS.min(max), max);
-        }
+        self.count_anew(max);
+    }
+
+    fn count_anew(&mut self, max: usize) {
+        let known = self.limit.map_or(self.best, NonZeroU64::get);
+        self.count = match known {
+            0 => START_SLOTS,
+            rate => ((rate / SLOT_RATE) as usize).clamp(MIN_SLOTS.min(max), max),
+        };
     }
 }
 
@@ -70,5 +88,22 @@ mod tests {
     fn a_fast_round_is_remembered_for_minutes() {
         assert_eq!(after(&[1_000_000, 100_000, 100_000]), 19);
         assert_eq!(after(&[[1_000_000].as_slice(), &[100_000; 200]].concat()), MIN_SLOTS);
+    }
+
+    #[test]
+    fn a_limit_counts_at_once_and_what_was_seen_once_it_is_gone() {
+        let mut slots = Slots::new(Instant::ZERO);
+        let mut count = |limit| {
+            slots.set_limit(NonZeroU64::new(limit), 50);
+            slots.count()
+        };
+        assert_eq!([1_000_000, 10_000, 1 << 40, 0].map(&mut count), [20, MIN_SLOTS, 50, START_SLOTS]);
+        slots.adapt(Instant::ZERO + CHOKE_ROUND, 10_000_000, 50);
+        slots.set_limit(NonZeroU64::new(300_000), 50);
+        assert_eq!(slots.count(), 6);
+        slots.adapt(Instant::ZERO + CHOKE_ROUND * 2, 20_000_000, 50);
+        assert_eq!(slots.count(), 6);
+        slots.set_limit(None, 50);
+        assert_eq!(slots.count(), 20);
     }
 }

@@ -1,6 +1,7 @@
 //! The command line as typed. What it means is decided by each subcommand's own file.
 
 use std::net::SocketAddr;
+use std::num::{NonZeroU16, NonZeroU64};
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
@@ -65,7 +66,7 @@ pub(crate) struct CreateArgs {
     #[arg(short, long, value_name = "URL", required = true)]
     pub(crate) tracker: Vec<String>,
     /// Piece length: a power of two from 16K, such as 256K or 1M [default: by size]
-    #[arg(long, value_name = "SIZE", value_parser = piece_length)]
+    #[arg(long, value_name = "SIZE", value_parser = byte_size)]
     pub(crate) piece_length: Option<u32>,
     /// Peers come from the trackers only (BEP 27)
     #[arg(long)]
@@ -132,6 +133,15 @@ pub(crate) struct NetworkArgs {
     /// Certificates in PEM that a tracker at https:// may have, besides those that browsers trust
     #[arg(long, value_name = "FILE")]
     pub(crate) tracker_ca: Option<PathBuf>,
+    /// Receive no faster than this, in bytes a second on the line, such as 500K or 2M
+    #[arg(long, value_name = "RATE", value_parser = byte_rate)]
+    pub(crate) limit_down: Option<NonZeroU64>,
+    /// Send no faster than this, in bytes a second on the line, such as 500K or 2M
+    #[arg(long, value_name = "RATE", value_parser = byte_rate)]
+    pub(crate) limit_up: Option<NonZeroU64>,
+    /// Keep no more connections than this [default: 50]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) max_peers: Option<NonZeroU16>,
     /// Print one JSON object a line instead of text
     #[arg(long)]
     pub(crate) json: bool,
@@ -189,8 +199,14 @@ fn info_hash(text: &str) -> Result<InfoHash, String> {
     InfoHash::from_hex(text).ok_or_else(|| "an info hash has 40 hexadecimal digits".to_owned())
 }
 
+/// Reads a rate in bytes a second; none at all is no rate.
+fn byte_rate(text: &str) -> Result<NonZeroU64, String> {
+    let rate = NonZeroU64::new(u64::from(byte_size(text)?));
+    rate.ok_or_else(|| "nothing would ever move; leave the option out for no limit".to_owned())
+}
+
 /// Reads a size in bytes, with an optional K or M for 1024 or its square.
-fn piece_length(text: &str) -> Result<u32, String> {
+fn byte_size(text: &str) -> Result<u32, String> {
     let (digits, unit) = match text.trim_end_matches(['K', 'k', 'M', 'm']) {
         digits if digits.len() == text.len() => (digits, 1),
         digits if text.get(digits.len()..).is_some_and(|unit| unit.eq_ignore_ascii_case("k")) => {
@@ -231,11 +247,17 @@ mod tests {
     }
 
     #[test]
+    fn rates_are_read_and_zero_is_refused() {
+        assert_eq!(byte_rate("500K").map(NonZeroU64::get), Ok(512_000));
+        assert!(byte_rate("0").is_err());
+    }
+
+    #[test]
     fn sizes_are_read_with_and_without_a_unit() {
-        assert_eq!(piece_length("16384"), Ok(16_384));
-        assert_eq!((piece_length("256K"), piece_length("2m")), (Ok(256 << 10), Ok(2 << 20)));
+        assert_eq!(byte_size("16384"), Ok(16_384));
+        assert_eq!((byte_size("256K"), byte_size("2m")), (Ok(256 << 10), Ok(2 << 20)));
         for wrong in ["", "K", "1G", "1KM", "-1", "5000000K"] {
-            assert!(piece_length(wrong).is_err(), "{wrong}");
+            assert!(byte_size(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -16,6 +16,14 @@ const PORT: u16 = 6881;
 pub(crate) fn config(args: &NetworkArgs) -> Result<EngineConfig, Failure> {
     let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
     let mut config = EngineConfig { peers: args.peer.clone(), ..EngineConfig::new(any) };
+    config.limits.down.global = args.limit_down;
+    config.limits.up.global = args.limit_up;
+    if let Some(most) = args.max_peers.map(|most| usize::from(most.get())) {
+        // Some places are left for those who dial us, as by default.
+        let (default, dialled) = (config.torrent.max_peers, config.torrent.dial_below);
+        config.torrent.max_peers = most;
+        config.torrent.dial_below = (most * dialled).div_ceil(default);
+    }
     if !args.listen.is_empty() {
         config.listen.clone_from(&args.listen);
     } else if has_ipv6() {

@@ -1,7 +1,9 @@
 //! Who is served: rates, optimism, newcomers, and no fibrillation.
 
+use std::num::NonZeroU64;
+
 use super::*;
-use crate::torrent::limits::{CHOKE_ROUND, OPTIMISTIC_ROUNDS, START_SLOTS};
+use crate::torrent::limits::{CHOKE_ROUND, OPTIMISTIC_ROUNDS, SLOT_RATE, START_SLOTS};
 
 /// Peers with nothing that all want what we have.
 fn crowd(table: &mut Table, count: usize) -> Vec<PeerKey> {
@@ -21,6 +23,18 @@ fn slots_are_filled_at_once_and_no_further() {
     let mut table = Table::seeder(4);
     crowd(&mut table, 8);
     assert_eq!(served(&table).len(), START_SLOTS + 1);
+}
+
+#[test]
+fn slots_follow_the_limit_of_uploads_up_at_once_and_down_at_the_next_round() {
+    let mut table = Table::seeder(4);
+    crowd(&mut table, 20);
+    table.feed(Input::UploadLimit(NonZeroU64::new(8 * SLOT_RATE)));
+    assert_eq!(served(&table).len(), 8 + 1);
+    table.feed(Input::UploadLimit(NonZeroU64::new(4 * SLOT_RATE)));
+    assert_eq!(served(&table).len(), 8 + 1);
+    table.pass(CHOKE_ROUND);
+    assert_eq!(served(&table).len(), 4 + 1);
 }
 
 #[test]
