@@ -34,21 +34,32 @@ fn free_port() -> u16 {
 
 /// Our tracker at a port of `ip`, and its URL.
 fn our_tracker(ip: &str) -> (Running, String) {
+    started_at(&format!("{ip}:0"), &["--bind"], "udp://")
+}
+
+/// The same over HTTP.
+fn our_http_tracker(ip: &str) -> (Running, String) {
+    started_at(&format!("{ip}:0"), &["--bind", "127.0.0.1:0", "--http"], "http://")
+}
+
+/// Our tracker with `addr` behind `args`; its URL of this scheme.
+fn started_at(addr: &str, args: &[&str], scheme: &str) -> (Running, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ourtorrent-tracker"));
-    command.args(["--bind", &format!("{ip}:0")]).env("NO_COLOR", "1").stderr(Stdio::piped());
+    command.args(args).arg(addr).env("NO_COLOR", "1").stderr(Stdio::piped());
     let mut tracker = Running(command.spawn().expect("the binary runs"));
     let mut log = BufReader::new(tracker.0.stderr.take().expect("piped")).lines().map_while(Result::ok);
-    let addr = log.find_map(|line| Some(line.split_once("udp://")?.1.to_owned()));
+    let found = log.find_map(|line| Some(line.split_once(scheme)?.1.to_owned()));
     // Whoever writes to a closed pipe ends.
     std::thread::spawn(move || log.for_each(drop));
-    (tracker, format!("udp://{}/announce", addr.expect("it says where it listens")))
+    let found = found.expect("it says where it listens");
+    (tracker, format!("{scheme}{}/announce", found.trim_end_matches("/announce")))
 }
 
 /// The rules that are not a PASS, each behind its verdict.
 fn blemishes(report: &str) -> Vec<String> {
     let report: serde_json::Value = serde_json::from_str(report).expect("JSON");
     let findings = report["sections"][0]["findings"].as_array().expect("findings");
-    assert!(findings.len() > 50, "{report:#}");
+    assert!(findings.len() > 40, "{report:#}");
     let line = |finding: &serde_json::Value| {
         let [verdict, id] = ["verdict", "id"].map(|key| finding[key].as_str().expect("text").to_owned());
         (verdict != "pass").then(|| format!("{verdict} {id}"))
@@ -86,6 +97,20 @@ fn our_tracker_keeps_every_rule() {
 }
 
 #[test]
+fn our_tracker_keeps_every_rule_over_http() {
+    let (_tracker, url) = our_http_tracker("127.0.0.1");
+    let (status, report, error) = probe(&["--conformance", &url, "--json"]);
+    assert_eq!(blemishes(&report), [""; 0], "{report}");
+    assert_eq!((status, &error[..]), (Some(0), ""));
+    let (status, table, _) = probe(&["--conformance", &url, "--rule", "http.scrape-url"]);
+    assert_eq!(status, Some(0));
+    assert!(table.ends_with(": 1 PASS, 0 FAIL, 0 WARN, 0 SKIP\n"), "{table}");
+    let (status, _, error) = probe(&["--conformance", &url, "--rule", "scrape.reply"]);
+    assert_eq!(status, Some(1));
+    assert!(error.contains("is not judged by scrape.reply: rules of http://"), "{error}");
+}
+
+#[test]
 fn our_tracker_keeps_every_rule_over_ipv6() {
     if UdpSocket::bind("[::1]:0").is_err() {
         let _ = writeln!(std::io::stderr(), "NOT RUN: a test that needs IPv6 on loopback");
@@ -96,6 +121,9 @@ fn our_tracker_keeps_every_rule_over_ipv6() {
     // Loopback has one address of this family.
     assert_eq!(blemishes(&report), ["skip connect.id-foreign", "skip connect.id-unguessable"], "{report}");
     assert_eq!(status, Some(0));
+    let (_tracker, url) = our_http_tracker("[::1]");
+    let (status, report, _) = probe(&["--conformance", &url, "--json"]);
+    assert_eq!((blemishes(&report), status), (vec![], Some(0)), "{report}");
 }
 
 #[test]
@@ -135,6 +163,26 @@ fn opentracker_keeps_the_rules_that_it_is_known_to_keep() {
         "warn scrape.ragged",
         "warn error.text",
         "warn unverified.bytes",
+    ];
+    assert_eq!(blemishes(&report), known, "{report}");
+    assert_eq!(status, Some(0));
+    let (status, _, error) = probe(&["--conformance", &url, "--info-hash", &"ff".repeat(20)]);
+    assert_eq!(status, Some(1));
+    assert!(error.contains("refuses") && error.contains("--info-hash"), "{error}");
+
+    let url = format!("http://127.0.0.1:{port}/announce");
+    args[1] = &url;
+    let (status, report, _) = probe(&args);
+    let known = [
+        // It refuses `compact=0`, and tells what it refuses by a status of HTTP.
+        "warn http.compact-off",
+        "warn http.not-self",
+        "warn http.port-zero",
+        "warn http.port-range",
+        "warn http.scrape-sorted",
+        "warn http.completed-stranger",
+        "warn http.failure",
+        "skip http.failure-alone",
     ];
     assert_eq!(blemishes(&report), known, "{report}");
     assert_eq!(status, Some(0));
@@ -184,7 +232,8 @@ fn silence_and_wrong_urls_are_one_clear_message() {
     assert_eq!(status, Some(2));
     assert!(error.contains("only udp://, http:// and https:// trackers are supported"), "{error}");
 
-    let (status, _, error) = probe(&["--conformance", "http://127.0.0.1:80/announce"]);
+    let url = format!("http://127.0.0.1:{}/announce", free_port());
+    let (status, _, error) = probe(&["--conformance", &url]);
     assert_eq!(status, Some(1));
-    assert!(error.contains("is no udp:// tracker"), "{error}");
+    assert!(error.contains("cannot connect to the tracker: "), "{error}");
 }

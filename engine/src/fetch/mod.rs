@@ -92,14 +92,29 @@ async fn ask<T: Transport, C: Clock>(
     addr: SocketAddr,
     url: &TrackerUrl,
 ) -> Result<Answer, GetError> {
+    exchange(open(environment, trust, addr, url).await?, url).await
+}
+
+/// Bytes in both directions, encrypted on the way or not.
+pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
+
+/// A stream to the tracker of `url` at `addr`, which speaks HTTP over it.
+pub async fn open<T: Transport, C: Clock>(
+    environment: &Environment<T, C>,
+    trust: &TrackerTrust,
+    addr: SocketAddr,
+    url: &TrackerUrl,
+) -> Result<Box<dyn Duplex>, GetError> {
     let stream = environment.transport.connect(addr).await;
     let stream = stream.map_err(|error| http(format_args!("cannot connect to the tracker: {error}")))?;
     let stream = tokio::io::join(stream.reader, stream.writer);
     match url.scheme() {
-        Scheme::Http => exchange(stream, url).await,
+        Scheme::Http => Ok(Box::new(stream)),
         Scheme::Https => {
             let stream = trust.secure(&environment.clock, url.host(), stream).await;
-            exchange(stream.map_err(|error| http(format_args!("TLS: {error}")))?, url).await
+            Ok(Box::new(stream.map_err(|error| http(format_args!("TLS: {error}")))?))
         }
         Scheme::Udp => Err(http("a udp:// URL is not asked over HTTP")),
     }

@@ -99,11 +99,15 @@ pub enum ProbeError {
         /// How often it was asked.
         tries: u32,
     },
-    /// The rules are those of UDP trackers.
-    #[error("{url} is no udp:// tracker, and the rules are those of BEP 15 and 41")]
-    NotUdp {
+    /// UDP and HTTP trackers have rules of their own.
+    #[error(
+        "{url} is not judged by {id}: rules of http:// and https:// trackers begin with `http.`, all others are for udp://"
+    )]
+    OtherRule {
         /// The tracker.
         url: String,
+        /// The rule that was called for.
+        id: String,
     },
     /// It answers, and will not have us.
     #[error("{url} refuses: {reason}")]

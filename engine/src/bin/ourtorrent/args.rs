@@ -165,13 +165,13 @@ pub(crate) struct VerifyArgs {
 pub(crate) struct ProbeArgs {
     /// The tracker, such as `udp://tracker.example:6969` or `https://tracker.example/announce`
     pub(crate) url: TrackerUrl,
-    /// Try every rule that a UDP tracker should keep (BEP 15, 41), and print PASS, FAIL, WARN (good practice only) or SKIP
-    /// for each
+    /// Try every rule that a tracker should keep, over UDP (BEP 15, 41) or HTTP (BEP 3, 7, 23, 48), and print PASS, FAIL,
+    /// WARN (good practice only) or SKIP for each
     #[arg(long)]
     pub(crate) conformance: bool,
     /// The torrent to ask about, as 40 hexadecimal digits; a random one by default. For the moment of the
     /// probe it gets peers that nobody can reach. With `--conformance` it may be repeated: a tracker that
-    /// serves listed torrents needs two that nobody uses
+    /// serves listed torrents needs three that nobody uses
     #[arg(long, value_name = "HASH", value_parser = info_hash)]
     pub(crate) info_hash: Vec<InfoHash>,
     /// Try only this rule, such as `scrape.reply`; may be repeated

@@ -31,7 +31,7 @@ async fn ask(args: &ProbeArgs, seed: Seed) -> Result<Status, Failure> {
         seed.child(0).rng().fill(&mut hash.0);
         hash
     });
-    let trust = args.tracker_ca.as_deref().map_or(Ok(TrackerTrust::default()), network::trust)?;
+    let trust = trust(args)?;
     let report = probe(&environment(), &trust, &args.url, info_hash, seed.child(1)).await.map_err(failure)?;
     show(args, &report);
     if report.is_healthy() {
@@ -42,13 +42,18 @@ async fn ask(args: &ProbeArgs, seed: Seed) -> Result<Status, Failure> {
 
 async fn judge(args: &ProbeArgs, seed: Seed) -> Result<Status, Failure> {
     let what = ConformanceOptions { info_hashes: args.info_hash.clone(), rules: args.rule.clone() };
-    let report = conformance(&environment(), &args.url, &what, seed).await.map_err(failure)?;
+    let trust = trust(args)?;
+    let report = conformance(&environment(), &trust, &args.url, &what, seed).await.map_err(failure)?;
     show(args, &report);
     match report.tally().failed {
         0 => Ok(Status::Done),
         1 => Err(Failure::new(Status::Incomplete, format_args!("{} breaks a rule", report.url))),
         failed => Err(Failure::new(Status::Incomplete, format_args!("{} breaks {failed} rules", report.url))),
     }
+}
+
+fn trust(args: &ProbeArgs) -> Result<TrackerTrust, Failure> {
+    args.tracker_ca.as_deref().map_or(Ok(TrackerTrust::default()), network::trust)
 }
 
 fn environment() -> Environment<engine::transport::os::OsTransport, engine::clock::OsClock> {

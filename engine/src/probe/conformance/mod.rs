@@ -11,31 +11,32 @@ use std::time::Duration;
 use proto::id::InfoHash;
 use proto::seed::Seed;
 use proto::tracker::{Scheme, TrackerUrl, options};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 use self::line::{Line, TRIES};
 use self::peer::{Peer, Say, connect_request};
-use self::rule::{Check, Outcome, Trouble, Turn};
-use self::session::{Bench, Session, Torrents};
+use self::rule::{Check, Trouble};
+use self::run::{chosen, run_all};
+use self::session::{Bench, Session};
+use self::torrents::Torrents;
 use super::{ProbeError, resolve};
 use crate::clock::Clock;
 use crate::environment::Environment;
+use crate::fetch::TrackerTrust;
 use crate::transport::Transport;
 
 mod bep15;
 mod bep41;
+mod http;
 mod line;
 mod peer;
 mod report;
 mod rule;
+mod run;
 mod session;
+mod torrents;
 
 pub use report::{ConformanceReport, Finding, Section, Tally, Verdict};
 pub use rule::{Level, Rule};
-
-/// Rules that run at once: a few, so that a tracker's limit for one address is not met.
-const AT_ONCE: usize = 12;
 
 /// How long silence must last: this many round trips, within these bounds.
 const PATIENCE_IN_TRIPS: u32 = 8;
@@ -54,11 +55,21 @@ pub struct ConformanceOptions {
     pub rules: Vec<String>,
 }
 
-/// Every rule, in the order of a report.
+/// Every rule, in the order of a report: those of UDP trackers, then those of HTTP trackers.
 pub fn rules() -> Vec<Rule> {
+    [Scheme::Udp, Scheme::Http].into_iter().flat_map(rules_for).collect()
+}
+
+/// The rules of trackers whose URLs have this scheme.
+pub fn rules_for(scheme: Scheme) -> Vec<Rule> {
     use crate::clock::OsClock;
     use crate::transport::os::OsTransport;
-    all::<OsTransport, OsClock>().into_iter().map(|check| check.rule).collect()
+    match scheme {
+        Scheme::Udp => all::<OsTransport, OsClock>().into_iter().map(|check| check.rule).collect(),
+        Scheme::Http | Scheme::Https => {
+            http::all::<OsTransport, OsClock>().into_iter().map(|check| check.rule).collect()
+        }
+    }
 }
 
 fn all<T: Transport, C: Clock>() -> Vec<Check<Session<T, C>>> {
@@ -68,12 +79,14 @@ fn all<T: Transport, C: Clock>() -> Vec<Check<Session<T, C>>> {
 /// Tries the rules on the tracker at `url`, at the first address of each family that its name has.
 pub async fn conformance<T: Transport, C: Clock>(
     environment: &Environment<T, C>,
+    trust: &TrackerTrust,
     url: &TrackerUrl,
     what: &ConformanceOptions,
     seed: Seed,
 ) -> Result<ConformanceReport, ProbeError> {
-    if url.scheme() != Scheme::Udp {
-        return Err(ProbeError::NotUdp { url: url.to_string() });
+    let is_ours = |id: &String| rules_for(url.scheme()).iter().any(|rule| rule.id == id);
+    if let Some(id) = what.rules.iter().find(|id| !is_ours(id)) {
+        return Err(ProbeError::OtherRule { url: url.to_string(), id: id.clone() });
     }
     let began = environment.clock.now();
     let mut addrs = resolve(environment, url).await?;
@@ -81,11 +94,14 @@ pub async fn conformance<T: Transport, C: Clock>(
     let mut sections = Vec::new();
     let mut silent = None;
     for (number, addr) in (0..).zip(addrs) {
-        match bench(environment, url, addr, what, seed.child(number)).await {
-            Ok(bench) => {
-                let findings = run_all(&Arc::new(bench), what, seed.child(number)).await;
-                sections.push(Section { addr, findings });
-            }
+        let seed = seed.child(number);
+        let findings = if url.scheme() == Scheme::Udp {
+            judge(environment, url, addr, what, seed).await
+        } else {
+            http::judge(environment, trust, url, addr, what, seed).await
+        };
+        match findings {
+            Ok(findings) => sections.push(Section { addr, findings }),
             // `localhost` has two addresses; a tracker at one of them is no fault.
             Err(error @ (ProbeError::Unreachable { .. } | ProbeError::Socket { .. })) => silent = Some(error),
             Err(error) => return Err(error),
@@ -98,6 +114,18 @@ pub async fn conformance<T: Transport, C: Clock>(
             Ok(ConformanceReport { url: url.to_string(), sections, seconds })
         }
     }
+}
+
+/// The rules of a UDP tracker at one address.
+async fn judge<T: Transport, C: Clock>(
+    environment: &Environment<T, C>,
+    url: &TrackerUrl,
+    addr: SocketAddr,
+    what: &ConformanceOptions,
+    seed: Seed,
+) -> Result<Vec<Finding>, ProbeError> {
+    let bench = bench(environment, url, addr, what, seed).await?;
+    Ok(run_all(chosen(all(), &what.rules), &Arc::new(bench), seed).await)
 }
 
 /// Meets the tracker: is it there, how far is it, and may these torrents be announced?
@@ -156,50 +184,4 @@ fn sources(addr: SocketAddr) -> Vec<IpAddr> {
         IpAddr::V4(_) => vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)],
         IpAddr::V6(_) => vec![IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
     }
-}
-
-/// All rules: most side by side, then those that might stop the tracker, one by one.
-async fn run_all<T: Transport, C: Clock>(
-    bench: &Arc<Bench<T, C>>,
-    what: &ConformanceOptions,
-    seed: Seed,
-) -> Vec<Finding> {
-    let chosen = |check: &Check<_>| what.rules.is_empty() || what.rules.iter().any(|id| id == check.rule.id);
-    let mut pending: Vec<_> = all::<T, C>().into_iter().filter(chosen).enumerate().collect();
-    let alone: Vec<_> = pending.extract_if(.., |(_, check)| check.turn == Turn::Alone).collect();
-    let mut findings = Vec::new();
-    let (room, mut tasks) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
-    for (index, check) in pending {
-        let (bench, room) = (Arc::clone(bench), Arc::clone(&room));
-        tasks.spawn(async move {
-            let _permit = room.acquire_owned().await;
-            (index, run(check, bench, seed.child(index as u64)).await)
-        });
-    }
-    while let Some(finished) = tasks.join_next().await {
-        findings.extend(finished);
-    }
-    for (index, check) in alone {
-        findings.push((index, run(check, Arc::clone(bench), seed.child(index as u64)).await));
-    }
-    findings.sort_by_key(|(index, _)| *index);
-    findings.into_iter().map(|(_, finding)| finding).collect()
-}
-
-/// One rule, and the clean-up behind it.
-async fn run<T: Transport, C: Clock>(
-    check: Check<Session<T, C>>,
-    bench: Arc<Bench<T, C>>,
-    seed: Seed,
-) -> Finding {
-    let session = Arc::new(Session::new(bench, seed.rng()));
-    let outcome: Outcome = match check.turn {
-        // What an earlier rule broke is not this one's finding.
-        Turn::Alone if session.peer().await.is_err() => {
-            Err(Trouble::Skipped("the tracker does not answer any more".to_owned()))
-        }
-        Turn::Shared | Turn::Alone => (check.run)(Arc::clone(&session)).await,
-    };
-    session.finish().await;
-    Finding::of(check.rule, outcome)
 }

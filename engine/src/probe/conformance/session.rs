@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use proto::id::InfoHash;
 use proto::seed::{Random, Seed};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::line::Line;
 use super::peer::Peer;
 use super::rule::{Trouble, broken};
+use super::run::Workplace;
+use super::torrents::{Lent, Torrents};
 use crate::clock::Clock;
 use crate::environment::Environment;
 use crate::transport::Transport;
@@ -28,38 +29,15 @@ pub(super) struct Bench<T: Transport, C: Clock> {
     pub(super) torrents: Torrents,
 }
 
-/// The info hashes that may be announced.
-pub(super) enum Torrents {
-    /// Any: drawn at random, so that no real swarm is disturbed.
-    Random,
-    /// Those that a tracker with a list allows; each is one rule's at a time.
-    Given { free: Mutex<Vec<InfoHash>>, permits: Arc<Semaphore>, count: usize },
-}
-
-impl Torrents {
-    pub(super) fn new(given: &[InfoHash]) -> Self {
-        if given.is_empty() {
-            return Self::Random;
-        }
-        let permits = Arc::new(Semaphore::new(given.len()));
-        Self::Given { free: Mutex::new(given.to_vec()), permits, count: given.len() }
-    }
-}
-
 /// One rule's work on one tracker.
 pub(super) struct Session<T: Transport, C: Clock> {
     pub(super) bench: Arc<Bench<T, C>>,
     random: Mutex<Random>,
     peers: Mutex<Vec<Arc<Peer<T, C>>>>,
-    taken: Mutex<Vec<(Vec<InfoHash>, OwnedSemaphorePermit)>>,
+    lent: Mutex<Vec<Lent>>,
 }
 
 impl<T: Transport, C: Clock> Session<T, C> {
-    pub(super) fn new(bench: Arc<Bench<T, C>>, random: Random) -> Self {
-        let (peers, taken) = (Mutex::default(), Mutex::default());
-        Self { bench, random: Mutex::new(random), peers, taken }
-    }
-
     pub(super) fn patience(&self) -> Duration {
         self.bench.patience
     }
@@ -114,21 +92,10 @@ impl<T: Transport, C: Clock> Session<T, C> {
 
     /// `N` torrents. To be called once by a rule, or two rules could wait for each other.
     pub(super) async fn torrents<const N: usize>(&self) -> Result<[InfoHash; N], Trouble> {
-        let mut hashes = [InfoHash::default(); N];
-        match &self.bench.torrents {
-            Torrents::Random => hashes.iter_mut().for_each(|hash| self.fill(&mut hash.0)),
-            Torrents::Given { count, .. } if *count < N => {
-                return Err(Trouble::Skipped(format!("needs {N} torrents: give --info-hash {N} times")));
-            }
-            Torrents::Given { free, permits, .. } => {
-                let permit = Arc::clone(permits).acquire_many_owned(N as u32).await;
-                let permit = permit.map_err(|_| Trouble::Skipped("no torrent is left".to_owned()))?;
-                for hash in &mut hashes {
-                    *hash = lock(free).pop().unwrap_or_default();
-                }
-                lock(&self.taken).push((hashes.to_vec(), permit));
-                self.expect_empty(&hashes).await?;
-            }
+        let (hashes, lent) = self.bench.torrents.lend(|bytes| self.fill(bytes)).await?;
+        if let Some(lent) = lent {
+            lock(&self.lent).push(lent);
+            self.expect_empty(&hashes).await?;
         }
         Ok(hashes)
     }
@@ -150,19 +117,26 @@ impl<T: Transport, C: Clock> Session<T, C> {
             Err(Trouble::Broken { .. }) => Err(broken(sent, "it answers no connect any more")),
         }
     }
+}
 
-    /// Takes back every announce, and gives the torrents to other rules.
-    pub(super) async fn finish(&self) {
+impl<T: Transport, C: Clock> Workplace for Session<T, C> {
+    type Bench = Bench<T, C>;
+
+    fn at(bench: Arc<Self::Bench>, random: Random) -> Self {
+        let (peers, lent) = (Mutex::default(), Mutex::default());
+        Self { bench, random: Mutex::new(random), peers, lent }
+    }
+
+    async fn is_alive(&self) -> bool {
+        self.peer().await.is_ok()
+    }
+
+    async fn finish(&self) {
         let peers = std::mem::take(&mut *lock(&self.peers));
         for peer in peers {
             peer.leave_all(self.patience()).await;
         }
-        if let Torrents::Given { free, .. } = &self.bench.torrents {
-            for (hashes, permit) in lock(&self.taken).drain(..) {
-                lock(free).extend(hashes);
-                drop(permit);
-            }
-        }
+        self.bench.torrents.give_back(std::mem::take(&mut *lock(&self.lent)));
     }
 }
 
