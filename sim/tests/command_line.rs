@@ -91,6 +91,9 @@ fn a_run_ends_in_a_verdict() {
           link use     [n] % of the uplinks, [n] % of the downlinks
           fairness     [n] (Jain's index of the share ratios)
           overhead     [n] % on the wire beyond the content; [n] % came twice ([size])
+          tracker      [n] announces, [n] % answered; counts [n] % true
+                       [n] % of [n] named peers were there and of use
+                       [n] of [n] downloads counted
           packets      [n] sent, [n] delivered, [n] dropped
           settings     [n] connections, [n] upload slots, [n] optimistic; announces every [n] min
           conditions   seed [n] [n] simulated s, tick [n] ms, MTU [n]
