@@ -1,6 +1,6 @@
 //! The operating system's sockets, through tokio.
 //!
-//! Datagrams go in batches: [`mmsg`] where the system has calls for them, [`single`] elsewhere.
+//! Datagrams go in batches: `mmsg` where the system has calls for them, `single` elsewhere.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};

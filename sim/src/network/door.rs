@@ -11,14 +11,14 @@ use super::tap::{Seen, Tap, Way};
 use super::{Network, Wire};
 
 impl Network {
-    /// Bounds the receive buffer of a host's datagram sockets; see [`super::inbox`].
+    /// Bounds the receive buffer of a host's datagram sockets; see `inbox.rs`.
     pub fn limit_inbox(&mut self, host: u32, limit: u64) {
         if let Some(host) = self.hosts.get_mut(host as usize) {
             host.inbox = Some(Inbox::new(limit));
         }
     }
 
-    /// A host's programs have read so many bytes from their datagram sockets, as [`super::inbox::charge`] counts.
+    /// A host's programs have read so many bytes from their datagram sockets, as `inbox::charge` counts.
     pub fn taken(&mut self, host: u32, bytes: u64) {
         if let Some(inbox) = self.hosts.get_mut(host as usize).and_then(|host| host.inbox.as_mut()) {
             inbox.taken(bytes);
