@@ -124,7 +124,7 @@ pub(crate) struct SeedArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct NetworkArgs {
     /// Where to accept peers; port 0 takes any free one. Give it twice for IPv4 and IPv6
-    /// [default: 0.0.0.0:6881 and, where there is IPv6, [::]:6881]
+    /// [default: 0.0.0.0:6881 and, where there is IPv6, `[::]:6881`]
     #[arg(short, long, value_name = "IP:PORT")]
     pub(crate) listen: Vec<SocketAddr>,
     /// A peer to try besides those that the trackers know; may be repeated

@@ -217,7 +217,7 @@ pub(super) fn bytes(value: &Value<'_>) -> Result<usize, Refusal> {
         .map_err(|_| Refusal::new(value.span(), "more than this machine can address"))
 }
 
-/// A number of bytes as [`bytes`] reads it back.
+/// A number of bytes as [`bytes()`] reads it back.
 pub(super) fn bytes_text(bytes: usize) -> String {
     quoted(&size_text(bytes as u64))
 }
