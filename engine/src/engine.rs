@@ -1,13 +1,11 @@
 //! Starting an engine: binds, looks through the storage, and hands out a handle and the root future.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use proto::announce::{AnnounceConfig, Announcer};
-use proto::bitfield::Bitfield;
 use proto::metainfo::Metainfo;
-use proto::piece::PieceIndex;
 use proto::seed::Seed;
 use proto::torrent::{Input, Source, Torrent, TorrentConfig};
 use thiserror::Error;
@@ -15,6 +13,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
 use crate::announce::TrackerPort;
+use crate::check::check;
 use crate::clock::Clock;
 use crate::disk_jobs::DiskJobs;
 use crate::door::{Door, Keys};
@@ -26,9 +25,6 @@ use crate::storage::Storage;
 use crate::throttle::{RateLimits, Throttle};
 use crate::torrent::{LoopState, TorrentLoop};
 use crate::transport::{Listener, Transport};
-
-/// Pieces hashed at once while the storage is looked through: one for each core of a small machine.
-const PARALLEL_CHECKS: usize = 2;
 
 /// What a user may choose.
 #[derive(Clone, Debug)]
@@ -177,42 +173,4 @@ pub(crate) async fn listen<T: Transport>(
         listeners.push(listener);
     }
     Ok((listeners, addrs))
-}
-
-/// Hashes every piece that the storage has.
-pub async fn check<S: Storage>(storage: &Arc<S>, metainfo: &Arc<Metainfo>) -> io::Result<Bitfield> {
-    let mut have = Bitfield::empty(metainfo.geometry().pieces());
-    let mut pieces = metainfo.geometry().all_pieces();
-    let mut checks: JoinSet<io::Result<(PieceIndex, bool)>> = JoinSet::new();
-    loop {
-        while checks.len() < PARALLEL_CHECKS
-            && let Some(piece) = pieces.next()
-        {
-            checks.spawn(is_there(Arc::clone(storage), Arc::clone(metainfo), piece));
-        }
-        match checks.join_next().await {
-            None => return Ok(have),
-            Some(outcome) => {
-                let (piece, sound) = outcome.map_err(io::Error::other)??;
-                if sound {
-                    have.set(piece);
-                }
-            }
-        }
-    }
-}
-
-async fn is_there<S: Storage>(
-    storage: Arc<S>,
-    metainfo: Arc<Metainfo>,
-    piece: PieceIndex,
-) -> io::Result<(PieceIndex, bool)> {
-    match storage.hash(piece).await {
-        Ok(hash) => Ok((piece, hash == metainfo.hash_of(piece))),
-        // No such file, or not so long yet: simply not there.
-        Err(error) if [ErrorKind::NotFound, ErrorKind::UnexpectedEof].contains(&error.kind()) => {
-            Ok((piece, false))
-        }
-        Err(error) => Err(error),
-    }
 }
