@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `machine` | what a `Torrent` is; where each input goes |
 //! | `peers` | who may stay connected; `messages` what their messages do |
-//! | `priority` | whom to keep when every connection is taken
+//! | `priority` | whom to keep when every connection is taken |
 //! | `candidates` | whom to dial, and when |
 //! | `discovery` | where peers may come from: the private flag |
 //! | `fast` | the fast extension: one answer to each request, pieces for the choked |
@@ -15,7 +15,8 @@
 //! | `super_seed` | which piece to show to whom, while nobody else has it all |
 //! | `interest` | which peers have something for us, exactly |
 //! | `picker` | which piece to start; `partials` which block of a started one |
-//! | `pipeline` | how many requests to keep at a peer, when to give up, endgame |
+//! | `requests` | what is asked of whom, and what frees it again; `endgame` when all is on order |
+//! | `pipeline` | how many requests to keep at a peer, when to give up |
 //! | `verify` | writing, hashing, blame, storage failures |
 //! | `upload` | which request to serve, and how far ahead of the socket |
 //! | `choker` | whom to serve; `slots` how many at once |
@@ -25,6 +26,7 @@ mod candidates;
 mod choker;
 mod disconnect;
 mod discovery;
+mod endgame;
 mod extended;
 mod fast;
 mod interest;
@@ -42,6 +44,7 @@ mod pex;
 mod picker;
 mod pipeline;
 mod priority;
+mod requests;
 mod slots;
 mod stats;
 mod super_seed;
