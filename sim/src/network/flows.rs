@@ -7,6 +7,7 @@ use proto::time::Instant;
 use turmoil_net::{Packet, Transport};
 
 use super::connection::Connection;
+use super::nat::Protocol;
 use super::packet;
 use super::slab::Key;
 use super::{Cargo, Event, Freight, Network, SACK_BYTES, headers};
@@ -15,8 +16,8 @@ impl Network {
     /// A SYN: a new connection, whatever these two addresses said before.
     pub(super) fn open(&mut self, now: Instant, packet: Packet, from: SocketAddr, to: SocketAddr) {
         self.forget(from, to);
-        let hosts = (self.addresses.get(&from.ip()), self.addresses.get(&to.ip()));
-        let (Some(&source), Some(&target)) = hosts else { return self.send_raw(now, packet, true) };
+        let hosts = (self.locate(now, Protocol::Tcp, from), self.locate(now, Protocol::Tcp, to));
+        let (Some(source), Some(target)) = hosts else { return self.send_raw(now, packet, true) };
         let segment_len = self.mtu.saturating_sub(headers(from)).max(1);
         let connection = Connection::new([from, to], [source, target], segment_len);
         let key = self.connections.insert(connection);

@@ -18,9 +18,11 @@ mod agenda;
 mod connection;
 mod door;
 mod flows;
+mod home;
 pub(crate) mod inbox;
 mod keyed;
 mod link;
+mod nat;
 mod packet;
 mod receiver;
 mod rtt;
@@ -34,10 +36,13 @@ mod tests;
 
 use agenda::Agenda;
 use connection::Connection;
+pub use home::NatId;
 use inbox::Inbox;
 use keyed::{Chance, Keyed, Stream};
 use link::Line;
 pub use link::{LinkCounts, LinkProfile};
+use nat::{Nat, Protocol};
+pub use nat::{NatKind, NatProfile};
 
 pub(crate) use packet::reset;
 use packet::{Kind, Latest};
@@ -75,6 +80,7 @@ struct Wire {
     from: SocketAddr,
     to: SocketAddr,
     hosts: [u32; 2],
+    protocol: Protocol,
     bytes: u32,
     control: bool,
     sent_at: Instant,
@@ -100,6 +106,7 @@ struct Host {
     is_down: bool,
     packets: [u64; 2],
     inbox: Option<Inbox>,
+    nat: Option<NatId>,
 }
 
 /// All links, flows and packets under way.
@@ -108,6 +115,8 @@ pub struct Network {
     mtu: u32,
     hosts: Vec<Host>,
     addresses: BTreeMap<IpAddr, u32>,
+    nats: Vec<Nat>,
+    publics: BTreeMap<IpAddr, NatId>,
     connections: Slab<Connection>,
     index: BTreeMap<[SocketAddr; 2], Key>,
     wires: Slab<Wire>,
@@ -133,6 +142,8 @@ impl Network {
             mtu,
             hosts: Vec::new(),
             addresses: BTreeMap::new(),
+            nats: Vec::new(),
+            publics: BTreeMap::new(),
             connections: Slab::new(),
             index: BTreeMap::new(),
             wires: Slab::new(),
@@ -155,12 +166,18 @@ impl Network {
             is_down: false,
             packets: [0; 2],
             inbox: None,
+            nat: None,
         });
         number
     }
 
     /// Takes a packet from a host's stack.
-    pub fn send(&mut self, now: Instant, packet: Packet) {
+    pub fn send(&mut self, now: Instant, mut packet: Packet) {
+        if let Err(why) = self.translate_out(now, &mut packet) {
+            let ((from, to), bytes) = (packet::endpoints(&packet), packet.size());
+            self.trace.sent(bytes);
+            return self.trace.dropped(now, from, to, bytes, why);
+        }
         let (from, to) = packet::endpoints(&packet);
         match packet::kind(&packet) {
             Kind::Datagram => self.send_raw(now, packet, false),
@@ -191,8 +208,13 @@ impl Network {
     }
 
     /// The next packet for a stack, in the order of arrival.
-    pub fn poll_delivery(&mut self) -> Option<Packet> {
-        self.deliveries.pop_front()
+    pub fn poll_delivery(&mut self, now: Instant) -> Option<Packet> {
+        while let Some(mut packet) = self.deliveries.pop_front() {
+            if self.translate_in(now, &mut packet) {
+                return Some(packet);
+            }
+        }
+        None
     }
 
     /// A host crashes or comes back. While it is down nothing reaches it or leaves it, and it remembers
@@ -249,10 +271,14 @@ impl Network {
         cargo: Cargo,
     ) {
         self.trace.sent(bytes);
-        let source = self.addresses.get(&from.ip()).copied();
-        let target = self.addresses.get(&to.ip()).copied();
+        let protocol = match &cargo {
+            Cargo::Raw(packet) => packet::protocol(packet),
+            Cargo::Flow(_) => Protocol::Tcp,
+        };
+        let (source, target) = (self.locate(now, protocol, from), self.locate(now, protocol, to));
         let (Some(source), Some(target), true) = (source, target, from.is_ipv4() == to.is_ipv4()) else {
-            return self.trace.dropped(now, from, to, bytes, Drop::NoRoute);
+            let why = if self.publics.contains_key(&to.ip()) { Drop::Nat } else { Drop::NoRoute };
+            return self.trace.dropped(now, from, to, bytes, why);
         };
         if let Cargo::Raw(packet) = &cargo {
             self.overhear(now, source, Way::Out, to, packet);
@@ -262,7 +288,16 @@ impl Network {
             Err(why) => self.trace.dropped(now, from, to, bytes, why),
             Ok(left) => {
                 let hosts = [source, target];
-                let wire = self.wires.insert(Wire { from, to, hosts, bytes, control, sent_at: now, cargo });
+                let wire = self.wires.insert(Wire {
+                    from,
+                    to,
+                    hosts,
+                    protocol,
+                    bytes,
+                    control,
+                    sent_at: now,
+                    cargo,
+                });
                 self.schedule(left + latency, Event::Arrive(wire));
             }
         }
@@ -307,7 +342,9 @@ impl Network {
         let Some(wire) = self.wires.get(key) else { return };
         let (from, to, bytes, control, target) =
             (wire.from, wire.to, wire.bytes, wire.control, wire.hosts[1]);
-        match self.cross(now, target, Stream::DownlinkLoss, bytes, control) {
+        let let_in = self.lets_in(now, wire);
+        let crossed = self.cross(now, target, Stream::DownlinkLoss, bytes, control);
+        match crossed.and_then(|left| if let_in { Ok(left) } else { Err(Drop::Nat) }) {
             Ok(left) => self.schedule(left, Event::Deliver(key)),
             Err(why) => {
                 self.wires.remove(key);

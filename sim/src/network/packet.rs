@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::nat::Protocol;
 use bytes::Bytes;
 use turmoil_net::{Packet, TcpFlags, TcpSegment, Transport};
 
@@ -59,6 +60,32 @@ pub fn endpoints(packet: &Packet) -> (SocketAddr, SocketAddr) {
         Transport::Tcp(segment) => (segment.src_port, segment.dst_port),
     };
     (SocketAddr::new(packet.src, from), SocketAddr::new(packet.dst, to))
+}
+
+/// What carries it.
+pub const fn protocol(packet: &Packet) -> Protocol {
+    match &packet.payload {
+        Transport::Udp(_) => Protocol::Udp,
+        Transport::Tcp(_) => Protocol::Tcp,
+    }
+}
+
+/// Rewrites the source, as a NAT box does.
+pub const fn set_source(packet: &mut Packet, addr: SocketAddr) {
+    packet.src = addr.ip();
+    match &mut packet.payload {
+        Transport::Udp(datagram) => datagram.src_port = addr.port(),
+        Transport::Tcp(segment) => segment.src_port = addr.port(),
+    }
+}
+
+/// Rewrites the destination, as a NAT box does.
+pub const fn set_destination(packet: &mut Packet, addr: SocketAddr) {
+    packet.dst = addr.ip();
+    match &mut packet.payload {
+        Transport::Udp(datagram) => datagram.dst_port = addr.port(),
+        Transport::Tcp(segment) => segment.dst_port = addr.port(),
+    }
 }
 
 /// The payload above TCP or UDP.

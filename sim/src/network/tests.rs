@@ -77,7 +77,7 @@ impl Bench {
         while self.now < end {
             self.now += Duration::from_millis(1);
             self.network.advance(self.now);
-            while let Some(packet) = self.network.poll_delivery() {
+            while let Some(packet) = self.network.poll_delivery(self.now) {
                 self.take(&packet);
             }
             for flow in self.flows.iter_mut().filter(|flow| !flow.reset) {
@@ -241,7 +241,7 @@ fn both_families_of_a_host_share_its_link_and_no_packet_goes_between_them() {
     let mut arrivals = Vec::new();
     while let Some(now) = network.next_event() {
         network.advance(now);
-        arrivals.extend(std::iter::from_fn(|| network.poll_delivery()).map(|packet| (now, packet.dst)));
+        arrivals.extend(std::iter::from_fn(|| network.poll_delivery(now)).map(|packet| (now, packet.dst)));
     }
     let second = |number: u64| Instant::from_micros(number * 1_000_000);
     assert_eq!(arrivals, [(second(1), host(2)), (second(2), v6(2))]);

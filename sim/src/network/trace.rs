@@ -23,6 +23,8 @@ pub enum Drop {
     NoRoute,
     /// The receiving program's socket buffer was full.
     SocketFull,
+    /// A NAT box did not let it out or in.
+    Nat,
 }
 
 /// Packets since the start.

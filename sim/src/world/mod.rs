@@ -271,7 +271,7 @@ impl Core {
         }
         self.network.advance(now);
         let mut delivered = false;
-        while let Some(packet) = self.network.poll_delivery() {
+        while let Some(packet) = self.network.poll_delivery(now) {
             guard.deliver(packet);
             delivered = true;
         }
