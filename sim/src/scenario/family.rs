@@ -4,6 +4,9 @@ use std::fmt;
 
 use proto::tracker::Family;
 
+use super::fields::{Value, word};
+use super::source::Refusal;
+
 /// IPv4, IPv6, or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Families {
@@ -20,8 +23,7 @@ impl Families {
     pub const ALL: [Self; 3] = [Self::V4, Self::V6, Self::Dual];
 
     /// The words that scenarios use.
-    pub(super) const WORDS: [(&str, Self); 3] =
-        [("ipv4", Self::V4), ("ipv6", Self::V6), ("dual", Self::Dual)];
+    const WORDS: [(&str, Self); 3] = [("ipv4", Self::V4), ("ipv6", Self::V6), ("dual", Self::Dual)];
 
     /// The families, IPv4 first.
     pub const fn list(self) -> &'static [Family] {
@@ -43,4 +45,8 @@ impl fmt::Display for Families {
         let word = Self::WORDS.iter().find(|(_, families)| families == self);
         f.write_str(word.map_or("", |(word, _)| word))
     }
+}
+
+pub(super) fn decode(value: &Value<'_>) -> Result<Families, Refusal> {
+    word(value, &Families::WORDS)
 }

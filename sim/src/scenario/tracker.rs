@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::decode::{SERVER, family, link_name};
 use super::fields::{Fields, Value, size, some_time, within, wrong};
+use super::link::{self, SERVER};
 use super::quantity::{duration_text, size_text};
 use super::source::Refusal;
-use super::{Clock, Families, Link, clock};
+use super::{Clock, Families, Link, clock, family};
 
 /// The tracker's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +50,8 @@ pub(super) fn decode(value: Option<&Value<'_>>, links: &BTreeMap<String, Link>) 
     Ok(Tracker {
         interval: fields.optional("interval", some_time)?,
         peers: fields.optional("peers", |value| within(value, 1..=1_000))?,
-        link: fields.optional("link", |value| link_name(value, links))?.unwrap_or(default.link),
-        family: fields.optional("family", family)?.unwrap_or(default.family),
+        link: fields.optional("link", |value| link::name(value, links))?.unwrap_or(default.link),
+        family: fields.optional("family", family::decode)?.unwrap_or(default.family),
         service_time: fields.optional("service_time", some_time)?,
         socket_buffer: fields.optional("socket_buffer", size)?,
         clock: fields.optional("clock", clock::decode)?.unwrap_or_default(),

@@ -1,0 +1,233 @@
+//! Groups of peers that are alike: who they are, when they come and when they go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::decode::plain_name;
+use super::fields::{Fields, Value, duration, text, within, word};
+use super::quantity::duration_text;
+use super::source::Refusal;
+use super::write::line;
+use super::{Clock, Families, Link, MAX_PEERS, PeerPlan, TRACKER, clock, family, link};
+
+/// What a peer starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Everything.
+    Seeder,
+    /// Nothing.
+    Leecher,
+    /// Nothing, and it never gets anything: it only announces, for a torrent of its own, as an engine would.
+    Announcer,
+}
+
+/// Peers that are alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// The name of a group of one; otherwise its peers are `name-1` to `name-count`.
+    pub name: String,
+    /// How many.
+    pub count: u32,
+    /// What they start with.
+    pub role: Role,
+    /// Their access link's name.
+    pub link: String,
+    /// Their hosts' clocks.
+    pub clock: Clock,
+    /// The families that they speak.
+    pub family: Families,
+    /// When they come.
+    pub arrival: Arrival,
+    /// When they go.
+    pub departure: Departure,
+}
+
+impl Group {
+    /// The name of the peer numbered `index`, from 0.
+    pub fn peer_name(&self, index: u32) -> String {
+        if self.count == 1 { self.name.clone() } else { format!("{}-{}", self.name, index + 1) }
+    }
+
+    /// When the last peer comes; on average, if that is random without a limit.
+    fn typical_last_arrival(&self) -> Duration {
+        match self.arrival {
+            Arrival::At(time) | Arrival::Uniform(time) => time,
+            Arrival::Poisson(mean) => mean.saturating_mul(self.count),
+        }
+    }
+}
+
+/// When the peers of a group come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// All at this time.
+    At(Duration),
+    /// Each at a uniformly random time before this one.
+    Uniform(Duration),
+    /// One after the other, with exponential gaps of this mean.
+    Poisson(Duration),
+}
+
+/// When a peer goes, by itself and in good order: it tells the tracker `stopped`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// It stays.
+    Never,
+    /// So long after its last piece came in.
+    AfterCompletion(Duration),
+    /// So long after its arrival, complete or not.
+    AfterArrival(Duration),
+    /// After an exponential time with this mean, complete or not.
+    Exponential(Duration),
+}
+
+pub(super) fn decode(
+    top: &Fields<'_>,
+    links: &BTreeMap<String, Link>,
+    time_limit: Duration,
+    tracker: Families,
+) -> Result<Vec<Group>, Refusal> {
+    let mut names = BTreeSet::from([TRACKER.to_owned()]);
+    let mut groups = Vec::new();
+    for value in top.tables("peers")? {
+        let group = group(value, links)?;
+        if !group.family.meets(tracker) {
+            let place = value.get_ref().get("family").unwrap_or(value).span();
+            return Err(Refusal::new(place, format!("the tracker answers over {tracker} alone")));
+        }
+        if group.typical_last_arrival() >= time_limit {
+            let place = value.get_ref().get("arrival").unwrap_or(value).span();
+            return Err(Refusal::new(place, "the run is over before all have come (`time_limit` in [run])"));
+        }
+        let taken =
+            (0..group.count).map(|index| group.peer_name(index)).find(|name| !names.insert(name.clone()));
+        if let Some(name) = taken {
+            return Err(Refusal::new(value.span(), format!("the name `{name}` is taken")));
+        }
+        if names.len() > MAX_PEERS + 1 {
+            return Err(Refusal::new(value.span(), format!("more than {MAX_PEERS} peers")));
+        }
+        groups.push(group);
+    }
+    let has = |role| groups.iter().any(|group: &Group| group.role == role);
+    let place = top.value("peers").map_or(0..0, Spanned::span);
+    match (has(Role::Leecher), has(Role::Seeder)) {
+        (true, true) => Ok(groups),
+        (false, _) => Err(Refusal::new(place, "no [[peers]] with role = \"leecher\": nobody to watch")),
+        (_, false) => Err(Refusal::new(place, "no [[peers]] with role = \"seeder\": nobody has the content")),
+    }
+}
+
+fn group(value: &Value<'_>, links: &BTreeMap<String, Link>) -> Result<Group, Refusal> {
+    const KEYS: &[&str] = &["name", "count", "role", "link", "family", "clock", "arrival", "departure"];
+    const ROLES: [(&str, Role); 3] =
+        [("seeder", Role::Seeder), ("leecher", Role::Leecher), ("announcer", Role::Announcer)];
+    let fields = Fields::of(value, "[[peers]]", KEYS)?;
+    let role = fields.required("role", |value| word(value, &ROLES))?;
+    let default = match role {
+        Role::Seeder => "seeder",
+        Role::Leecher => "leecher",
+        Role::Announcer => "announcer",
+    };
+    let name = fields.optional("name", |value| plain_name(&text(value)?, value.span()))?;
+    Ok(Group {
+        name: name.unwrap_or_else(|| default.to_owned()),
+        count: fields.optional("count", |value| within(value, 1..=MAX_PEERS as u32))?.unwrap_or(1),
+        role,
+        link: fields.required("link", |value| link::name(value, links))?,
+        clock: fields.optional("clock", clock::decode)?.unwrap_or_default(),
+        family: fields.optional("family", family::decode)?.unwrap_or(Families::V4),
+        arrival: fields.optional("arrival", arrival)?.unwrap_or(Arrival::At(Duration::ZERO)),
+        departure: fields.optional("departure", |value| departure(value, role))?.unwrap_or(Departure::Never),
+    })
+}
+
+/// Reads a table with exactly one of `choices`.
+fn choice<'a, T>(
+    value: &'a Value<'a>,
+    place: &str,
+    choices: &'a [&'a str],
+    make: impl Fn(&str, Duration) -> T,
+) -> Result<T, Refusal> {
+    let fields = Fields::of(value, place, choices)?;
+    let present: Vec<_> = choices.iter().filter(|choice| fields.value(choice).is_some()).collect();
+    match present[..] {
+        [choice] => Ok(make(choice, fields.required(choice, duration)?)),
+        _ => {
+            Err(Refusal::new(fields.span(), format!("{place} needs exactly one of: {}", choices.join(", "))))
+        }
+    }
+}
+
+fn arrival(value: &Value<'_>) -> Result<Arrival, Refusal> {
+    if value.get_ref().is_str() {
+        return word(value, &[("at once", Arrival::At(Duration::ZERO))]).map_err(|refusal| {
+            refusal.hint(
+                "it can be \"at once\", { at = \"5 s\" }, { uniform = \"10 s\" } or { poisson = \"500 ms\" }",
+            )
+        });
+    }
+    choice(value, "arrival", &["at", "uniform", "poisson"], |choice, time| match choice {
+        "uniform" => Arrival::Uniform(time),
+        "poisson" => Arrival::Poisson(time),
+        _ => Arrival::At(time),
+    })
+}
+
+fn departure(value: &Value<'_>, role: Role) -> Result<Departure, Refusal> {
+    const HINT: &str = "it can be \"never\", \"on completion\", { after_completion = \"30 s\" }, \
+                        { after = \"90 s\" } or { exponential = \"90 s\" }";
+    let departure = if value.get_ref().is_str() {
+        let words =
+            [("never", Departure::Never), ("on completion", Departure::AfterCompletion(Duration::ZERO))];
+        word(value, &words).map_err(|refusal| refusal.hint(HINT))?
+    } else {
+        let choices = &["after", "after_completion", "exponential"];
+        choice(value, "departure", choices, |choice, time| match choice {
+            "after_completion" => Departure::AfterCompletion(time),
+            "exponential" => Departure::Exponential(time),
+            _ => Departure::AfterArrival(time),
+        })?
+    };
+    match (departure, role) {
+        (Departure::AfterCompletion(_), Role::Seeder | Role::Announcer) => {
+            let message = match role {
+                Role::Seeder | Role::Leecher => "a seeder is complete from the start",
+                Role::Announcer => "an announcer never completes",
+            };
+            let refusal = Refusal::new(value.span(), message);
+            Err(refusal.hint("say when it leaves: { after = \"90 s\" }"))
+        }
+        _ => Ok(departure),
+    }
+}
+
+pub(super) fn write(out: &mut String, peer: &PeerPlan) {
+    out.push_str("\n[[peers]]\n");
+    line(out, "name", &peer.name);
+    line(
+        out,
+        "role",
+        match peer.role {
+            Role::Seeder => "seeder",
+            Role::Leecher => "leecher",
+            Role::Announcer => "announcer",
+        },
+    );
+    line(out, "link", &peer.link);
+    line(out, "family", &peer.family.to_string());
+    clock::write(peer.clock).inspect(|clock| out.push_str(clock));
+    let _ = writeln!(out, "arrival = {{ at = \"{}\" }}", duration_text(peer.arrival));
+    match peer.departure {
+        Departure::Never => {}
+        Departure::AfterCompletion(time) => {
+            let _ = writeln!(out, "departure = {{ after_completion = \"{}\" }}", duration_text(time));
+        }
+        Departure::AfterArrival(time) | Departure::Exponential(time) => {
+            let _ = writeln!(out, "departure = {{ after = \"{}\" }}", duration_text(time));
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Access links: their keys, and those that every scenario may use.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::decode::plain_name;
+use super::fields::{Fields, Value, duration, nearest, rate, share, size, text, wrong};
+use super::quantity::{duration_text, rate_text, size_text};
+use super::source::Refusal;
+use super::write::line;
+
+/// An access link: what a home or a server has to the Internet.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Link {
+    /// Bytes a second towards the Internet, headers included.
+    pub up: u64,
+    /// Bytes a second from the Internet, headers included.
+    pub down: u64,
+    /// One way, of this link alone.
+    pub latency: Duration,
+    /// Bytes that wait in each direction before packets are dropped.
+    pub queue: u64,
+    /// Share of packets lost at random, in each direction.
+    pub loss: f64,
+}
+
+/// The built-in link that a tracker has unless its scenario says otherwise.
+pub(super) const SERVER: &str = "server";
+
+/// Links that every scenario may use without describing them: what homes and servers typically have.
+pub(super) fn builtin_links() -> BTreeMap<String, Link> {
+    // Name, kbit/s up, kbit/s down, latency in ms, queue in kB, loss.
+    const LINKS: [(&str, u64, u64, u64, u64, f64); 5] = [
+        ("adsl", 1_000, 16_000, 25, 200, 0.0),
+        ("cable", 20_000, 200_000, 10, 500, 0.0),
+        ("fibre", 500_000, 500_000, 3, 2_000, 0.0),
+        ("mobile", 10_000, 40_000, 40, 1_000, 0.005),
+        (SERVER, 1_000_000, 1_000_000, 10, 4_000, 0.0),
+    ];
+    let link = |(name, up, down, latency, queue, loss): (&str, u64, u64, u64, u64, f64)| {
+        let latency = Duration::from_millis(latency);
+        (name.to_owned(), Link { up: up * 125, down: down * 125, latency, queue: queue * 1000, loss })
+    };
+    LINKS.into_iter().map(link).collect()
+}
+
+pub(super) fn decode(value: Option<&Value<'_>>) -> Result<BTreeMap<String, Link>, Refusal> {
+    let mut links = builtin_links();
+    let Some(value) = value else { return Ok(links) };
+    let table = value.get_ref().as_table().ok_or_else(|| wrong(value, "tables, written as [links.NAME]"))?;
+    for (name, value) in table {
+        let place = format!("[links.{}]", name.get_ref());
+        let fields = Fields::of(value, &place, &["up", "down", "latency", "queue", "loss"])?;
+        // One of a built-in link's name begins as that; any other has to say all of it.
+        let link = match links.get(name.get_ref().as_ref()) {
+            Some(base) => Link {
+                up: fields.optional("up", rate)?.unwrap_or(base.up),
+                down: fields.optional("down", rate)?.unwrap_or(base.down),
+                latency: fields.optional("latency", duration)?.unwrap_or(base.latency),
+                queue: fields.optional("queue", size)?.unwrap_or(base.queue),
+                loss: fields.optional("loss", loss)?.unwrap_or(base.loss),
+            },
+            None => Link {
+                up: fields.required("up", rate)?,
+                down: fields.required("down", rate)?,
+                latency: fields.required("latency", duration)?,
+                queue: fields.required("queue", size)?,
+                loss: fields.optional("loss", loss)?.unwrap_or(0.0),
+            },
+        };
+        links.insert(plain_name(name.get_ref(), name.span())?, link);
+    }
+    Ok(links)
+}
+
+fn loss(value: &Value<'_>) -> Result<f64, Refusal> {
+    match share(value)? {
+        loss if loss < 1.0 => Ok(loss),
+        _ => Err(Refusal::new(value.span(), "a link that loses every packet is no link")),
+    }
+}
+
+pub(super) fn name(value: &Value<'_>, links: &BTreeMap<String, Link>) -> Result<String, Refusal> {
+    let name = text(value)?;
+    if links.contains_key(&name) {
+        return Ok(name);
+    }
+    let refusal = Refusal::new(value.span(), format!("there is no link `{name}`"));
+    Err(refusal.hint(nearest(&name, links.keys().map(String::as_str))))
+}
+
+pub(super) fn write(out: &mut String, name: &str, link: &Link) {
+    let _ = writeln!(out, "\n[links.{name}]");
+    line(out, "up", &rate_text(link.up));
+    line(out, "down", &rate_text(link.down));
+    line(out, "latency", &duration_text(link.latency));
+    line(out, "queue", &size_text(link.queue));
+    let _ = writeln!(out, "loss = {:?}", link.loss);
+}

@@ -1,0 +1,71 @@
+//! How a scenario is run: the `[run]` table.
+
+use std::time::Duration;
+
+use super::fields::{Fields, Value, duration, some_time, within};
+use super::quantity::duration_text;
+use super::source::Refusal;
+use super::write::{line, number};
+
+/// How a scenario is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Simulated time after which a peer that could have completed counts as stuck.
+    pub time_limit: Duration,
+    /// The run goes on at least until then, though everybody be complete.
+    pub at_least: Duration,
+    /// The simulated network's step.
+    pub tick: Duration,
+    /// Largest IP packet, in bytes.
+    pub mtu: u32,
+    /// Connections that a peer keeps; the engine's default if absent.
+    pub max_connections: Option<u32>,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self {
+            time_limit: Duration::from_secs(3600),
+            at_least: Duration::ZERO,
+            tick: Duration::from_millis(1),
+            mtu: 1500,
+            max_connections: None,
+        }
+    }
+}
+
+pub(super) fn decode(value: &Value<'_>) -> Result<Run, Refusal> {
+    const KEYS: &[&str] = &["time_limit", "at_least", "tick", "mtu", "max_connections"];
+    let fields = Fields::of(value, "[run]", KEYS)?;
+    let default = Run::default();
+    let time_limit = fields.optional("time_limit", some_time)?.unwrap_or(default.time_limit);
+    let at_least = fields.optional("at_least", |value| match duration(value)? {
+        at_least if at_least <= time_limit => Ok(at_least),
+        _ => Err(Refusal::new(value.span(), "the run is over by then (`time_limit`)")),
+    });
+    Ok(Run {
+        time_limit,
+        at_least: at_least?.unwrap_or(default.at_least),
+        tick: fields.optional("tick", tick)?.unwrap_or(default.tick),
+        mtu: fields.optional("mtu", |value| within(value, 576..=65_535))?.unwrap_or(default.mtu),
+        max_connections: fields.optional("max_connections", |value| within(value, 1..=1_000))?,
+    })
+}
+
+/// tokio's timers have a resolution of 1 ms; beyond 100 ms no TCP behaves like itself.
+fn tick(value: &Value<'_>) -> Result<Duration, Refusal> {
+    match duration(value)? {
+        tick if (1..=100).contains(&tick.as_millis()) && tick.subsec_nanos() % 1_000_000 == 0 => Ok(tick),
+        _ => Err(Refusal::new(value.span(), "the tick is 1 to 100 whole milliseconds")),
+    }
+}
+
+/// The `[run]` table that says `run`.
+pub(super) fn write(out: &mut String, run: Run) {
+    out.push_str("\n[run]\n");
+    line(out, "time_limit", &duration_text(run.time_limit));
+    line(out, "at_least", &duration_text(run.at_least));
+    line(out, "tick", &duration_text(run.tick));
+    number(out, "mtu", run.mtu);
+    run.max_connections.inspect(|&connections| number(out, "max_connections", connections));
+}
