@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use proto::announce::{AnnounceConfig, Announcer};
-use proto::metainfo::Metainfo;
+use proto::metainfo::{Metainfo, Priority};
 use proto::seed::Seed;
 use proto::torrent::{Input, Source, Torrent, TorrentConfig};
 use thiserror::Error;
@@ -37,6 +37,9 @@ pub struct EngineConfig {
     pub timeouts: PeerTimeouts,
     /// How fast bytes may go; [`EngineHandle::set_limits`] changes it.
     pub limits: RateLimits,
+    /// How much each file is wanted, by its number; a file that this does not reach is normal.
+    /// [`EngineHandle::set_priorities`] changes it.
+    pub priorities: Vec<Priority>,
     /// Peers to try besides those that trackers know.
     pub peers: Vec<SocketAddr>,
     /// Whom to believe when a tracker is asked over TLS.
@@ -53,7 +56,7 @@ impl EngineConfig {
     pub fn at(listen: Vec<SocketAddr>) -> Self {
         let (torrent, timeouts) = (TorrentConfig::default(), PeerTimeouts::default());
         let (limits, tracker_trust) = (RateLimits::default(), TrackerTrust::default());
-        Self { listen, torrent, timeouts, limits, peers: Vec::new(), tracker_trust }
+        Self { listen, torrent, timeouts, limits, priorities: Vec::new(), peers: Vec::new(), tracker_trust }
     }
 }
 
@@ -126,6 +129,7 @@ impl Engine {
         let pace = terms.throttle.clone().keep(environment.clock.clone());
         let mut torrent_loop = TorrentLoop {
             environment,
+            metainfo: Arc::clone(&metainfo),
             torrent,
             announcer: Announcer::new(announce, seed.child(1)),
             trackers,
@@ -137,6 +141,10 @@ impl Engine {
             state: LoopState::default(),
         };
         torrent_loop.torrent.handle_input(now, Input::Ours(addrs));
+        if !config.priorities.is_empty() {
+            let wanted = metainfo.piece_priorities(&config.priorities);
+            torrent_loop.torrent.handle_input(now, Input::Wanted(wanted));
+        }
         torrent_loop.torrent.handle_input(now, Input::UploadLimit(config.limits.up.of_torrent()));
         torrent_loop.torrent.handle_input(now, Input::Candidates(Source::User, config.peers));
         let root = async move {

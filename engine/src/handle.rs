@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use proto::metainfo::Priority;
 use proto::torrent::Stats;
 use proto::tracker::Family;
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -33,6 +34,8 @@ pub enum EngineEvent {
     PieceFailed(u32),
     /// Every piece is in. Not said if they were all there at the start.
     Completed,
+    /// Every wanted piece is in, but not every piece there is. Also said if that was so when files were chosen.
+    SelectionCompleted,
     /// The storage refuses; it is tried again later.
     StorageFailed {
         /// What kind of failure.
@@ -94,6 +97,12 @@ impl EngineHandle {
         self.throttle.set_limits(limits);
         // An engine that is gone sends nothing.
         let _ = self.queue.send(Happening::UploadLimit(limits.up.of_torrent()));
+    }
+
+    /// Chooses files anew: how much each is wanted, by its number; a file that this does not reach is normal.
+    pub fn set_priorities(&self, of_files: Vec<Priority>) {
+        // An engine that is gone wants nothing.
+        let _ = self.queue.send(Happening::Priorities(of_files));
     }
 
     /// The next event, in order; nothing once the engine is gone.

@@ -174,7 +174,11 @@ impl<T: Transport, C: Clock> Search<T, C> {
                 self.announcer.handle_input(now, &self.fetch.progress(), input);
             }
             // There is no disk yet, and no handle to ask with.
-            Happening::Disk(_) | Happening::Stats(_) | Happening::UploadLimit(_) | Happening::Stop => {}
+            Happening::Disk(_)
+            | Happening::Stats(_)
+            | Happening::Priorities(_)
+            | Happening::UploadLimit(_)
+            | Happening::Stop => {}
         }
     }
 

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use proto::id::PieceHash;
+use proto::metainfo::Priority;
 use proto::piece::{Block, PieceIndex};
 use proto::rate::Rate;
 use proto::torrent::{PeerKey, Stats};
@@ -41,6 +42,8 @@ pub(crate) enum Happening {
     Disk(Done),
     /// For the announcer; the permit limits how many wait here.
     Announce(proto::announce::Input, Option<OwnedSemaphorePermit>),
+    /// A user chooses files: a priority for each.
+    Priorities(Vec<Priority>),
     /// A user limits uploads to so many bytes a second.
     UploadLimit(Rate),
     /// A user asks.

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proto::announce::{self, Announcer};
+use proto::metainfo::Metainfo;
 use proto::time::Instant;
 use proto::torrent::{Direction, Event, Input, Output, PeerKey, Source, Torrent};
 use proto::wire::Message;
@@ -47,6 +49,7 @@ struct Peer {
 /// Everything that one torrent needs, and the loop that moves it.
 pub(crate) struct TorrentLoop<T: Transport, C: Clock, S: Storage> {
     pub(crate) environment: Environment<T, C>,
+    pub(crate) metainfo: Arc<Metainfo>,
     pub(crate) torrent: Torrent,
     pub(crate) announcer: Announcer,
     pub(crate) trackers: TrackerPort<T, C>,
@@ -152,6 +155,9 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
             Happening::Stats(reply) => {
                 // A user who no longer waits needs no answer.
                 let _ = reply.send(self.torrent.stats(now));
+            }
+            Happening::Priorities(of_files) => {
+                self.feed(now, Input::Wanted(self.metainfo.piece_priorities(&of_files)));
             }
             Happening::UploadLimit(limit) => self.feed(now, Input::UploadLimit(limit)),
             Happening::Stop => self.feed(now, Input::Stop),
@@ -282,6 +288,7 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
             }
             Event::PieceFailed(piece) => self.tell(EngineEvent::PieceFailed(piece.get())),
             Event::Completed => self.tell(EngineEvent::Completed),
+            Event::SelectionCompleted => self.tell(EngineEvent::SelectionCompleted),
             Event::StorageFailed => self.complain(),
         }
     }

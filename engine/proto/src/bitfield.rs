@@ -117,6 +117,15 @@ impl Bitfield {
         }
     }
 
+    /// The pieces that both have.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let bytes: Vec<u8> =
+            self.bytes.iter().zip(&other.bytes).map(|(mine, theirs)| mine & theirs).collect();
+        let count = bytes.iter().map(|byte| byte.count_ones()).sum();
+        Self { bytes, pieces: self.pieces, count }
+    }
+
     /// Does `self` hold a piece that `other` lacks?
     pub fn has_any_missing_from(&self, other: &Self) -> bool {
         self.bytes.iter().zip(&other.bytes).any(|(mine, theirs)| mine & !theirs != 0)
@@ -163,6 +172,7 @@ mod tests {
         theirs.set(piece(5));
         assert!(theirs.has_any_missing_from(&mine));
         mine.set(piece(5));
+        assert_eq!(mine.intersection(&theirs), theirs);
         assert!(!theirs.has_any_missing_from(&mine));
     }
 }

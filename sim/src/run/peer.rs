@@ -107,7 +107,7 @@ impl Observer {
         match event {
             EngineEvent::Checked { have, .. } => log.checked(now, have),
             EngineEvent::PieceVerified(piece) => log.verified(now, piece),
-            EngineEvent::Completed => {
+            EngineEvent::Completed | EngineEvent::SelectionCompleted => {
                 log.completed.get_or_insert(now);
             }
             EngineEvent::StorageFailed { error, .. } => log.failure = Some(error),

@@ -9,6 +9,7 @@ mod layout;
 pub mod magnet;
 mod parse;
 mod path;
+mod selection;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ pub use error::{MetainfoError, UnsafePath};
 pub use layout::Span;
 pub use magnet::{Magnet, MagnetError};
 pub use parse::MAX_TORRENT_LEN;
+pub use selection::Priority;
 
 use crate::id::{InfoHash, PieceHash};
 use crate::piece::{Geometry, PieceIndex};

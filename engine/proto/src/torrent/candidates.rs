@@ -204,6 +204,14 @@ impl Candidates {
         }
     }
 
+    /// An address that was not worth a dial may be dialled again.
+    pub(super) fn reconsider(&mut self, addr: SocketAddr) {
+        if self.book.get(&addr).is_some_and(|candidate| candidate.state == State::Never) {
+            self.strike(addr);
+            self.offer(addr);
+        }
+    }
+
     /// Forgets an address that was dialled and led nowhere new.
     pub(super) fn forget(&mut self, addr: SocketAddr) {
         if self.book.get(&addr).is_some_and(|candidate| candidate.state == State::Connected) {

@@ -46,6 +46,7 @@ impl Torrent {
 
         self.reveal_more(now);
         self.part_with_the_sated(now);
+        self.rest_from_partial_seeds(now);
         self.choker.slots.adapt(now, self.totals.uploaded, self.config.upload_slots);
         self.note_unused_slots(now);
         let ranked = self.ranked(now);
@@ -126,7 +127,7 @@ impl Torrent {
     /// Peers that may have a regular slot, best first; ties in random order. A leecher serves who gives most; a
     /// complete peer, to whom nobody gives, serves who is furthest behind, so that all finish at about one time.
     fn ranked(&mut self, now: Instant) -> Vec<PeerKey> {
-        let seeding = self.have.is_full();
+        let seeding = self.wanted.is_finished();
         let given = |peer: &Peer| if seeding { 0 } else { peer.pipeline.ranking.rate(now) };
         let eligible = |peer: &Peer| {
             // Who owes us nothing any more is not punished for having snubbed us.

@@ -12,6 +12,9 @@ pub enum DisconnectReason {
     /// Both sides have everything.
     #[error("both sides are complete")]
     BothComplete,
+    /// Neither side wants anything of the other, unless it chooses more (BEP 21).
+    #[error("neither side wants to download")]
+    BothUploadOnly,
     /// Every connection slot is taken.
     #[error("no free connection slot")]
     TooManyPeers,

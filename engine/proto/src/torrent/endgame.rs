@@ -12,7 +12,7 @@ use crate::wire::Message;
 impl Torrent {
     /// Everything that is missing is on order.
     pub(super) fn endgame(&self) -> bool {
-        self.partials.len() > 0 && self.partials.all_on_order() && self.picker.is_empty()
+        self.partials.all_on_order() && self.picker.is_empty()
     }
 
     /// Once everything is on order: the block that would come last, if this peer can clearly beat that.

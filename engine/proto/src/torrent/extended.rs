@@ -71,7 +71,7 @@ impl Torrent {
             reqq: Some(MAX_QUEUED_REQUESTS as u32),
             your_ip: Some(peer.addr.ip().to_canonical()),
             metadata_size: serves_metadata.then_some(self.metainfo.info().len() as u32),
-            upload_only: self.have.is_full().then_some(true),
+            upload_only: self.wanted.is_finished().then_some(true),
         };
         let payload = ours.encode();
         self.send(now, key, Message::Extended { id: HANDSHAKE_ID, payload });

@@ -176,11 +176,11 @@ impl Torrent {
         self.start(fresh)
     }
 
-    /// The latest of its suggestions that can be started: it costs the peer least.
-    pub(super) fn suggested(&self, key: PeerKey) -> Option<PieceIndex> {
+    /// The latest of its suggestions within `has` that can be started: it costs the peer least.
+    pub(super) fn suggested(&self, key: PeerKey, has: &Bitfield) -> Option<PieceIndex> {
         let peer = self.peers.get(&key)?;
         let latest = peer.fast.as_ref()?.suggestions.iter().rev();
-        latest.copied().find(|&piece| peer.has.has(piece) && self.picker.holds(piece))
+        latest.copied().find(|&piece| has.has(piece) && self.picker.holds(piece))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Exact interest: we are interested in a peer if and only if it has a piece that we lack (BEP 3).
+//! Exact interest: we are interested in a peer if and only if it has a piece that we want and lack (BEP 3).
 //!
 //! Two counts a peer, `wanted` and `startable`, are kept true by every change of their pieces and ours, so that
 //! no message needs to compare bitfields.
@@ -14,7 +14,7 @@ impl Torrent {
     /// A peer says which pieces it has.
     pub(super) fn learn_bitfield(&mut self, now: Instant, key: PeerKey, has: Bitfield) {
         let (mut wanted, mut startable) = (0, 0);
-        for piece in self.geometry.all_pieces().filter(|&piece| has.has(piece) && !self.have.has(piece)) {
+        for piece in self.geometry.all_pieces().filter(|&piece| has.has(piece) && self.wants(piece)) {
             wanted += 1;
             startable += u32::from(self.picker.holds(piece));
         }
@@ -31,11 +31,12 @@ impl Torrent {
 
     /// A peer says that it now has `piece`.
     pub(super) fn learn_have(&mut self, now: Instant, key: PeerKey, piece: PieceIndex) {
+        let wants = self.wants(piece);
         let Some(peer) = self.peers.get_mut(&key) else { return };
         if !peer.has.set(piece) {
             return;
         }
-        if !self.have.has(piece) {
+        if wants {
             peer.wanted += 1;
             peer.startable += u32::from(self.picker.holds(piece));
         }
@@ -56,6 +57,9 @@ impl Torrent {
 
     /// We now have `piece`: some peers have nothing for us any more.
     pub(super) fn gained(&mut self, now: Instant, piece: PieceIndex) {
+        if !self.wanted.wants(piece) {
+            return;
+        }
         let mut bored = Vec::new();
         for (&key, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.has.has(piece)) {
             peer.wanted = peer.wanted.saturating_sub(1);
@@ -70,7 +74,7 @@ impl Torrent {
     }
 
     /// Says `interested` or `not interested` if that changed.
-    fn show_interest(&mut self, now: Instant, key: PeerKey) {
+    pub(super) fn show_interest(&mut self, now: Instant, key: PeerKey) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let interested = peer.wanted > 0;
         if peer.us.interested != interested {
@@ -92,8 +96,6 @@ impl Torrent {
     pub(super) fn part(&mut self, now: Instant, key: PeerKey) {
         let Some(addrs) = self.peers.get(&key).map(|peer| peer.listens_at.clone()) else { return };
         self.disconnect(now, key, DisconnectReason::BothComplete);
-        for addr in addrs {
-            self.candidates.never(addr);
-        }
+        self.rest_from(addrs);
     }
 }

@@ -19,7 +19,7 @@ impl Torrent {
     fn assert_invariants(&self) {
         let mut on_order = 0;
         for peer in self.peers.values() {
-            let lacking = || self.geometry.all_pieces().filter(|&p| peer.has.has(p) && !self.have.has(p));
+            let lacking = || self.geometry.all_pieces().filter(|&p| peer.has.has(p) && self.wants(p));
             assert_eq!(peer.wanted as usize, lacking().count(), "pieces wanted from a peer");
             let startable = lacking().filter(|&piece| self.picker.holds(piece)).count();
             assert_eq!(peer.startable as usize, startable, "pieces that could be started with a peer");
@@ -30,15 +30,21 @@ impl Torrent {
             assert!(peer.told <= self.announced.len());
             on_order += peer.pipeline.len();
         }
+        let lacking = self.geometry.all_pieces().filter(|&piece| self.wants(piece)).count();
+        assert_eq!(self.wanted.is_finished(), lacking == 0, "finished is to have all that is wanted");
         assert_eq!(self.partials.on_order(), on_order, "each request under way is known to its piece");
         for piece in self.geometry.all_pieces() {
             let copies = self.peers.values().filter(|peer| peer.has.has(piece)).count();
             assert_eq!(self.picker.availability(piece) as usize, copies, "availability");
             let places = [self.have.has(piece), self.picker.holds(piece), self.partials.holds(piece)];
-            assert_eq!(
-                places.iter().filter(|&&here| here).count(),
-                1,
-                "a piece is here, started, or neither"
+            let count = places.iter().filter(|&&here| here).count();
+            assert!(
+                count == 1 || count == 0 && !self.wanted.wants(piece),
+                "a piece is here, started, to be started, or not wanted"
+            );
+            assert!(
+                self.wanted.wants(piece) || !self.picker.holds(piece),
+                "nobody starts what is not wanted"
             );
         }
     }

@@ -13,6 +13,7 @@ use super::picker::Picker;
 use super::stats::Totals;
 use super::super_seed::SuperSeed;
 use super::verify::StorageQueue;
+use super::wanted::Wanted;
 use crate::bitfield::Bitfield;
 use crate::id::PeerId;
 use crate::metainfo::Metainfo;
@@ -39,6 +40,10 @@ pub struct Torrent {
     pub(super) announced: Vec<PieceIndex>,
     pub(super) peers: Peers,
     pub(super) candidates: Candidates,
+    /// Addresses that are not dialled as long as we want nothing.
+    pub(super) resting: VecDeque<SocketAddr>,
+    /// What the user wants of it.
+    pub(super) wanted: Wanted,
     pub(super) picker: Picker,
     pub(super) partials: Partials,
     pub(super) storage: StorageQueue,
@@ -89,6 +94,8 @@ impl Torrent {
             announced: Vec::new(),
             peers: Peers::new(),
             candidates: Candidates::default(),
+            resting: VecDeque::new(),
+            wanted: Wanted::everything(&have),
             picker: Picker::new(geometry, &have),
             partials: Partials::new(geometry),
             storage: StorageQueue::default(),
@@ -149,6 +156,7 @@ impl Torrent {
             Input::BlockRead { peer, block, data } => self.block_read(now, peer, block, data),
             Input::Candidates(source, addrs) => self.candidates_named(source, addrs),
             Input::Ours(addrs) => self.listens_at(addrs),
+            Input::Wanted(priorities) => self.choose(now, priorities),
             Input::UploadLimit(limit) => self.upload_limited(limit),
             Input::Stop => self.stop(now),
         }

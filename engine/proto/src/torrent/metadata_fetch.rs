@@ -141,7 +141,8 @@ impl MetadataFetch {
             | Input::UploadLimit(_)
             | Input::Written { .. }
             | Input::Hashed { .. }
-            | Input::BlockRead { .. } => {}
+            | Input::BlockRead { .. }
+            | Input::Wanted(_) => {}
         }
         self.settle(now);
     }

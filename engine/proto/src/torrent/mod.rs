@@ -13,6 +13,7 @@
 //! | `extended` | the extension protocol; `pex` and `metadata` are its extensions |
 //! | `metadata_fetch` | a machine of its own: from a magnet link to a torrent |
 //! | `super_seed` | which piece to show to whom, while nobody else has it all |
+//! | `wanted` | which pieces the user wants, how urgently; partial seeds |
 //! | `interest` | which peers have something for us, exactly |
 //! | `picker` | which piece to start; `partials` which block of a started one |
 //! | `requests` | what is asked of whom, and what frees it again; `endgame` when all is on order |
@@ -51,6 +52,7 @@ mod super_seed;
 mod timers;
 mod upload;
 mod verify;
+mod wanted;
 
 #[cfg(test)]
 mod tests;
@@ -68,6 +70,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::id::{PeerId, PieceHash};
+use crate::metainfo::Priority;
 use crate::piece::{Block, PieceIndex};
 use crate::rate::Rate;
 use crate::wire::Message;
@@ -153,6 +156,9 @@ pub enum Input {
     /// Addresses at which we listen ourselves, of either family: they are not dialled, and peers are told the
     /// port (BEP 10).
     Ours(Vec<SocketAddr>),
+    /// What the user wants: a priority for each piece, of which a missing one is normal, as all are at the
+    /// start.
+    Wanted(Vec<Priority>),
     /// What the user lets this torrent send, in bytes a second; nothing for no limit, as at the start. The
     /// upload slots follow it; that it is kept is the driver's part.
     UploadLimit(Rate),
@@ -227,6 +233,9 @@ pub enum Event {
     PieceFailed(PieceIndex),
     /// Every piece is in.
     Completed,
+    /// Every wanted piece is in, but not every piece there is; also said if that was so already when the user
+    /// chose.
+    SelectionCompleted,
     /// The storage refused; downloading pauses.
     StorageFailed,
 }

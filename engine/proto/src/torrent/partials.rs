@@ -49,6 +49,8 @@ struct Partial {
     /// Fetched from one peer alone, once one has begun.
     alone: bool,
     owner: Option<PeerKey>,
+    /// Not wanted at present: what is here stays, nothing is asked for.
+    parked: bool,
 }
 
 /// What an arrived block was worth.
@@ -83,7 +85,6 @@ impl Partials {
     }
 
     /// Is `piece` started?
-    #[cfg(debug_assertions)]
     pub(super) fn holds(&self, piece: PieceIndex) -> bool {
         self.pieces.contains_key(&piece)
     }
@@ -94,9 +95,23 @@ impl Partials {
         self.pieces.values().flat_map(|partial| &partial.slots).map(|slot| usize::from(slot.asked)).sum()
     }
 
-    /// Every block of every started piece is here or on order.
+    /// Every block of every started piece that is wanted is here or on order, and there is such a piece.
     pub(super) fn all_on_order(&self) -> bool {
-        self.open.is_empty()
+        self.open.is_empty() && self.pieces.values().any(|partial| !partial.parked)
+    }
+
+    /// Nothing more is asked for of `piece` as long as it is parked.
+    pub(super) fn park(&mut self, piece: PieceIndex, parked: bool) {
+        let Some(partial) = self.pieces.get_mut(&piece) else { return };
+        if partial.parked == parked {
+            return;
+        }
+        partial.parked = parked;
+        if parked {
+            self.open.retain(|&open| open != piece);
+        } else if partial.free > 0 {
+            self.open.push(piece);
+        }
     }
 
     /// Starts `piece`.
@@ -113,6 +128,7 @@ impl Partials {
             givers: Vec::new(),
             alone,
             owner: None,
+            parked: false,
         };
         self.pieces.insert(piece, partial);
         self.open.push(piece);
@@ -137,7 +153,7 @@ impl Partials {
     fn usable(&self, piece: PieceIndex, peer: PeerKey, has: &Bitfield) -> Option<&Partial> {
         let partial = self.pieces.get(&piece)?;
         let refused = partial.alone && partial.owner.is_some_and(|owner| owner != peer);
-        (has.has(piece) && partial.free > 0 && !refused).then_some(partial)
+        (has.has(piece) && partial.free > 0 && !refused && !partial.parked).then_some(partial)
     }
 
     /// `peer` was asked for `block`.
@@ -256,7 +272,7 @@ impl Partials {
             (false, true) => {
                 partial.first_free = partial.first_free.min(number);
                 partial.free += 1;
-                if partial.free == 1 {
+                if partial.free == 1 && !partial.parked {
                     self.open.push(piece);
                 }
             }

@@ -140,6 +140,16 @@ impl Pipeline {
         if self.unsolicited > MAX_UNSOLICITED { Err(DisconnectReason::Unsolicited) } else { Ok(()) }
     }
 
+    /// Takes back the requests that `unwanted` holds of.
+    pub(super) fn withdraw(&mut self, unwanted: impl Fn(Block) -> bool) -> Vec<Asked> {
+        let (gone, kept): (Vec<_>, Vec<_>) = self.asked.drain(..).partition(|asked| unwanted(asked.block));
+        self.asked = kept.into();
+        for asked in &gone {
+            self.excuse(asked.block);
+        }
+        gone
+    }
+
     pub(super) fn take(&mut self, block: Block) -> Option<Asked> {
         let position = self.asked.iter().position(|asked| asked.block == block)?;
         self.asked.remove(position)

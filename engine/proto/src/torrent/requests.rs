@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::limits::{ENDGAME_LOOK, MAX_WRITING, SNUB_AFTER};
 use super::partials::Arrival;
 use super::pipeline::{Asked, raw};
+use crate::bitfield::Bitfield;
 use crate::piece::{BLOCK_LEN, Block, PieceIndex};
 use crate::time::Instant;
 use crate::torrent::machine::Torrent;
@@ -41,29 +42,38 @@ impl Torrent {
             && self.storage.writing() < MAX_WRITING
     }
 
-    /// The piece the peer works on, then one that nobody else has, for it may leave; then any started piece,
-    /// then the rarest, then endgame.
+    /// What to ask a peer for next: the most urgent first, and in the end what others owe us.
     fn next_block(&mut self, now: Instant, key: PeerKey) -> Option<Block> {
         let peer = self.peers.get(&key)?;
         if peer.them.choking {
             return self.offered_block(key);
         }
+        let block = match self.wanted.by_urgency(&peer.has) {
+            None => self.block_within(key, None),
+            Some(levels) => levels.iter().find_map(|level| self.block_within(key, Some(level))),
+        };
+        block.or_else(|| self.endgame_block(now, key))
+    }
+
+    /// The piece the peer works on, then one that nobody else has, for it may leave; then any started piece,
+    /// then the rarest; of what it has, or of a part of that.
+    fn block_within(&mut self, key: PeerKey, part: Option<&Bitfield>) -> Option<Block> {
+        let peer = self.peers.get(&key)?;
+        let has = part.unwrap_or(&peer.has);
         let works_on = peer.pipeline.asked.back().map(|asked| asked.block.piece());
-        if let Some(block) = works_on.and_then(|piece| self.partials.free_block_of(piece, key, &peer.has)) {
+        if let Some(block) = works_on.and_then(|piece| self.partials.free_block_of(piece, key, has)) {
             return Some(block);
         }
         let may_start = peer.startable > 0;
-        let rarest = may_start.then(|| self.picker.rarest(&peer.has, &mut self.random)).flatten();
+        let rarest = may_start.then(|| self.picker.rarest(has, &mut self.random)).flatten();
         if let Some(piece) = rarest.filter(|&piece| self.picker.availability(piece) == 1) {
             return self.start(piece);
         }
-        if let Some(block) = self.partials.free_block(key, &peer.has) {
+        if let Some(block) = self.partials.free_block(key, has) {
             return Some(block);
         }
-        match self.suggested(key).or(rarest) {
-            Some(piece) => self.start(piece),
-            None => self.endgame_block(now, key),
-        }
+        let piece = self.suggested(key, has).or(rarest)?;
+        self.start(piece)
     }
 
     pub(super) fn start(&mut self, piece: PieceIndex) -> Option<Block> {
@@ -119,8 +129,7 @@ impl Torrent {
         self.partials.forget(asked.block, asked.released);
         let piece = asked.block.piece();
         if self.partials.drop_untouched(piece) {
-            self.picker.put_back(piece);
-            self.startable_changed(piece);
+            self.reopen(piece);
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Totals {
 pub struct Stats {
     /// What the tracker is told.
     pub progress: Progress,
+    /// Bytes of wanted pieces that are not verified yet.
+    pub wanted_left: u64,
     /// Bytes a second that peers send us.
     pub download_rate: u64,
     /// Bytes a second that we send to peers.
@@ -100,6 +102,7 @@ impl Torrent {
         let peers = self.peer_stats(now);
         Stats {
             progress: self.progress(),
+            wanted_left: self.wanted_left(),
             download_rate: peers.iter().map(|peer| peer.download_rate).sum(),
             upload_rate: peers.iter().map(|peer| peer.upload_rate).sum(),
             wasted: self.totals.wasted,

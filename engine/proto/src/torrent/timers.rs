@@ -36,7 +36,7 @@ impl Torrent {
             (self.haves_due, Timer::Haves),
             (self.gossip_due.filter(|_| connected), Timer::Gossip),
             (self.candidates.due().filter(|_| self.may_dial()), Timer::Dial),
-            ((wants_peers && !self.have.is_full()).then_some(self.ask_at), Timer::AskForPeers),
+            ((wants_peers && !self.wanted.is_finished()).then_some(self.ask_at), Timer::AskForPeers),
             (self.storage.retry_at(), Timer::RetryStorage),
         ];
         let due = deadlines.into_iter().filter_map(|(at, timer)| Some((at?, timer)));
@@ -84,7 +84,7 @@ impl Torrent {
             let Some(addr) = self.candidates.next(now, &mut self.random) else { break };
             self.outputs.push_back(Output::Connect { addr });
         }
-        let short = self.wants_peers() && !self.have.is_full() && self.candidates.is_exhausted(now);
+        let short = self.wants_peers() && !self.wanted.is_finished() && self.candidates.is_exhausted(now);
         if self.ask_at <= now {
             self.ask_at = now + ASK_AGAIN;
             if short {

@@ -131,6 +131,7 @@ impl Torrent {
             self.outputs.push_back(Output::Announce(Some(AnnounceEvent::Completed)));
             self.outputs.push_back(Output::Event(Event::Completed));
         }
+        self.note_gain(now, piece);
         self.gained(now, piece);
     }
 
@@ -156,8 +157,7 @@ impl Torrent {
         self.totals.hash_failures += 1;
         self.totals.failed += u64::from(self.geometry.len_of(piece));
         self.outputs.push_back(Output::Event(Event::PieceFailed(piece)));
-        self.picker.put_back(piece);
-        self.startable_changed(piece);
+        self.reopen(piece);
         self.refill = true;
         // Of several givers nobody is blamed; the piece is then fetched from one peer alone.
         if let &[lone] = givers.as_slice() {

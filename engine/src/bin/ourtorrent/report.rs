@@ -161,6 +161,7 @@ fn as_text(event: &EngineEvent) -> Option<String> {
         EngineEvent::PieceFailed(piece) => Some(format!("piece {piece} came in damaged; fetching it again")),
         EngineEvent::PieceVerified(_)
         | EngineEvent::Completed
+        | EngineEvent::SelectionCompleted
         | EngineEvent::StorageFailed { .. }
         | EngineEvent::Stopped
         | EngineEvent::Missed(_) => None,
@@ -185,6 +186,9 @@ fn as_json(event: &EngineEvent) -> Option<serde_json::Value> {
             Some(json!({ "event": "storage_failed", "error": error }))
         }
         EngineEvent::Stopped => Some(json!({ "event": "stopped" })),
-        EngineEvent::PieceVerified(_) | EngineEvent::Completed | EngineEvent::Missed(_) => None,
+        EngineEvent::PieceVerified(_)
+        | EngineEvent::Completed
+        | EngineEvent::SelectionCompleted
+        | EngineEvent::Missed(_) => None,
     }
 }

@@ -135,9 +135,9 @@ impl Transfer {
             EngineEvent::Checked { have, pieces } if self.goal == Goal::Seed => {
                 return Err(self.not_all_there(*have, *pieces));
             }
-            EngineEvent::Completed => true,
+            EngineEvent::Completed | EngineEvent::SelectionCompleted => true,
             // A slow terminal may have missed the very event.
-            EngineEvent::Missed(_) => handle.stats().await.is_some_and(|stats| stats.progress.left == 0),
+            EngineEvent::Missed(_) => handle.stats().await.is_some_and(|stats| stats.wanted_left == 0),
             EngineEvent::StorageFailed { kind, error } => {
                 return Err(self.storage_failed(*kind, error, handle.stats().await.as_ref()));
             }
@@ -181,7 +181,7 @@ impl Transfer {
     }
 
     async fn interrupted(&self, handle: &EngineHandle) -> Status {
-        let complete = handle.stats().await.is_some_and(|stats| stats.progress.left == 0);
+        let complete = handle.stats().await.is_some_and(|stats| stats.wanted_left == 0);
         if complete {
             return Status::Done;
         }
@@ -232,6 +232,7 @@ impl Outlook {
             | EngineEvent::PieceVerified(_)
             | EngineEvent::PieceFailed(_)
             | EngineEvent::Completed
+            | EngineEvent::SelectionCompleted
             | EngineEvent::StorageFailed { .. }
             | EngineEvent::Stopped
             | EngineEvent::Missed(_) => {}
@@ -240,7 +241,7 @@ impl Outlook {
 
     /// Fails if no tracker has ever answered, all were tried, and there is no peer.
     fn judge(&mut self, stats: &Stats) -> Result<(), Failure> {
-        let no_peer = stats.peers.is_empty() && stats.dialling == 0 && stats.progress.left > 0;
+        let no_peer = stats.peers.is_empty() && stats.dialling == 0 && stats.wanted_left > 0;
         if !(self.downloads && no_peer && !self.answered && self.failed.len() >= self.trackers) {
             self.alone_since = None;
             return Ok(());
@@ -310,6 +311,7 @@ mod tests {
         let progress = proto::torrent::Progress { left: 1, ..Default::default() };
         let stats = Stats {
             progress,
+            wanted_left: 1,
             download_rate: 0,
             upload_rate: 0,
             wasted: 0,

@@ -11,6 +11,7 @@ mod pex;
 mod storage;
 mod super_seed;
 mod uploading;
+mod wanted;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
