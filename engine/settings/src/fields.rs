@@ -99,6 +99,11 @@ pub fn text(value: &Value<'_>) -> Result<String, Refusal> {
     value.get_ref().as_str().map(str::to_owned).ok_or_else(|| wrong(value, "a text in quotes"))
 }
 
+/// Reads a yes or no.
+pub fn truth(value: &Value<'_>) -> Result<bool, Refusal> {
+    value.get_ref().as_bool().ok_or_else(|| wrong(value, "true or false"))
+}
+
 /// Reads a whole number that is not negative.
 pub fn whole(value: &Value<'_>) -> Result<u64, Refusal> {
     let number = value.get_ref().as_integer();

@@ -1,15 +1,15 @@
 //! Liveness: whoever can complete, does so within the scenario's time limit.
 //!
 //! *Can* is computed: as long as somebody who is present, or will come back, holds a piece, it is there to
-//! be had. A piece that is not is extinct, and whoever lacks it is excused; so is whoever can only reach it
-//! through a peer of both families when there is none.
+//! be had. A piece that is not is extinct, and whoever lacks it is excused; so is whoever could only reach it
+//! through a peer of both families, or one that can be dialled, when there is none.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::{Oracle, Violation};
 use crate::record::{PeerRecord, Record};
-use crate::scenario::{Families, PeerPlan};
+use crate::scenario::{Families, PeerPlan, Role};
 
 /// A piece that nobody will ever hold again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,28 +51,76 @@ pub(super) fn extinct(record: &Record) -> Vec<Extinct> {
     all.collect()
 }
 
-/// For each piece, whether it is out of reach of those who speak `families`: nobody who is there holds it, or
-/// only those of the other family do and nobody is there who speaks both.
-fn out_of_reach(record: &Record, families: Families) -> Vec<bool> {
-    let there = || record.plan.peers.iter().zip(&record.peers).filter(|(_, peer)| peer.gone.is_none());
-    let is_joined = there().any(|(plan, _)| plan.family == Families::Dual);
-    let holders = there().filter(|(plan, _)| is_joined || plan.family.meets(families));
+/// What decides whom a peer can connect with: the families that it speaks, and whether it can be dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kind {
+    families: Families,
+    /// No NAT box stands before it, or its port is forwarded.
+    open: bool,
+}
+
+impl Kind {
+    fn all() -> impl Iterator<Item = Self> {
+        Families::ALL.into_iter().flat_map(|families| [true, false].map(|open| Self { families, open }))
+    }
+
+    fn of(record: &Record, plan: &PeerPlan) -> Self {
+        Self { families: plan.family, open: record.plan.is_open(plan) }
+    }
+
+    /// One of two peers must be there to be dialled.
+    fn meets(self, other: Self) -> bool {
+        self.families.meets(other.families) && (self.open || other.open)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} peers{}", self.families, if self.open { "" } else { " behind NAT" })
+    }
+}
+
+/// The kinds that one of `kind` can get a piece from: whom it meets, whom they meet, and so on, as long as somebody
+/// of each kind is there.
+fn within_reach(record: &Record, kind: Kind) -> Vec<Kind> {
+    let there: Vec<_> =
+        Kind::all().filter(|kind| present(record).any(|(plan, _)| Kind::of(record, plan) == *kind)).collect();
+    let mut reached: Vec<Kind> = there.iter().copied().filter(|other| kind.meets(*other)).collect();
+    while let Some(next) =
+        there.iter().find(|next| !reached.contains(next) && reached.iter().any(|by| by.meets(**next)))
+    {
+        reached.push(*next);
+    }
+    reached
+}
+
+/// Peers that have not gone for good.
+fn present(record: &Record) -> impl Iterator<Item = (&PeerPlan, &PeerRecord)> {
+    record.plan.peers.iter().zip(&record.peers).filter(|(_, peer)| peer.gone.is_none())
+}
+
+/// For each piece, whether it is out of reach of peers of this kind.
+fn out_of_reach(record: &Record, kind: Kind) -> Vec<bool> {
+    let reached = within_reach(record, kind);
+    let holders = present(record).filter(|(plan, _)| reached.contains(&Kind::of(record, plan)));
     let holders: Vec<_> = holders.map(|(_, peer)| peer).collect();
     let held = |piece| holders.iter().any(|peer| held_from(peer, piece).is_some());
     (0..record.piece_count() as usize).map(|piece| !held(piece)).collect()
 }
 
 /// The same for each kind of peer.
-struct Reach([(Families, Vec<bool>); 3]);
+struct Reach(Vec<(Kind, Vec<bool>)>);
 
 impl Reach {
     fn of(record: &Record) -> Self {
-        Self(Families::ALL.map(|families| (families, out_of_reach(record, families))))
+        let asked =
+            Kind::all().filter(|kind| record.leechers().any(|(plan, _)| Kind::of(record, plan) == *kind));
+        Self(asked.map(|kind| (kind, out_of_reach(record, kind))).collect())
     }
 
     /// Does this peer lack a piece that it cannot get?
-    fn is_excused(&self, plan: &PeerPlan, peer: &PeerRecord) -> bool {
-        let own = self.0.iter().find(|(families, _)| *families == plan.family);
+    fn is_excused(&self, kind: Kind, peer: &PeerRecord) -> bool {
+        let own = self.0.iter().find(|(other, _)| *other == kind);
         let lacks = |(piece, gone): (usize, &bool)| *gone && held_from(peer, piece).is_none();
         own.is_some_and(|(_, pieces)| pieces.iter().enumerate().any(lacks))
     }
@@ -82,13 +130,12 @@ impl Reach {
 pub(super) fn islands(record: &Record) -> Vec<String> {
     let extinct = extinct(record).len();
     let mut lines = Vec::new();
-    for (families, pieces) in Reach::of(record).0 {
+    for (kind, pieces) in Reach::of(record).0 {
         let out = pieces.iter().filter(|out| **out).count();
-        let anybody = record.leechers().any(|(plan, peer)| plan.family == families && peer.gone.is_none());
+        let anybody =
+            present(record).any(|(plan, _)| Kind::of(record, plan) == kind && plan.role == Role::Leecher);
         if anybody && out > extinct {
-            lines.push(format!(
-                "{out} pieces are out of reach of {families} peers: nobody joins the families"
-            ));
+            lines.push(format!("{out} pieces are out of reach of {kind}: nobody joins them to the others"));
         }
     }
     lines
@@ -98,7 +145,7 @@ pub(super) fn islands(record: &Record) -> Vec<String> {
 pub(super) fn nobody_can_complete(record: &Record) -> bool {
     let reach = Reach::of(record);
     let mut open = record.leechers().filter(|(_, peer)| peer.completed.is_none() && peer.gone.is_none());
-    open.all(|(plan, peer)| reach.is_excused(plan, peer))
+    open.all(|(plan, peer)| reach.is_excused(Kind::of(record, plan), peer))
 }
 
 pub(super) fn check(record: &Record) -> Vec<Violation> {
@@ -109,7 +156,7 @@ pub(super) fn check(record: &Record) -> Vec<Violation> {
         if peer.completed.is_some() || peer.gone.is_some() {
             continue;
         }
-        let excused = reach.is_excused(plan, peer);
+        let excused = reach.is_excused(Kind::of(record, plan), peer);
         let held = peer.pieces.iter().flatten().count();
         let message = match &peer.failure {
             Some(failure) => format!("{} failed: {failure}", plan.name),
@@ -170,10 +217,31 @@ mod tests {
         record.peers[1].pieces = vec![None; 2];
         assert_eq!(check(&record), []);
         assert!(nobody_can_complete(&record));
-        let message = "2 pieces are out of reach of ipv6 peers: nobody joins the families";
+        let message = "2 pieces are out of reach of ipv6 peers: nobody joins them to the others";
         assert_eq!(islands(&record), [message]);
         record.plan.peers[2].family = Families::Dual;
         assert_eq!((check(&record).len(), islands(&record).len()), (1, 0));
+    }
+
+    #[test]
+    fn two_behind_nat_never_meet_without_somebody_who_can_be_dialled() {
+        use crate::network::NatKind;
+        use crate::scenario::{Nat, NatPlace};
+
+        let mut record = good();
+        let timeout = Duration::from_secs(120);
+        let nat = Nat { kind: NatKind::FullCone, timeout, hairpin: false, forward: false, peers: 1 };
+        record.plan.nats.insert("home".to_owned(), nat);
+        for (number, peer) in record.plan.peers.iter_mut().enumerate() {
+            peer.nat = Some(NatPlace { name: "home".to_owned(), number: number as u32, seat: 0 });
+        }
+        record.peers[1].completed = None;
+        record.peers[1].pieces = vec![None; 2];
+        assert!(nobody_can_complete(&record));
+        let message = "2 pieces are out of reach of ipv4 peers behind NAT: nobody joins them to the others";
+        assert_eq!(islands(&record), [message]);
+        record.plan.peers[2].nat = None;
+        assert_eq!((check(&record).len(), islands(&record).len()), (1, 0), "the third carries between them");
     }
 
     #[test]

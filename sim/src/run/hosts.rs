@@ -1,18 +1,22 @@
 //! The hosts of a plan: who has which address and link.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use proto::tracker::Family;
 
-use crate::network::LinkProfile;
+use crate::network::{LinkProfile, NatId, NatProfile};
 use crate::scenario::{Families, Link, Plan, TRACKER, Target};
-use crate::world::HostSpec;
+use crate::world::{HostSpec, World};
 
 /// The port that the tracker is bound to.
 const TRACKER_PORT: u16 = 6969;
 
 /// The port that every peer listens at.
 const PEER_PORT: u16 = 6881;
+
+/// Hosts in a subnet: the last byte is neither 0 nor 255, which are no hosts' addresses.
+const HOSTS: usize = 250;
 
 /// The name of the host that only watches.
 const OBSERVER: &str = "observer";
@@ -29,10 +33,47 @@ pub(super) fn index(target: Target) -> usize {
 pub(super) fn addresses(plan: &Plan, target: Target) -> Vec<SocketAddr> {
     let (families, port) = match target {
         Target::Tracker => (plan.tracker.family, TRACKER_PORT),
-        Target::Peer(index) => (plan.peers.get(index).map_or(Families::Dual, |peer| peer.family), PEER_PORT),
+        Target::Peer(index) => {
+            // Who shares an address listens at a port of its own, or nobody could tell them apart.
+            let peer = plan.peers.get(index);
+            let seat = peer.and_then(|peer| peer.nat.as_ref()).map_or(0, |place| place.seat as u16);
+            (peer.map_or(Families::Dual, |peer| peer.family), PEER_PORT + seat)
+        }
     };
     let address = |&family| SocketAddr::new(ip(index(target), family), port);
     families.list().iter().map(address).collect()
+}
+
+/// What others call it: its addresses, or those of the box that it stands behind.
+pub(super) fn public_addresses(plan: &Plan, index: usize) -> Vec<SocketAddr> {
+    let place = plan.peers.get(index).and_then(|peer| peer.nat.as_ref());
+    let public =
+        |addr: SocketAddr| place.map_or(addr, |place| SocketAddr::new(public_ip(place.number), addr.port()));
+    addresses(plan, Target::Peer(index)).into_iter().map(public).collect()
+}
+
+/// Puts up the NAT boxes, and the peers behind them.
+pub(super) fn put_behind_nat(world: &mut World, plan: &Plan) {
+    let mut boxes: BTreeMap<u32, NatId> = BTreeMap::new();
+    for (number, peer) in plan.peers.iter().enumerate() {
+        let target = Target::Peer(number);
+        let (Some(place), Some(nat), Some(host)) = (&peer.nat, plan.nat_of(peer), world.host(index(target)))
+        else {
+            continue;
+        };
+        let profile = NatProfile { kind: nat.kind, mapping_timeout: nat.timeout, hairpin: nat.hairpin };
+        let put_up = || world.add_nat(public_ip(place.number), profile);
+        let id = *boxes.entry(place.number).or_insert_with(put_up);
+        world.place_behind(host, id);
+        addresses(plan, target).into_iter().filter(|_| nat.forward).for_each(|addr| world.forward(addr));
+    }
+}
+
+/// 198.18.0.1 and so on: the range for tests of network devices (RFC 2544).
+fn public_ip(index: u32) -> IpAddr {
+    let index = index as usize;
+    let byte = |number: usize| (number % HOSTS) as u8;
+    IpAddr::from([198, 18 + byte(index / HOSTS / HOSTS), byte(index / HOSTS), byte(index) + 1])
 }
 
 /// The addresses over which the tracker and a host can talk; of two families the first.
@@ -52,7 +93,6 @@ pub(super) fn announce_url() -> String {
 
 /// 10.0.0.1 and so on, of which no last byte is 0 or 255, which are no hosts' addresses; or `fd00::1` and so on.
 fn ip(index: usize, family: Family) -> IpAddr {
-    const HOSTS: usize = 250;
     if family == Family::V6 {
         return IpAddr::V6(Ipv6Addr::from_bits(0xfd00 << 112 | (index as u128 + 1)));
     }

@@ -59,6 +59,7 @@ impl<'a> Stage<'a> {
             return Err(RunError::Host(missing));
         }
         conditions(&mut world, plan);
+        hosts::put_behind_nat(&mut world, plan);
         let peer = |peer: &PeerPlan| Peer {
             storage: match peer.role {
                 Role::Seeder => SharedStorage::full(Arc::clone(&content)),
@@ -262,7 +263,7 @@ impl<'a> Stage<'a> {
         let (up, down) = self.world.link_counts(host);
         let log = self.peers.get(index)?.log.lock();
         Some(PeerRecord {
-            addrs: hosts::addresses(self.plan, Target::Peer(index)),
+            addrs: hosts::public_addresses(self.plan, index),
             lives: log.lives(),
             completed: log.completed,
             gone: log.gone.clone(),

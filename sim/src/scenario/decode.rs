@@ -8,12 +8,12 @@ use toml::de::DeTable;
 use super::fields::{Fields, Value, text, whole};
 use super::source::{Refusal, Source};
 use super::{
-    MAX_HOLDINGS, Scenario, ScenarioError, expect, fault, group, link, overrides, run, torrent, tracker,
+    MAX_HOLDINGS, Scenario, ScenarioError, expect, fault, group, link, nat, overrides, run, torrent, tracker,
 };
 
 const VERSION: u64 = 1;
 const TOP: &[&str] =
-    &["version", "name", "seed", "torrent", "tracker", "links", "peers", "faults", "run", "expect"];
+    &["version", "name", "seed", "torrent", "tracker", "links", "nats", "peers", "faults", "run", "expect"];
 
 impl Scenario {
     /// Reads a scenario: `text` from `file`, then `sets` (`key=value`) over it.
@@ -38,6 +38,7 @@ fn decode(source: &Source, file: &str) -> Result<Scenario, Refusal> {
     let top = Fields::open(&table, 0..0, "the scenario", TOP)?;
     top.required("version", version)?;
     let links = link::decode(top.value("links"))?;
+    let nats = nat::decode(top.value("nats"))?;
     let run = top.optional("run", run::decode)?.unwrap_or_default();
     let tracker = tracker::decode(top.value("tracker"), &links)?;
     let scenario = Scenario {
@@ -45,12 +46,13 @@ fn decode(source: &Source, file: &str) -> Result<Scenario, Refusal> {
         claim,
         seed: top.optional("seed", whole)?.unwrap_or(1),
         torrent: top.required("torrent", torrent::decode)?,
-        groups: group::decode(&top, &links, run.time_limit, tracker.family)?,
+        groups: group::decode(&top, &links, &nats, run.time_limit, tracker.family)?,
         tracker,
         faults: Vec::new(),
         run,
         expect: expect::decode(top.value("expect"))?,
         links,
+        nats,
     };
     holdings(&top, &scenario)?;
     let faults = top.tables("faults")?;

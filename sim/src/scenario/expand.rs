@@ -10,7 +10,7 @@ use proto::seed::{Random, Seed};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    Arrival, Departure, Fault, FaultPlan, Group, MAX_FAULTS, PeerPlan, Plan, Scenario, TRACKER, Target,
+    Arrival, Departure, Fault, FaultPlan, Group, MAX_FAULTS, PeerPlan, Plan, Scenario, TRACKER, Target, nat,
 };
 
 /// The seed of one draw: of `what`, for the one called `whose`.
@@ -25,7 +25,9 @@ pub(crate) fn keyed(seed: u64, what: &str, whose: &str) -> Seed {
 impl Scenario {
     /// Draws the plan of one seed.
     pub fn expand(&self, seed: u64) -> Plan {
-        let peers: Vec<_> = self.groups.iter().flat_map(|group| expand_group(seed, group)).collect();
+        let mut places = nat::Places::new(&self.nats);
+        let peers = self.groups.iter().flat_map(|group| expand_group(seed, group, &mut places));
+        let peers: Vec<_> = peers.collect();
         let mut faults: Vec<_> = self
             .faults
             .iter()
@@ -43,6 +45,7 @@ impl Scenario {
             torrent: self.torrent,
             tracker: self.tracker.clone(),
             links: self.links.iter().filter(|(name, _)| in_use(name)).map(|(k, v)| (k.clone(), *v)).collect(),
+            nats: self.nats.clone(),
             peers,
             faults,
             run: self.run,
@@ -70,7 +73,7 @@ impl Scenario {
     }
 }
 
-fn expand_group(seed: u64, group: &Group) -> Vec<PeerPlan> {
+fn expand_group(seed: u64, group: &Group, places: &mut nat::Places<'_>) -> Vec<PeerPlan> {
     let mut poisson = Duration::ZERO;
     let peer = |index| {
         let name = group.peer_name(index);
@@ -91,9 +94,10 @@ fn expand_group(seed: u64, group: &Group) -> Vec<PeerPlan> {
             }
             fixed @ (Departure::Never | Departure::AfterCompletion(_) | Departure::AfterArrival(_)) => fixed,
         };
-        let Group { role, link, family, clock, .. } = group;
-        let (role, link, family, clock) = (*role, link.clone(), *family, *clock);
-        PeerPlan { name, role, link, clock, family, arrival, departure }
+        let Group { role, link, nat, family, clock, .. } = group;
+        let (role, link, nat, family, clock) =
+            (*role, link.clone(), nat.as_ref().and_then(|name| places.next(name)), *family, *clock);
+        PeerPlan { name, role, link, nat, clock, family, arrival, departure }
     };
     (0..group.count).map(peer).collect()
 }

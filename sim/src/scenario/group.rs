@@ -11,7 +11,7 @@ use super::fields::{Fields, Value, duration, text, within, word};
 use super::quantity::duration_text;
 use super::source::Refusal;
 use super::write::line;
-use super::{Clock, Families, Link, MAX_PEERS, PeerPlan, TRACKER, clock, family, link};
+use super::{Clock, Families, Link, MAX_PEERS, Nat, PeerPlan, TRACKER, clock, family, link, nat};
 
 /// What a peer starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Group {
     pub role: Role,
     /// Their access link's name.
     pub link: String,
+    /// The kind of NAT box that they stand behind, by name.
+    pub nat: Option<String>,
     /// Their hosts' clocks.
     pub clock: Clock,
     /// The families that they speak.
@@ -87,16 +89,21 @@ pub enum Departure {
 pub(super) fn decode(
     top: &Fields<'_>,
     links: &BTreeMap<String, Link>,
+    nats: &BTreeMap<String, Nat>,
     time_limit: Duration,
     tracker: Families,
 ) -> Result<Vec<Group>, Refusal> {
     let mut names = BTreeSet::from([TRACKER.to_owned()]);
     let mut groups = Vec::new();
     for value in top.tables("peers")? {
-        let group = group(value, links)?;
+        let group = group(value, links, nats)?;
         if !group.family.meets(tracker) {
             let place = value.get_ref().get("family").unwrap_or(value).span();
             return Err(Refusal::new(place, format!("the tracker answers over {tracker} alone")));
+        }
+        if group.nat.is_some() && group.family != Families::V4 {
+            let place = value.get_ref().get("nat").unwrap_or(value).span();
+            return Err(Refusal::new(place, "NAT is for peers of family = \"ipv4\" alone"));
         }
         if group.typical_last_arrival() >= time_limit {
             let place = value.get_ref().get("arrival").unwrap_or(value).span();
@@ -121,8 +128,13 @@ pub(super) fn decode(
     }
 }
 
-fn group(value: &Value<'_>, links: &BTreeMap<String, Link>) -> Result<Group, Refusal> {
-    const KEYS: &[&str] = &["name", "count", "role", "link", "family", "clock", "arrival", "departure"];
+fn group(
+    value: &Value<'_>,
+    links: &BTreeMap<String, Link>,
+    nats: &BTreeMap<String, Nat>,
+) -> Result<Group, Refusal> {
+    const KEYS: &[&str] =
+        &["name", "count", "role", "link", "nat", "family", "clock", "arrival", "departure"];
     const ROLES: [(&str, Role); 3] =
         [("seeder", Role::Seeder), ("leecher", Role::Leecher), ("announcer", Role::Announcer)];
     let fields = Fields::of(value, "[[peers]]", KEYS)?;
@@ -138,6 +150,7 @@ fn group(value: &Value<'_>, links: &BTreeMap<String, Link>) -> Result<Group, Ref
         count: fields.optional("count", |value| within(value, 1..=MAX_PEERS as u32))?.unwrap_or(1),
         role,
         link: fields.required("link", |value| link::name(value, links))?,
+        nat: fields.optional("nat", |value| nat::name(value, nats))?,
         clock: fields.optional("clock", clock::decode)?.unwrap_or_default(),
         family: fields.optional("family", family::decode)?.unwrap_or(Families::V4),
         arrival: fields.optional("arrival", arrival)?.unwrap_or(Arrival::At(Duration::ZERO)),
@@ -218,6 +231,7 @@ pub(super) fn write(out: &mut String, peer: &PeerPlan) {
         },
     );
     line(out, "link", &peer.link);
+    peer.nat.iter().for_each(|place| line(out, "nat", &place.name));
     line(out, "family", &peer.family.to_string());
     clock::write(peer.clock).inspect(|clock| out.push_str(clock));
     let _ = writeln!(out, "arrival = {{ at = \"{}\" }}", duration_text(peer.arrival));

@@ -14,6 +14,7 @@ mod family;
 mod fault;
 mod group;
 mod link;
+mod nat;
 mod overrides;
 mod plan;
 mod run;
@@ -30,6 +31,7 @@ pub use family::Families;
 pub use fault::{Fault, FaultKind};
 pub use group::{Arrival, Departure, Group, Role};
 pub use link::Link;
+pub use nat::{Nat, NatPlace};
 pub use plan::{FaultPlan, PeerPlan, Plan, Target};
 pub use run::Run;
 pub use settings::source::RefusedText as ScenarioError;
@@ -69,6 +71,8 @@ pub struct Scenario {
     pub tracker: Tracker,
     /// Access links by name, the built-in ones included.
     pub links: BTreeMap<String, Link>,
+    /// Kinds of NAT boxes by name.
+    pub nats: BTreeMap<String, Nat>,
     /// Peers.
     pub groups: Vec<Group>,
     /// What goes wrong.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Clock, Departure, Expect, Families, FaultKind, Link, Role, Run, Torrent, Tracker};
+use super::{
+    Clock, Departure, Expect, Families, FaultKind, Link, Nat, NatPlace, Role, Run, Torrent, Tracker,
+};
 
 /// A scenario, drawn for one seed.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +22,8 @@ pub struct Plan {
     pub tracker: Tracker,
     /// The links in use, by name.
     pub links: BTreeMap<String, Link>,
+    /// The kinds of NAT boxes in use, by name.
+    pub nats: BTreeMap<String, Nat>,
     /// Every peer, in the order of the file.
     pub peers: Vec<PeerPlan>,
     /// Every fault, in the order of their times.
@@ -39,6 +43,8 @@ pub struct PeerPlan {
     pub role: Role,
     /// Its link's name.
     pub link: String,
+    /// The NAT box that it stands behind.
+    pub nat: Option<NatPlace>,
     /// Its host's clocks.
     pub clock: Clock,
     /// The families that it speaks.
@@ -85,6 +91,16 @@ impl Plan {
             queue: 1,
             loss: 0.0,
         })
+    }
+
+    /// What the NAT box of this peer is like, if it has one.
+    pub fn nat_of(&self, peer: &PeerPlan) -> Option<Nat> {
+        self.nats.get(&peer.nat.as_ref()?.name).copied()
+    }
+
+    /// Can this peer be dialled from anywhere?
+    pub fn is_open(&self, peer: &PeerPlan) -> bool {
+        self.nat_of(peer).is_none_or(|nat| nat.forward)
     }
 
     /// The peers that start with nothing.

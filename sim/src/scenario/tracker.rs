@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::fields::{Fields, Value, size, some_time, within, wrong};
+use super::fields::{Fields, Value, size, some_time, truth, within};
 use super::link::{self, SERVER};
 use super::quantity::{duration_text, size_text};
 use super::source::Refusal;
@@ -55,12 +55,8 @@ pub(super) fn decode(value: Option<&Value<'_>>, links: &BTreeMap<String, Link>) 
         service_time: fields.optional("service_time", some_time)?,
         socket_buffer: fields.optional("socket_buffer", size)?,
         clock: fields.optional("clock", clock::decode)?.unwrap_or_default(),
-        shedding: fields.optional("shedding", yes_or_no)?.unwrap_or(default.shedding),
+        shedding: fields.optional("shedding", truth)?.unwrap_or(default.shedding),
     })
-}
-
-fn yes_or_no(value: &Value<'_>) -> Result<bool, Refusal> {
-    value.get_ref().as_bool().ok_or_else(|| wrong(value, "true or false"))
 }
 
 /// The `[tracker]` table that says `tracker`.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Plan, TRACKER, Target, expect, fault, group, link, run, torrent, tracker};
+use super::{Plan, TRACKER, Target, expect, fault, group, link, nat, run, torrent, tracker};
 
 impl Plan {
     /// The expanded scenario: running it is running this plan again.
@@ -12,6 +12,7 @@ impl Plan {
         torrent::write(&mut out, self.torrent);
         out.push_str(&tracker::write(&self.tracker));
         self.links.iter().for_each(|(name, link)| link::write(&mut out, name, link));
+        self.nats.iter().for_each(|(name, nat)| nat::write(&mut out, name, nat));
         run::write(&mut out, self.run);
         out.push('\n');
         out.push_str(&expect::write(&self.expect));

@@ -1,11 +1,12 @@
 //! The conditions under which a host works: its clocks, its pace, its pauses, and who listens at its door.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::clock::ClockError;
 use super::{HostId, World};
-use crate::network::Seen;
+use crate::network::{NatId, NatProfile, Seen};
 
 impl World {
     /// Sets a host's clocks wrong. Best before its programs start: a drift of later counts from the start.
@@ -28,6 +29,22 @@ impl World {
     /// A paused host goes on.
     pub fn resume(&mut self, host: HostId) {
         self.core.host(host).gate.open();
+    }
+
+    /// Puts up a NAT box with this public address, which is no host's.
+    pub fn add_nat(&mut self, public: IpAddr, profile: NatProfile) -> NatId {
+        self.core.network.add_nat(public, profile)
+    }
+
+    /// Puts a host behind a NAT box.
+    pub fn place_behind(&mut self, host: HostId, nat: NatId) {
+        self.core.network.place_behind(host.0, nat);
+    }
+
+    /// Lets everybody in at this port of a host behind a NAT box.
+    pub fn forward(&mut self, inside: SocketAddr) {
+        let now = self.now();
+        self.core.network.forward(now, inside);
     }
 
     /// A host's programs take so long over each datagram and its reply.
