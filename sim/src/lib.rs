@@ -1,6 +1,7 @@
 //! `OurTorrent`'s test bench: the real tracker and the real peers in a deterministic, emulated network.
 
 pub mod bound;
+pub mod defect;
 pub mod network;
 pub mod oracle;
 pub mod record;
@@ -9,4 +10,5 @@ pub mod run;
 pub mod scenario;
 pub mod storage;
 pub mod store;
+pub mod wiretap;
 pub mod world;

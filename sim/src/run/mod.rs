@@ -8,6 +8,7 @@ use std::time::Duration;
 use proto::piece::GeometryError;
 use thiserror::Error;
 
+use crate::defect::Tampered;
 use crate::record::{Packets, PeerRecord, Record, TrackerRecord};
 use crate::scenario::{Plan, Role};
 
@@ -74,7 +75,19 @@ pub struct Glimpse {
 /// # Errors
 /// If the world or the torrent cannot be made; whatever goes wrong inside the world is in the record.
 pub fn run(plan: &Plan, watch: &mut dyn FnMut(Glimpse)) -> Result<Record, RunError> {
-    let mut stage = Stage::set(plan)?;
+    run_tampered(plan, &Tampered::nobody(), watch)
+}
+
+/// The same with defects, to see that somebody notices.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_tampered(
+    plan: &Plan,
+    tampered: &Tampered,
+    watch: &mut dyn FnMut(Glimpse),
+) -> Result<Record, RunError> {
+    let mut stage = Stage::set(plan, tampered)?;
     let limit = plan.run.time_limit;
     let mut step = 0;
     let least = plan.run.at_least;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::clock::Clock;
+use engine::storage::Storage;
+use engine::transport::Transport;
 use engine::{Engine, EngineConfig, EngineEvent, EngineHandle, Environment};
 use proto::metainfo::Metainfo;
 use proto::seed::Seed;
@@ -12,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::log::SharedLog;
+use crate::defect::{SharedDefect, TamperedStorage, TamperedTransport};
 use crate::scenario::Departure;
 use crate::storage::SharedStorage;
 use crate::world::{SimClock, SimTransport};
@@ -26,10 +29,10 @@ pub(super) enum Order {
 }
 
 /// All that a peer's life needs.
-pub(super) struct Life {
-    pub(super) environment: Environment<SimTransport, SimClock>,
+pub(super) struct Life<T: Transport, S> {
+    pub(super) environment: Environment<T, SimClock>,
     pub(super) metainfo: Arc<Metainfo>,
-    pub(super) storage: SharedStorage,
+    pub(super) storage: S,
     pub(super) config: EngineConfig,
     pub(super) seed: Seed,
     pub(super) departure: Departure,
@@ -40,8 +43,29 @@ pub(super) struct Life {
     pub(super) clock: SimClock,
 }
 
+impl Life<SimTransport, SharedStorage> {
+    /// The same life with something wrong.
+    pub(super) fn tampered(self, defect: SharedDefect) -> Life<TamperedTransport, TamperedStorage> {
+        let Self { environment, storage: inner, mut config, clock, .. } = self;
+        defect.lock().configures(&mut config);
+        let transport = TamperedTransport::new(environment.transport, defect.clone(), clock.clone());
+        Life {
+            environment: Environment { transport, clock: environment.clock },
+            storage: TamperedStorage { inner, defect },
+            config,
+            clock,
+            metainfo: self.metainfo,
+            seed: self.seed,
+            departure: self.departure,
+            arrival: self.arrival,
+            log: self.log,
+            orders: self.orders,
+        }
+    }
+}
+
 /// Lives until the engine ends.
-pub(super) async fn live(life: Life) {
+pub(super) async fn live<T: Transport, S: Storage>(life: Life<T, S>) {
     let Life { environment, metainfo, storage, config, seed, clock, .. } = life;
     let now = elapsed(&clock);
     match Engine::start(environment, metainfo, storage, config, seed).await {

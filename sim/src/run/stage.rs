@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::EngineConfig;
+use engine::{EngineConfig, Environment};
 use proto::metainfo::Metainfo;
 use proto::time::Instant;
 use tokio::sync::mpsc;
@@ -15,13 +15,14 @@ use super::log::SharedLog;
 use super::peer::{self, Life, Order};
 use super::tracker::TrackerHost;
 use super::{Glimpse, RunError, STEP, hosts, torrent};
+use crate::defect::{SharedDefect, Tampered, TamperedTransport};
 use crate::oracle;
 use crate::record::{Packets, PeerRecord, Record, TrackerRecord};
 use crate::scenario::expand::keyed;
 use crate::scenario::quantity::duration_text;
-use crate::scenario::{Clock, PeerPlan, Plan, Role, Target};
+use crate::scenario::{Clock, PeerPlan, Plan, Role, TRACKER, Target};
 use crate::storage::{Content, SharedStorage};
-use crate::world::{ClockError, World, WorldSettings};
+use crate::world::{ClockError, HostId, SimClock, SimTransport, World, WorldSettings};
 
 /// A plan in progress.
 pub(super) struct Stage<'a> {
@@ -45,11 +46,13 @@ pub(super) struct Peer {
     orders: Option<mpsc::UnboundedSender<Order>>,
     /// Its completion stands in the digest.
     noted: bool,
+    /// What is wrong with it, in a test of the bench.
+    defect: Option<SharedDefect>,
 }
 
 impl<'a> Stage<'a> {
     /// A world in which nothing has happened yet.
-    pub(super) fn set(plan: &'a Plan) -> Result<Self, RunError> {
+    pub(super) fn set(plan: &'a Plan, tampered: &Tampered) -> Result<Self, RunError> {
         let (content, metainfo) = torrent::make(plan, hosts::announce_url())?;
         let settings =
             WorldSettings { seed: keyed(plan.seed, "network", ""), tick: plan.run.tick, mtu: plan.run.mtu };
@@ -69,9 +72,10 @@ impl<'a> Stage<'a> {
             lives: 0,
             orders: None,
             noted: false,
+            defect: tampered.of(&peer.name),
         };
         let peers = plan.peers.iter().map(peer).collect();
-        let (agenda, tracker) = (Agenda::of(plan), TrackerHost::new(plan));
+        let (agenda, tracker) = (Agenda::of(plan), TrackerHost::new(plan, tampered.of(TRACKER)));
         let mut stage = Self { plan, world, agenda, content, metainfo, tracker, peers, vacuous: Vec::new() };
         stage.act();
         Ok(stage)
@@ -108,7 +112,7 @@ impl<'a> Stage<'a> {
         let Some(host) = self.world.host(hosts::index(target)) else { return };
         let (now, environment) = (self.now(), self.world.environment(host));
         let index = match target {
-            Target::Tracker => return self.world.start(host, self.tracker.live(now, environment)),
+            Target::Tracker => return self.start_tracker(host, now, environment),
             Target::Peer(index) => index,
         };
         let Some((peer, plan)) = self.peers.get_mut(index).zip(self.plan.peers.get(index)) else { return };
@@ -137,7 +141,24 @@ impl<'a> Stage<'a> {
             orders,
             clock,
         };
-        self.world.start(host, peer::live(life));
+        match peer.defect.clone() {
+            None => self.world.start(host, peer::live(life)),
+            Some(defect) => self.world.start(host, peer::live(life.tampered(defect))),
+        }
+    }
+
+    fn start_tracker(
+        &mut self,
+        host: HostId,
+        now: Duration,
+        environment: Environment<SimTransport, SimClock>,
+    ) {
+        let Some(defect) = self.tracker.defect.clone() else {
+            return self.world.start(host, self.tracker.live(now, environment));
+        };
+        let transport = TamperedTransport::new(environment.transport, defect, self.world.clock());
+        let environment = Environment { transport, clock: environment.clock };
+        self.world.start(host, self.tracker.live(now, environment));
     }
 
     pub(super) fn order(&self, target: Target, order: Order) {

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use engine::Environment;
 use engine::tracker::{self, TrackerConfig};
+use engine::transport::Transport;
 use proto::seed::Seed;
 
 use super::hosts;
+use crate::defect::SharedDefect;
 use crate::record::{Presence, TrackerRecord};
 use crate::scenario::expand::keyed;
 use crate::scenario::{FaultKind, Plan, TRACKER, Target};
 use crate::store::SimStore;
-use crate::world::{SimClock, SimTransport};
+use crate::world::SimClock;
 
 /// What outlives the tracker's crashes.
 pub(super) struct TrackerHost {
@@ -22,11 +24,13 @@ pub(super) struct TrackerHost {
     seed: Seed,
     lives: Vec<Presence>,
     ends: Vec<FaultKind>,
+    /// What is wrong with it, in a test of the bench.
+    pub(super) defect: Option<SharedDefect>,
 }
 
 impl TrackerHost {
     /// The tracker of `plan`: production settings, save what the scenario says.
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Plan, defect: Option<SharedDefect>) -> Self {
         let mut config = TrackerConfig::at(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
         config.bind = hosts::addresses(plan, Target::Tracker);
         if let Some(interval) = plan.tracker.interval {
@@ -39,7 +43,7 @@ impl TrackerHost {
             config.registry.max_peers_in_reply = peers as usize;
         }
         let seed = keyed(plan.seed, "engine", TRACKER);
-        Self { config, store: SimStore::default(), seed, lives: Vec::new(), ends: Vec::new() }
+        Self { config, store: SimStore::default(), seed, lives: Vec::new(), ends: Vec::new(), defect }
     }
 
     /// The announce interval that it asks for.
@@ -76,11 +80,11 @@ impl TrackerHost {
     }
 
     /// The root future of one more life.
-    pub(super) fn live(
+    pub(super) fn live<T: Transport>(
         &mut self,
         now: Duration,
-        environment: Environment<SimTransport, SimClock>,
-    ) -> impl Future<Output = ()> + Send + 'static {
+        environment: Environment<T, SimClock>,
+    ) -> impl Future<Output = ()> + Send + use<T> {
         self.lives.push(Presence { from: now, until: None });
         let seed = self.seed.child(self.lives.len() as u64);
         let (config, store) = (self.config.clone(), self.store.clone());

@@ -118,6 +118,11 @@ impl SharedStorage {
         pieces
     }
 
+    /// The hash that the torrent file has for a piece.
+    pub(crate) fn right_hash(&self, piece: PieceIndex) -> PieceHash {
+        self.content.hashes.get(piece.as_usize()).copied().unwrap_or_default()
+    }
+
     /// Bytes kept for this peer alone.
     pub fn own_bytes(&self) -> usize {
         self.disk().differing.values().map(|bytes| bytes.len()).sum()

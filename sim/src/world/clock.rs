@@ -55,6 +55,11 @@ pub(super) fn virtual_now() -> tokio::time::Instant {
     tokio::time::Instant::now()
 }
 
+/// True time since `start`, which is when the world began; outside of it, the beginning.
+pub(crate) fn virtual_time(start: tokio::time::Instant) -> Instant {
+    Instant::from_micros(virtual_now().saturating_duration_since(start).as_micros() as u64)
+}
+
 impl SimClock {
     fn error(&self) -> ClockError {
         self.host.as_ref().map(|host| host.clock_error()).unwrap_or_default()

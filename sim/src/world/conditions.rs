@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::clock::ClockError;
 use super::{HostId, World};
 use crate::network::{NatId, NatProfile, Seen};
+use crate::wiretap::{Listener, Wiretap};
 
 impl World {
     /// Sets a host's clocks wrong. Best before its programs start: a drift of later counts from the start.
@@ -66,6 +67,15 @@ impl World {
     /// Listens to every datagram that reaches or leaves a host, from now on. There is one tap.
     pub fn tap(&mut self, host: HostId) {
         self.core.network.tap(host.0);
+    }
+
+    /// Listens to all streams of all hosts that are opened from now on. There is one wiretap.
+    pub fn overhear(&mut self, listener: Listener) {
+        let wiretap = Wiretap::new(self.core.start, listener);
+        for host in &self.core.hosts {
+            // A second listener finds the place taken.
+            let _ = host.wiretap.set(wiretap.clone());
+        }
     }
 
     /// What the tap saw since the last call, and how many datagrams it had no room for.

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use tokio::sync::Notify;
@@ -18,6 +18,7 @@ use turmoil_net::NetstatEntry;
 use super::clock::ClockError;
 use super::gate::Gate;
 use super::service::Service;
+use crate::wiretap::Wiretap;
 
 /// A host of a world, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,6 +76,10 @@ pub(super) struct Host {
     pub(super) taken: AtomicU64,
     pub(super) clock_skew: AtomicI64,
     pub(super) clock_drift: AtomicI32,
+    /// The host's place in the world.
+    pub(super) index: usize,
+    /// Who listens to its streams, if anybody does.
+    pub(super) wiretap: OnceLock<Wiretap>,
 }
 
 impl Host {

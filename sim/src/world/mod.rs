@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use engine::environment::Environment;
@@ -29,6 +29,7 @@ mod host;
 mod service;
 mod transport;
 
+pub(crate) use clock::virtual_time;
 pub use clock::{ClockError, SimClock};
 use gate::Gate;
 pub use host::HostId;
@@ -104,7 +105,7 @@ impl World {
         let names: BTreeMap<_, _> =
             specs.iter().map(|spec| (spec.name.clone(), spec.addrs.clone())).collect();
         let (names, pulse) = (Arc::new(names), Arc::new(Pulse::default()));
-        let hosts = specs.iter().map(|spec| {
+        let hosts = specs.iter().enumerate().map(|(index, spec)| {
             network.add_host(&spec.addrs, spec.link);
             Arc::new(Host {
                 addrs: spec.addrs.clone(),
@@ -117,6 +118,8 @@ impl World {
                 taken: 0.into(),
                 clock_skew: 0.into(),
                 clock_drift: 0.into(),
+                index,
+                wiretap: OnceLock::new(),
             })
         });
         let hosts = hosts.collect();

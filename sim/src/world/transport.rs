@@ -16,6 +16,7 @@ use turmoil_net::shim::tokio::net::{TcpListener, TcpStream, UdpSocket as StackSo
 
 use super::host::{Host, OnHost, Owned};
 use crate::network::inbox::charge;
+use crate::wiretap::Ear;
 
 /// The stack announces a reopened window only after a read of at least half its receive buffer.
 const WINDOW: usize = 64 * 1024;
@@ -43,11 +44,15 @@ pub struct SimReader {
     /// What a small read left behind: the stack is read in whole windows, or it would stall for ever.
     rest: Vec<u8>,
     taken: usize,
+    ear: Option<Ear>,
 }
 
 /// The sending half of a stream.
 #[derive(Debug)]
-pub struct SimWriter(Owned<tcp::OwnedWriteHalf>);
+pub struct SimWriter {
+    half: Owned<tcp::OwnedWriteHalf>,
+    ear: Option<Ear>,
+}
 
 /// Accepts streams.
 #[derive(Debug)]
@@ -106,8 +111,11 @@ impl SimTransport {
         self.0.enter();
         let (reader, writer) = stream.into_split();
         let half = Owned::new(&self.0, reader);
-        let reader = SimReader { half, rest: Vec::new(), taken: 0 };
-        Stream { reader, writer: SimWriter(Owned::new(&self.0, writer)), peer_addr }
+        let ears = self.0.wiretap.get().map(|tap| tap.attach(self.0.index, peer_addr));
+        let (said, heard) = ears.map_or((None, None), |[said, heard]| (Some(said), Some(heard)));
+        let reader = SimReader { half, rest: Vec::new(), taken: 0, ear: heard };
+        let writer = SimWriter { half: Owned::new(&self.0, writer), ear: said };
+        Stream { reader, writer, peer_addr }
     }
 }
 
@@ -131,6 +139,17 @@ impl AsyncRead for SimReader {
         context: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(self.poll_bytes(context, buf))?;
+        if let Some(ear) = &mut self.ear {
+            ear.bytes(buf.filled().get(before..).unwrap_or_default(), false);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl SimReader {
+    fn poll_bytes(&mut self, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.taken == self.rest.len() {
             // The stack wants initialised memory; clearing 64 KiB for every read would cost more than the read.
             return SCRATCH.with_borrow_mut(|window| {
@@ -157,12 +176,15 @@ impl AsyncWrite for SimWriter {
         context: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.0.host().gate.poll_opened(context));
-        let polled = self.0.with(|half| Pin::new(half).poll_write(context, buf));
-        if matches!(polled, Some(Poll::Ready(_))) {
-            self.0.host().pulse.raise();
+        let polled = self.poll_bytes(context, buf);
+        match (&mut self.ear, &polled) {
+            (None, _) | (_, Poll::Ready(Err(_))) => {}
+            (Some(ear), Poll::Pending) => ear.blocked(),
+            (Some(ear), &Poll::Ready(Ok(len))) => {
+                ear.bytes(buf.get(..len).unwrap_or_default(), len < buf.len());
+            }
         }
-        polled.unwrap_or(Poll::Pending)
+        polled
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -170,8 +192,19 @@ impl AsyncWrite for SimWriter {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.host().pulse.raise();
-        self.0.with(|half| Pin::new(half).poll_shutdown(context)).unwrap_or(Poll::Pending)
+        self.half.host().pulse.raise();
+        self.half.with(|half| Pin::new(half).poll_shutdown(context)).unwrap_or(Poll::Pending)
+    }
+}
+
+impl SimWriter {
+    fn poll_bytes(&mut self, context: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.half.host().gate.poll_opened(context));
+        let polled = self.half.with(|half| Pin::new(half).poll_write(context, buf));
+        if matches!(polled, Some(Poll::Ready(_))) {
+            self.half.host().pulse.raise();
+        }
+        polled.unwrap_or(Poll::Pending)
     }
 }
 
