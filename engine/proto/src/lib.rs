@@ -15,6 +15,7 @@ pub mod metainfo;
 pub mod piece;
 pub mod rate;
 pub mod registry;
+pub mod resume;
 pub mod seed;
 pub mod time;
 pub mod torrent;
