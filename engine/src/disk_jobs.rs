@@ -1,11 +1,13 @@
 //! Disk jobs under way: a few at a time, the others in order behind them.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use proto::piece::{Block, PieceIndex};
+use proto::resume::Stamp;
 use proto::torrent::PeerKey;
 use tokio::task::JoinSet;
 
@@ -26,6 +28,8 @@ pub(crate) enum Job {
     Read(PeerKey, Block),
     /// Make everything stored so far safe.
     Flush,
+    /// Replace the resume record.
+    Keep(Bytes),
 }
 
 /// Runs jobs over a storage. What waits here is bounded by the core: blocks being written, pieces being
@@ -94,6 +98,15 @@ async fn perform<S: Storage>(storage: Arc<S>, job: Job) -> Done {
         Job::Write(block, data) => Done::Written(block, storage.write(block, data).await),
         Job::Hash(piece) => Done::Hashed(piece, storage.hash(piece).await),
         Job::Read(peer, block) => Done::Read(peer, block, storage.read(block).await),
-        Job::Flush => Done::Flushed(storage.flush().await),
+        Job::Flush => Done::Flushed(flush(&*storage).await),
+        Job::Keep(record) => Done::Kept(storage.keep_record(record).await),
     }
+}
+
+/// The stamps come first: what is written meanwhile then looks newer than its record, and is hashed at the
+/// next start.
+async fn flush<S: Storage>(storage: &S) -> io::Result<Vec<Option<Stamp>>> {
+    let stamps = storage.stamps().await?;
+    storage.flush().await?;
+    Ok(stamps)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use proto::announce::{AnnounceConfig, Announcer};
 use proto::metainfo::{Metainfo, Priority};
+use proto::resume::Keeper;
 use proto::seed::Seed;
 use proto::torrent::{Input, Source, Torrent, TorrentConfig};
 use thiserror::Error;
@@ -13,7 +14,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
 use crate::announce::TrackerPort;
-use crate::check::check;
+use crate::check::{Found, look};
 use crate::clock::Clock;
 use crate::disk_jobs::DiskJobs;
 use crate::door::{Door, Keys};
@@ -21,6 +22,7 @@ use crate::environment::Environment;
 use crate::fetch::TrackerTrust;
 use crate::handle::{EVENT_BACKLOG, EngineEvent, EngineHandle};
 use crate::peer::{PeerTimeouts, Terms};
+use crate::resume::{Past, ResumeConfig};
 use crate::storage::Storage;
 use crate::throttle::{RateLimits, Throttle};
 use crate::torrent::{LoopState, TorrentLoop};
@@ -44,6 +46,8 @@ pub struct EngineConfig {
     pub peers: Vec<SocketAddr>,
     /// Whom to believe when a tracker is asked over TLS.
     pub tracker_trust: TrackerTrust,
+    /// What to believe of an earlier run, and what to leave to the next.
+    pub resume: ResumeConfig,
 }
 
 impl EngineConfig {
@@ -56,7 +60,9 @@ impl EngineConfig {
     pub fn at(listen: Vec<SocketAddr>) -> Self {
         let (torrent, timeouts) = (TorrentConfig::default(), PeerTimeouts::default());
         let (limits, tracker_trust) = (RateLimits::default(), TrackerTrust::default());
-        Self { listen, torrent, timeouts, limits, priorities: Vec::new(), peers: Vec::new(), tracker_trust }
+        let resume = ResumeConfig::default();
+        let (priorities, peers) = (Vec::new(), Vec::new());
+        Self { listen, torrent, timeouts, limits, priorities, peers, tracker_trust, resume }
     }
 }
 
@@ -102,7 +108,8 @@ impl Engine {
         let trackers = TrackerPort::open(&environment, &addrs, config.tracker_trust, queue.clone()).await;
         let trackers = trackers.map_err(StartError::Socket)?;
         let storage = Arc::new(storage);
-        let have = check(&storage, &metainfo).await.map_err(StartError::Storage)?;
+        let found = look(&storage, &metainfo, &config.resume, seed.child(2)).await;
+        let Found { have, record } = found.map_err(StartError::Storage)?;
 
         let (events, receiver) = broadcast::channel(EVENT_BACKLOG);
         for &addr in &addrs {
@@ -114,6 +121,7 @@ impl Engine {
         let handle = EngineHandle::new(queue.clone(), receiver, throttle.clone());
 
         let now = environment.clock.now();
+        let keeper = Keeper::new(now, &have, metainfo.geometry().all_pieces(), config.resume.flush_every);
         let torrent = Torrent::new(Arc::clone(&metainfo), have, config.torrent, seed.child(0), now);
         let (info_hash, peer_id) = (metainfo.info_hash(), torrent.peer_id());
         let tiers = metainfo.trackers().to_vec();
@@ -134,6 +142,8 @@ impl Engine {
             announcer: Announcer::new(announce, seed.child(1)),
             trackers,
             disk: DiskJobs::new(storage, queue.clone()),
+            keeper,
+            past: Past::of(record.as_ref()),
             terms,
             keys,
             queue,
@@ -147,6 +157,8 @@ impl Engine {
         }
         torrent_loop.torrent.handle_input(now, Input::UploadLimit(config.limits.up.of_torrent()));
         torrent_loop.torrent.handle_input(now, Input::Candidates(Source::User, config.peers));
+        let met = record.map(|record| record.peers).unwrap_or_default();
+        torrent_loop.torrent.handle_input(now, Input::Candidates(Source::Resume, met));
         let root = async move {
             // Tasks of their own, so that the loop's many wake-ups do not poll the listeners.
             let mut tasks = JoinSet::new();

@@ -5,7 +5,7 @@
 //! and the code between is the same.
 
 mod announce;
-pub mod check;
+mod check;
 pub mod clock;
 mod disk_jobs;
 mod door;
@@ -17,6 +17,7 @@ pub mod metadata;
 pub mod peer;
 pub mod probe;
 mod queue;
+pub mod resume;
 pub mod storage;
 mod throttle;
 mod torrent;

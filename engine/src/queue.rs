@@ -12,6 +12,7 @@ use proto::id::PieceHash;
 use proto::metainfo::Priority;
 use proto::piece::{Block, PieceIndex};
 use proto::rate::Rate;
+use proto::resume::Stamp;
 use proto::torrent::{PeerKey, Stats};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -61,6 +62,8 @@ pub(crate) enum Done {
     Hashed(PieceIndex, io::Result<PieceHash>),
     /// A block was read for a peer, or could not be.
     Read(PeerKey, Block, io::Result<Bytes>),
-    /// What was written is safe, or not.
-    Flushed(io::Result<()>),
+    /// What was written is safe, or not; the files as they looked when the flush began.
+    Flushed(io::Result<Vec<Option<Stamp>>>),
+    /// The resume record was written, or not.
+    Kept(io::Result<()>),
 }

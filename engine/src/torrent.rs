@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use proto::announce::{self, Announcer};
 use proto::metainfo::Metainfo;
+use proto::resume::{Keeper, Step};
 use proto::time::Instant;
 use proto::torrent::{Direction, Event, Input, Output, PeerKey, Source, Torrent};
 use proto::wire::Message;
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::announce::TrackerPort;
 use crate::clock::Clock;
@@ -25,14 +26,12 @@ use crate::environment::Environment;
 use crate::handle::EngineEvent;
 use crate::peer::{self, Link, Terms, link};
 use crate::queue::{Done, Happening, Happenings, Queue};
+use crate::resume::{Past, encoded};
 use crate::storage::Storage;
 use crate::transport::Transport;
 
 /// Happenings taken per wake-up, before timers get their turn.
 const BATCH: usize = 64;
-
-/// What was verified is made safe this often, as an operating system would by itself.
-const FLUSH_EVERY: Duration = Duration::from_secs(30);
 
 /// Without any deadline the loop looks up this often, which spares it a special case.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -54,6 +53,10 @@ pub(crate) struct TorrentLoop<T: Transport, C: Clock, S: Storage> {
     pub(crate) announcer: Announcer,
     pub(crate) trackers: TrackerPort<T, C>,
     pub(crate) disk: DiskJobs<S>,
+    /// When what was verified may be claimed.
+    pub(crate) keeper: Keeper,
+    /// What earlier runs did.
+    pub(crate) past: Past,
     pub(crate) terms: Terms,
     pub(crate) keys: Keys,
     pub(crate) queue: Queue,
@@ -70,12 +73,6 @@ pub(crate) struct LoopState {
     spare: Vec<Message>,
     /// The storage's latest complaint.
     complaint: Option<(io::ErrorKind, String)>,
-    /// Something verified is not flushed yet.
-    flush_at: Option<Instant>,
-    /// `stopped` is said; the last flush is under way.
-    leaving: bool,
-    /// The last flush is done.
-    ended: bool,
 }
 
 impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
@@ -86,7 +83,7 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
         let mut armed = clock.now();
         let mut timer = pin!(clock.sleep_until(armed));
         self.carry_out(clock.now()).await;
-        while !self.state.ended {
+        while !self.keeper.has_left() {
             let now = clock.now();
             let due = self.due().unwrap_or(now + IDLE);
             // A timer that fires too early is cheaper than one that is set anew for every message.
@@ -115,7 +112,7 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
     fn due(&self) -> Option<Instant> {
         let torrent = self.torrent.poll_timeout().map(|(at, _)| at);
         let announcer = self.announcer.poll_timeout().map(|(at, _)| at);
-        [torrent, announcer, self.state.flush_at].into_iter().flatten().min()
+        [torrent, announcer, self.keeper.poll_timeout()].into_iter().flatten().min()
     }
 
     fn time_passed(&mut self, now: Instant) {
@@ -127,10 +124,8 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
             let progress = self.torrent.progress();
             self.announcer.handle_timeout(now, &progress);
         }
-        if self.state.flush_at.is_some_and(|at| at <= now) {
-            self.state.flush_at = None;
-            self.submit(now, Job::Flush);
-        }
+        self.keeper.handle_timeout(now);
+        self.keep(now);
     }
 
     fn happened(&mut self, now: Instant, happening: Happening) {
@@ -259,14 +254,33 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
                 Input::BlockRead { peer, block, data }
             }
             Done::Flushed(outcome) => {
-                if self.heed(outcome).is_none() {
+                let stamps = self.heed(outcome);
+                if stamps.is_none() {
                     self.complain();
                 }
-                self.state.ended = self.state.leaving;
-                return;
+                self.keeper.flushed(now, stamps);
+                return self.keep(now);
+            }
+            Done::Kept(outcome) => {
+                // It costs the next start some time; nothing is lost.
+                let kept = outcome.inspect_err(|error| warn!("the resume data are not kept: {error}"));
+                self.keeper.kept(now, kept.is_ok());
+                return self.keep(now);
             }
         };
         self.torrent.handle_input(now, input);
+    }
+
+    /// Carries out what the keeper asks for.
+    fn keep(&mut self, now: Instant) {
+        match self.keeper.poll_step() {
+            Some(Step::Flush) => self.submit(now, Job::Flush),
+            Some(Step::Keep) => {
+                let record = self.past.record(&self.keeper, &self.torrent);
+                self.submit(now, Job::Keep(encoded(&record)));
+            }
+            None => {}
+        }
     }
 
     /// Keeps what the storage complained of for the event that follows.
@@ -283,7 +297,7 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
     fn report(&mut self, now: Instant, event: &Event) {
         match event {
             Event::PieceVerified(piece) => {
-                self.state.flush_at.get_or_insert(now + FLUSH_EVERY);
+                self.keeper.verified(now, *piece);
                 self.tell(EngineEvent::PieceVerified(piece.get()));
             }
             Event::PieceFailed(piece) => self.tell(EngineEvent::PieceFailed(piece.get())),
@@ -318,8 +332,8 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
                     self.tell(EngineEvent::TrackerFailed { url, error: error.to_string(), silent });
                 }
                 announce::Output::Done => {
-                    self.state.leaving = true;
-                    self.submit(now, Job::Flush);
+                    self.keeper.leave();
+                    self.keep(now);
                 }
             }
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proto::id::PieceHash;
 use proto::piece::{Block, PieceIndex};
+use proto::resume::Stamp;
 
 pub mod file;
 pub mod memory;
@@ -22,8 +23,31 @@ pub trait Storage: Send + Sync + 'static {
     /// Hashes a whole piece as it is stored.
     fn hash(&self, piece: PieceIndex) -> impl Future<Output = io::Result<PieceHash>> + Send;
 
-    /// Makes everything written so far survive a crash.
+    /// Makes everything written so far survive a crash, whichever process wrote it.
     fn flush(&self) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// How many pieces are worth hashing at once: as many as there are cores to do it.
+    fn parallelism(&self) -> usize {
+        1
+    }
+
+    /// What can be seen of each file without reading it, in the torrent's order. A storage that cannot tell
+    /// has none, and then no record is believed.
+    fn stamps(&self) -> impl Future<Output = io::Result<Vec<Option<Stamp>>>> + Send {
+        async { Ok(Vec::new()) }
+    }
+
+    /// The resume record as it was last kept ([`proto::resume`]); nothing if there is none.
+    fn load_record(&self) -> impl Future<Output = io::Result<Option<Bytes>>> + Send {
+        async { Ok(None) }
+    }
+
+    /// Replaces the resume record: whatever happens, the next run finds the old one or the new one, and once
+    /// this has ended, the new one. A storage that keeps none is as good as one that loses it.
+    fn keep_record(&self, record: Bytes) -> impl Future<Output = io::Result<()>> + Send {
+        drop(record);
+        async { Ok(()) }
+    }
 }
 
 /// A shared storage is a storage, so that whoever started an engine can look at its content.
@@ -42,5 +66,21 @@ impl<S: Storage> Storage for Arc<S> {
 
     fn flush(&self) -> impl Future<Output = io::Result<()>> + Send {
         S::flush(self)
+    }
+
+    fn parallelism(&self) -> usize {
+        S::parallelism(self)
+    }
+
+    fn stamps(&self) -> impl Future<Output = io::Result<Vec<Option<Stamp>>>> + Send {
+        S::stamps(self)
+    }
+
+    fn load_record(&self) -> impl Future<Output = io::Result<Option<Bytes>>> + Send {
+        S::load_record(self)
+    }
+
+    fn keep_record(&self, record: Bytes) -> impl Future<Output = io::Result<()>> + Send {
+        S::keep_record(self, record)
     }
 }

@@ -53,6 +53,12 @@ impl Candidates {
         self.book.len()
     }
 
+    /// Where the connected peers listen, as far as we know.
+    pub(super) fn connected_addrs(&self) -> impl Iterator<Item = SocketAddr> {
+        let connected = self.book.iter().filter(|(_, candidate)| candidate.state == State::Connected);
+        connected.map(|(&addr, _)| addr)
+    }
+
     /// Dials under way.
     pub(super) fn dialling(&self) -> usize {
         self.dialling

@@ -13,6 +13,8 @@ pub enum Source {
     User,
     /// A peer named it (BEP 11).
     Pex,
+    /// An earlier run was connected to it.
+    Resume,
 }
 
 impl Torrent {
@@ -23,6 +25,11 @@ impl Torrent {
                 self.candidates.offer(addr);
             }
         }
+    }
+
+    /// Where connected peers can be dialled, for resume data.
+    pub fn connected_peers(&self) -> Vec<SocketAddr> {
+        self.candidates.connected_addrs().take(crate::resume::MAX_PEERS).collect()
     }
 
     /// We listen there: no reason to dial ourselves.
@@ -44,7 +51,7 @@ impl Torrent {
     pub fn admits(&self, source: Source) -> bool {
         match source {
             Source::Tracker => true,
-            Source::User => !self.metainfo.private(),
+            Source::User | Source::Resume => !self.metainfo.private(),
             Source::Pex => !self.metainfo.private() && self.config.pex,
         }
     }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroU64};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use proto::id::InfoHash;
@@ -142,9 +143,24 @@ pub(crate) struct NetworkArgs {
     /// Keep no more connections than this [default: 50]
     #[arg(long, value_name = "COUNT")]
     pub(crate) max_peers: Option<NonZeroU16>,
+    #[command(flatten)]
+    pub(crate) resume: ResumeArgs,
     /// Print one JSON object a line instead of text
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ResumeArgs {
+    /// Hash everything at the start, whatever the resume data of an earlier run say
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Keep the resume data in this folder [default: beside the content, as `.INFOHASH.resume`]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) resume_dir: Option<PathBuf>,
+    /// Make what came in safe this often: so much of a download a power cut may cost
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) save_every: Duration,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -199,6 +215,13 @@ fn info_hash(text: &str) -> Result<InfoHash, String> {
     InfoHash::from_hex(text).ok_or_else(|| "an info hash has 40 hexadecimal digits".to_owned())
 }
 
+/// Reads a time in seconds, a hundredth or more.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let time = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let time = time.filter(|time| time.as_millis() >= 10);
+    time.ok_or_else(|| "write a number of seconds, 0.01 or more".to_owned())
+}
+
 /// Reads a rate in bytes a second; none at all is no rate.
 fn byte_rate(text: &str) -> Result<NonZeroU64, String> {
     let rate = NonZeroU64::new(u64::from(byte_size(text)?));
@@ -250,6 +273,14 @@ mod tests {
     fn rates_are_read_and_zero_is_refused() {
         assert_eq!(byte_rate("500K").map(NonZeroU64::get), Ok(512_000));
         assert!(byte_rate("0").is_err());
+    }
+
+    #[test]
+    fn times_are_seconds() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for wrong in ["", "0", "-1", "1e400", "NaN", "ten"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

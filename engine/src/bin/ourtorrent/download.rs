@@ -20,6 +20,7 @@ async fn download(args: &DownloadArgs) -> Result<Status, Failure> {
     let Some(metainfo) = args.torrent.open(&mut config, seed).await? else { return Ok(Status::Interrupted) };
     let storage = FileStorage::open(&args.output, Arc::clone(&metainfo), Access::ReadWrite)
         .map_err(|error| Failure::new(Status::Storage, error))?;
+    let storage = network::with_record(&args.network.resume, storage);
     let goal = if args.seed { Goal::CompleteThenSeed } else { Goal::Complete };
     let report = Report::new(&metainfo, args.network.json);
     Transfer { metainfo, storage, config, goal, report, seed }.run().await

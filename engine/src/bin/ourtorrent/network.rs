@@ -5,8 +5,9 @@ use std::path::Path;
 
 use engine::EngineConfig;
 use engine::fetch::TrackerTrust;
+use engine::storage::file::FileStorage;
 
-use crate::args::NetworkArgs;
+use crate::args::{NetworkArgs, ResumeArgs};
 use crate::failure::Failure;
 
 /// The usual port of BitTorrent.
@@ -29,10 +30,20 @@ pub(crate) fn config(args: &NetworkArgs) -> Result<EngineConfig, Failure> {
     } else if has_ipv6() {
         config.listen.push((Ipv6Addr::UNSPECIFIED, PORT).into());
     }
+    config.resume.check = args.resume.check;
+    config.resume.flush_every = args.resume.save_every;
     if let Some(path) = &args.tracker_ca {
         config.tracker_trust = trust(path)?;
     }
     Ok(config)
+}
+
+/// The storage with its resume data where the user wants them.
+pub(crate) fn with_record(args: &ResumeArgs, storage: FileStorage) -> FileStorage {
+    match &args.resume_dir {
+        Some(folder) => storage.with_record_in(folder),
+        None => storage,
+    }
 }
 
 /// Mozilla's roots and those in a user's file.

@@ -57,6 +57,21 @@ impl Report {
         }
     }
 
+    /// Shows how far the check at the start is, in bytes.
+    pub(crate) fn checking(&self, done: u64, total: u64) {
+        match self {
+            Self::Bar(bar) => {
+                bar.set_position(done);
+                bar.set_message("checking what is there");
+            }
+            Self::Lines => {
+                let (done, total) = (BinaryBytes(done), BinaryBytes(total));
+                note(format_args!("checking what is there: {done} of {total}"));
+            }
+            Self::Json => print(json!({ "event": "checking", "done": done, "total": total })),
+        }
+    }
+
     /// Shows where the transfer stands; `total` is the torrent's length in bytes.
     pub(crate) fn progress(&self, stats: &Stats, total: u64) {
         let done = total - stats.progress.left.min(total);

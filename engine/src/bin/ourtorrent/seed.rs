@@ -16,6 +16,7 @@ pub(crate) fn run(args: &SeedArgs) -> Result<Status, Failure> {
     let metainfo = torrent_file::read(&args.torrent)?;
     let storage = FileStorage::open(&args.data, Arc::clone(&metainfo), Access::ReadOnly)
         .map_err(|error| Failure::new(Status::Storage, error))?;
+    let storage = network::with_record(&args.network.resume, storage);
     let mut config = network::config(&args.network)?;
     config.torrent.super_seeding = args.super_seed;
     let report = Report::new(&metainfo, args.network.json);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::clock::{Clock, OsClock};
+use engine::resume::CheckProgress;
 use engine::storage::file::FileStorage;
 use engine::{Engine, EngineConfig, EngineEvent, EngineHandle, Environment};
 use indicatif::BinaryBytes;
@@ -70,8 +71,10 @@ impl Transfer {
                 .say("the torrent is private: its peers come from its trackers, and --peer is not used");
         }
         let (metainfo, config) = (Arc::clone(&self.metainfo), self.config.clone());
+        let progress = config.resume.progress.clone();
         let started = Engine::start(environment, metainfo, self.storage.clone(), config, self.seed);
-        let (mut handle, root) = started.await?;
+        let Some(started) = self.checking(started, &progress).await else { return Ok(Status::Interrupted) };
+        let (mut handle, root) = started?;
         let mut root = tokio::spawn(root);
         let outcome = self.watch(&mut handle).await;
         handle.stop();
@@ -87,6 +90,29 @@ impl Transfer {
                 Err(Failure::new(Status::Incomplete, format_args!("the engine failed: {panic}")))
             }
             Ok(Ok(())) | Err(_) => outcome,
+        }
+    }
+
+    /// Waits for the check at the start and shows how far it is; nothing if the user would rather not wait.
+    /// What was hashed by then is kept.
+    async fn checking<V>(&self, started: impl Future<Output = V>, progress: &CheckProgress) -> Option<V> {
+        let mut tick = tokio::time::interval(self.report.period());
+        tick.tick().await;
+        let (mut started, mut interrupt) = (pin!(started), pin!(interrupted()));
+        loop {
+            tokio::select! {
+                biased;
+                started = started.as_mut() => return Some(started),
+                () = interrupt.as_mut() => {
+                    self.report.close();
+                    self.report.say("interrupted; run the same command again, and the check goes on");
+                    return None;
+                }
+                _ = tick.tick() => {
+                    let (done, total) = progress.bytes();
+                    self.report.checking(done, total);
+                }
+            }
         }
     }
 

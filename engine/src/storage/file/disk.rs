@@ -4,15 +4,17 @@
 //! root, which would lead out of it whatever the torrent says.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use proto::metainfo::{FileEntry, Metainfo};
+use proto::resume::Stamp;
 use thiserror::Error;
 
 use super::positioned::{read_exact_at, write_all_at};
+use super::record::{stamp, sync_folder};
 
 /// Files held open at a time. Descriptors are scarce (1,024 is a common limit) and sockets need them too.
 const OPEN_FILES: usize = 128;
@@ -65,8 +67,10 @@ struct OpenFiles {
     files: BTreeMap<usize, (u64, Arc<File>)>,
     /// Counts uses; the file with the smallest count is closed first.
     uses: u64,
-    /// Written since the last flush.
+    /// Written since the last flush, by us or, if it was there when we came, by whoever was here before.
     dirty: BTreeSet<usize>,
+    /// Folders with an entry made since the last flush.
+    new_entries: BTreeSet<PathBuf>,
 }
 
 impl Disk {
@@ -99,30 +103,53 @@ impl Disk {
         if rest.is_empty() { Ok(()) } else { Err(ErrorKind::InvalidInput.into()) }
     }
 
-    /// Makes what was written survive a power cut; also makes the files that have no content.
+    /// Makes what was written survive a power cut, the names of new files included; also makes the files that
+    /// have no content.
     pub(super) fn flush(&self) -> io::Result<()> {
-        if self.access == Access::ReadOnly {
-            return Ok(());
-        }
         let dirty = std::mem::take(&mut self.lock().dirty);
         for &index in &dirty {
-            let synced = self.file(index, Absent::Fail)?.sync_data();
-            synced.map_err(|error| self.blame("save", index, error)).inspect_err(|_| {
-                self.lock().dirty.extend(&dirty);
-            })?;
+            let synced = self
+                .file(index, Absent::Fail)
+                .and_then(|file| file.sync_data().map_err(|error| self.blame("save", index, error)));
+            match synced {
+                // Somebody else's content; systems differ in whether a reader may save it.
+                Ok(()) | Err(_) if self.access == Access::ReadOnly => {}
+                synced => synced.inspect_err(|_| self.lock().dirty.extend(&dirty))?,
+            }
+        }
+        if self.access == Access::ReadOnly {
+            return Ok(());
         }
         let is_empty = |(_, entry): &(usize, &FileEntry)| entry.len == 0;
         for (index, _) in self.metainfo.files().iter().enumerate().filter(is_empty) {
             self.file(index, Absent::Create)?;
         }
-        Ok(())
+        let folders = std::mem::take(&mut self.lock().new_entries);
+        folders.iter().try_for_each(|folder| sync_folder(folder)).inspect_err(|_| {
+            self.lock().new_entries.extend(folders);
+        })
     }
 
-    /// Bytes that file `index` has on the disk, or nothing if there is no such file.
-    pub(super) fn len_of(&self, index: usize) -> io::Result<Option<u64>> {
+    /// Bytes that file `index` has on the disk, or nothing if there is no such file. The next flush includes it:
+    /// whoever wrote it may have been killed before it was safe.
+    pub(super) fn found(&self, index: usize) -> io::Result<Option<u64>> {
+        let found = self.look_at(index)?;
+        if found.is_some() {
+            self.lock().dirty.insert(index);
+        }
+        Ok(found.map(|found| found.len()))
+    }
+
+    /// Length and time of every file.
+    pub(super) fn stamps(&self) -> io::Result<Vec<Option<Stamp>>> {
+        let stamp = |index| Ok(self.look_at(index)?.and_then(|found| stamp(&found)));
+        (0..self.metainfo.files().len()).map(stamp).collect()
+    }
+
+    fn look_at(&self, index: usize) -> io::Result<Option<Metadata>> {
         let path = self.path(index);
         match self.refuse_links(index).and_then(|()| fs::symlink_metadata(&path)) {
-            Ok(found) => Ok(Some(found.len())),
+            Ok(found) => Ok(Some(found)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.blame("look at", index, error)),
         }
@@ -164,6 +191,8 @@ impl Disk {
         }
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
+            let ours = folder.ancestors().take_while(|folder| folder.starts_with(&self.root));
+            self.lock().new_entries.extend(ours.map(Path::to_owned));
         }
         // `create_new` does not follow a link that appeared in between.
         match options.clone().create_new(true).open(&path) {

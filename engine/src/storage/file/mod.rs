@@ -1,24 +1,28 @@
 //! Content as files below one folder: sparse, made lazily, read and written by position.
 //!
 //! Blocks wait in memory until their piece is complete (`unwritten`), then one blocking job hashes the
-//! piece from memory and writes it if it is sound. Reads go by spans (`read_ahead`). This is the only
-//! place in the engine that uses threads.
+//! piece from memory and writes it if it is sound. Reads go by spans (`read_ahead`), the resume record has a
+//! file of its own (`record`). This is the only place in the engine that uses threads.
 
 mod disk;
 mod positioned;
 mod read_ahead;
+mod record;
 #[cfg(test)]
 mod tests;
 mod unwritten;
 
 use std::io::{self, ErrorKind};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::available_parallelism;
 
 use bytes::Bytes;
 use proto::id::PieceHash;
 use proto::metainfo::Metainfo;
 use proto::piece::{Block, Geometry, PieceIndex};
+use proto::resume::Stamp;
 use sha1::{Digest, Sha1};
 use thiserror::Error;
 use tokio::task::spawn_blocking;
@@ -51,6 +55,7 @@ pub enum OpenError {
 #[derive(Clone, Debug)]
 pub struct FileStorage {
     shared: Arc<Shared>,
+    record: Arc<Path>,
 }
 
 #[derive(Debug)]
@@ -69,14 +74,22 @@ impl FileStorage {
     pub fn open(root: &Path, metainfo: Arc<Metainfo>, access: Access) -> Result<Self, OpenError> {
         let disk = Disk::new(root.to_owned(), Arc::clone(&metainfo), access);
         for (index, entry) in metainfo.files().iter().enumerate() {
-            let found = disk.len_of(index)?.unwrap_or(0);
+            let Some(found) = disk.found(index)? else { continue };
             if found > entry.len && access == Access::ReadWrite {
                 return Err(OpenError::TooLong { path: disk.path(index), found, want: entry.len });
             }
         }
         let (unwritten, moving, read_ahead) = (Mutex::default(), RwLock::default(), Mutex::default());
         let shared = Shared { metainfo, disk, unwritten, moving, read_ahead };
-        Ok(Self { shared: Arc::new(shared) })
+        let record = record::path(root, &shared.metainfo).into();
+        Ok(Self { shared: Arc::new(shared), record })
+    }
+
+    /// Keeps the resume record in `folder` instead of beside the content.
+    #[must_use]
+    pub fn with_record_in(self, folder: &Path) -> Self {
+        let record = record::path(folder, &self.shared.metainfo).into();
+        Self { record, ..self }
     }
 
     /// The folder that holds the content.
@@ -119,6 +132,24 @@ impl Storage for FileStorage {
 
     async fn flush(&self) -> io::Result<()> {
         self.blocking(|shared| shared.disk.flush()).await
+    }
+
+    fn parallelism(&self) -> usize {
+        available_parallelism().map_or(1, NonZeroUsize::get)
+    }
+
+    async fn stamps(&self) -> io::Result<Vec<Option<Stamp>>> {
+        self.blocking(|shared| shared.disk.stamps()).await
+    }
+
+    async fn load_record(&self) -> io::Result<Option<Bytes>> {
+        let path = Arc::clone(&self.record);
+        self.blocking(move |_| record::load(&path)).await
+    }
+
+    async fn keep_record(&self, record: Bytes) -> io::Result<()> {
+        let path = Arc::clone(&self.record);
+        self.blocking(move |_| record::keep(&path, &record)).await
     }
 }
 

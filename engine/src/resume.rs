@@ -1,0 +1,92 @@
+//! Resume data as the driver keeps them: settings, the progress of a check, and the record that is written.
+//!
+//! What may be claimed, and when, is decided in [`proto::resume`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use proto::bitfield::Bitfield;
+use proto::resume::{Keeper, Record, SAMPLE};
+use proto::torrent::Torrent;
+
+/// What was verified is made safe this often: a power cut costs no more than that, and two flushes.
+pub const FLUSH_EVERY: Duration = Duration::from_secs(10);
+
+/// What a user may choose about resuming.
+#[derive(Clone, Debug)]
+pub struct ResumeConfig {
+    /// Hash everything at the start, whatever the resume data say.
+    pub check: bool,
+    /// Pieces that are hashed although the resume data vouch for them.
+    pub sample: usize,
+    /// How often what was verified is made safe.
+    pub flush_every: Duration,
+    /// Tells how far the check at the start is.
+    pub progress: CheckProgress,
+}
+
+impl Default for ResumeConfig {
+    fn default() -> Self {
+        Self { check: false, sample: SAMPLE, flush_every: FLUSH_EVERY, progress: CheckProgress::default() }
+    }
+}
+
+/// How far a check is. Clones show the same check.
+#[derive(Clone, Debug, Default)]
+pub struct CheckProgress(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    done: AtomicU64,
+    total: AtomicU64,
+}
+
+impl CheckProgress {
+    /// Bytes that were hashed, and bytes to hash; none before the check has begun.
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.0.done.load(Ordering::Relaxed), self.0.total.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn expect(&self, bytes: u64) {
+        self.0.total.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add(&self, bytes: u64) {
+        self.0.done.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// What earlier runs have left besides content.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Past {
+    pub(crate) uploaded: u64,
+    pub(crate) downloaded: u64,
+}
+
+impl Past {
+    pub(crate) fn of(record: Option<&Record>) -> Self {
+        let sums = |record: &Record| Self { uploaded: record.uploaded, downloaded: record.downloaded };
+        record.map(sums).unwrap_or_default()
+    }
+
+    /// The record of what may be claimed now.
+    pub(crate) fn record(self, keeper: &Keeper, torrent: &Torrent) -> Record {
+        let progress = torrent.progress();
+        Record {
+            info_hash: torrent.handshake().info_hash,
+            claimed: keeper.claimed().clone(),
+            unchecked: Bitfield::empty(keeper.claimed().pieces()),
+            files: keeper.files().to_vec(),
+            uploaded: self.uploaded.saturating_add(progress.uploaded),
+            downloaded: self.downloaded.saturating_add(progress.downloaded),
+            peers: torrent.connected_peers(),
+        }
+    }
+}
+
+/// The record as bytes; none at all could not be encoded, and nobody would believe them.
+pub(crate) fn encoded(record: &Record) -> Bytes {
+    record.encode().unwrap_or_default().into()
+}
