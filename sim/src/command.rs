@@ -240,6 +240,7 @@ pub(crate) fn list(folder: &Path) -> Result<u8> {
     let width = files.iter().map(|path| stem(path).chars().count()).max().unwrap_or(0);
     for path in &files {
         let claim = match find::load(&path.to_string_lossy(), &[]) {
+            Ok((_, scenario)) if scenario.run.long => format!("(long) {}", scenario.claim),
             Ok((_, scenario)) => scenario.claim,
             Err(error) => format!("refused: {}", error.to_string().lines().next().unwrap_or_default()),
         };

@@ -1,11 +1,13 @@
 //! The stage: a world with its hosts, and what has happened on it so far.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use engine::{EngineConfig, Environment};
 use proto::metainfo::Metainfo;
 use proto::time::Instant;
+use proto::torrent::TorrentConfig;
 use tokio::sync::mpsc;
 
 use super::agenda::{Action, Agenda};
@@ -20,7 +22,7 @@ use crate::oracle;
 use crate::record::{Packets, PeerRecord, Record, TrackerRecord};
 use crate::scenario::expand::keyed;
 use crate::scenario::quantity::duration_text;
-use crate::scenario::{Clock, PeerPlan, Plan, Role, TRACKER, Target};
+use crate::scenario::{Clock, PeerPlan, Plan, Policy, Role, TRACKER, Target};
 use crate::storage::{Content, SharedStorage};
 use crate::world::{ClockError, HostId, SimClock, SimTransport, World, WorldSettings};
 
@@ -314,13 +316,30 @@ fn conditions(world: &mut World, plan: &Plan) {
 /// The settings that matter, for the report.
 fn settings(plan: &Plan, tracker: &TrackerHost) -> String {
     let torrent = config(plan, Target::Peer(0)).torrent;
-    format!(
+    let mut text = format!(
         "{} connections, {} upload slots, {} optimistic; announces every {}",
         torrent.max_peers,
         torrent.upload_slots,
         torrent.optimistic_slots,
         duration_text(tracker.interval())
-    )
+    );
+    // The first of each kind that plays by a policy of its own; the defaults go without saying.
+    let default = TorrentConfig::default();
+    let chosen = |pick: fn(&Policy) -> Option<&'static str>, default| {
+        let names = plan.peers.iter().filter_map(move |peer| pick(&peer.policy));
+        names.into_iter().find(|&name| name != default)
+    };
+    let policies = [
+        ("picker", chosen(|policy| Some(policy.picker?.name), default.picker.name)),
+        ("choker", chosen(|policy| Some(policy.choker?.name), default.choker.name)),
+        ("seed choker", chosen(|policy| Some(policy.seed_choker?.name), default.seed_choker.name)),
+    ];
+    for (kind, name) in policies {
+        if let Some(name) = name {
+            let _ = write!(text, "; {kind} {name}");
+        }
+    }
+    text
 }
 
 /// The engine's production settings, save what the scenario says.
@@ -329,6 +348,11 @@ fn config(plan: &Plan, target: Target) -> EngineConfig {
     if let Some(connections) = plan.run.max_connections {
         config.torrent.max_peers = connections as usize;
         config.torrent.dial_below = config.torrent.dial_below.min(connections as usize);
+    }
+    if let Target::Peer(index) = target
+        && let Some(peer) = plan.peers.get(index)
+    {
+        peer.policy.apply(&mut config.torrent);
     }
     config
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use proto::torrent::policy::Policies;
 use toml::Spanned;
 use toml::de::DeTable;
 
@@ -18,15 +19,25 @@ const TOP: &[&str] =
 impl Scenario {
     /// Reads a scenario: `text` from `file`, then `sets` (`key=value`) over it.
     pub fn parse(file: &str, text: &str, sets: &[String]) -> Result<Self, ScenarioError> {
+        Self::parse_with(file, text, sets, &Policies::shipped())
+    }
+
+    /// The same, where these policies can be named.
+    pub fn parse_with(
+        file: &str,
+        text: &str,
+        sets: &[String],
+        policies: &Policies,
+    ) -> Result<Self, ScenarioError> {
         let mut source = Source::new(file, text);
         for set in sets {
             source.append(&overrides::as_toml(set));
         }
-        decode(&source, file).map_err(|refusal| source.locate(refusal))
+        decode(&source, file, policies).map_err(|refusal| source.locate(refusal))
     }
 }
 
-fn decode(source: &Source, file: &str) -> Result<Scenario, Refusal> {
+fn decode(source: &Source, file: &str, policies: &Policies) -> Result<Scenario, Refusal> {
     let claim = claim(source)?;
     let mut table = DeTable::parse(source.file_text()).map_err(|error| Refusal::syntax(&error))?.into_inner();
     for set in source.sets() {
@@ -41,12 +52,13 @@ fn decode(source: &Source, file: &str) -> Result<Scenario, Refusal> {
     let nats = nat::decode(top.value("nats"))?;
     let run = top.optional("run", run::decode)?.unwrap_or_default();
     let tracker = tracker::decode(top.value("tracker"), &links)?;
+    let (torrent, policy) = top.required("torrent", |value| torrent::decode(value, policies))?;
     let scenario = Scenario {
         name: top.optional("name", text)?.unwrap_or_else(|| stem(file)),
         claim,
         seed: top.optional("seed", whole)?.unwrap_or(1),
-        torrent: top.required("torrent", torrent::decode)?,
-        groups: group::decode(&top, &links, &nats, run.time_limit, tracker.family)?,
+        torrent,
+        groups: group::decode(&top, &links, &nats, run.time_limit, tracker.family, (policy, policies))?,
         tracker,
         faults: Vec::new(),
         run,

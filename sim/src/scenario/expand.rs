@@ -94,10 +94,10 @@ fn expand_group(seed: u64, group: &Group, places: &mut nat::Places<'_>) -> Vec<P
             }
             fixed @ (Departure::Never | Departure::AfterCompletion(_) | Departure::AfterArrival(_)) => fixed,
         };
-        let Group { role, link, nat, family, clock, .. } = group;
-        let (role, link, nat, family, clock) =
-            (*role, link.clone(), nat.as_ref().and_then(|name| places.next(name)), *family, *clock);
-        PeerPlan { name, role, link, nat, clock, family, arrival, departure }
+        let Group { role, link, nat, family, clock, policy, .. } = group;
+        let (role, link, nat, family, clock, policy) =
+            (*role, link.clone(), nat.as_ref().and_then(|name| places.next(name)), *family, *clock, *policy);
+        PeerPlan { name, role, link, nat, clock, family, policy, arrival, departure }
     };
     (0..group.count).map(peer).collect()
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use proto::torrent::policy::Policies;
 use toml::Spanned;
 
 use super::decode::plain_name;
@@ -11,7 +12,9 @@ use super::fields::{Fields, Value, duration, text, within, word};
 use super::quantity::duration_text;
 use super::source::Refusal;
 use super::write::line;
-use super::{Clock, Families, Link, MAX_PEERS, Nat, PeerPlan, TRACKER, clock, family, link, nat};
+use super::{
+    Clock, Families, Link, MAX_PEERS, Nat, PeerPlan, Policy, TRACKER, clock, family, link, nat, policy,
+};
 
 /// What a peer starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub struct Group {
     pub clock: Clock,
     /// The families that they speak.
     pub family: Families,
+    /// How they play.
+    pub policy: Policy,
     /// When they come.
     pub arrival: Arrival,
     /// When they go.
@@ -92,11 +97,12 @@ pub(super) fn decode(
     nats: &BTreeMap<String, Nat>,
     time_limit: Duration,
     tracker: Families,
+    (base, policies): (Policy, &Policies),
 ) -> Result<Vec<Group>, Refusal> {
     let mut names = BTreeSet::from([TRACKER.to_owned()]);
     let mut groups = Vec::new();
     for value in top.tables("peers")? {
-        let group = group(value, links, nats)?;
+        let group = group(value, links, nats, (base, policies))?;
         if !group.family.meets(tracker) {
             let place = value.get_ref().get("family").unwrap_or(value).span();
             return Err(Refusal::new(place, format!("the tracker answers over {tracker} alone")));
@@ -132,12 +138,14 @@ fn group(
     value: &Value<'_>,
     links: &BTreeMap<String, Link>,
     nats: &BTreeMap<String, Nat>,
+    (base, policies): (Policy, &Policies),
 ) -> Result<Group, Refusal> {
     const KEYS: &[&str] =
         &["name", "count", "role", "link", "nat", "family", "clock", "arrival", "departure"];
     const ROLES: [(&str, Role); 3] =
         [("seeder", Role::Seeder), ("leecher", Role::Leecher), ("announcer", Role::Announcer)];
-    let fields = Fields::of(value, "[[peers]]", KEYS)?;
+    let keys = [KEYS, policy::KEYS.as_slice()].concat();
+    let fields = Fields::of(value, "[[peers]]", &keys)?;
     let role = fields.required("role", |value| word(value, &ROLES))?;
     let default = match role {
         Role::Seeder => "seeder",
@@ -153,6 +161,7 @@ fn group(
         nat: fields.optional("nat", |value| nat::name(value, nats))?,
         clock: fields.optional("clock", clock::decode)?.unwrap_or_default(),
         family: fields.optional("family", family::decode)?.unwrap_or(Families::V4),
+        policy: policy::decode(&fields, policies)?.over(base),
         arrival: fields.optional("arrival", arrival)?.unwrap_or(Arrival::At(Duration::ZERO)),
         departure: fields.optional("departure", |value| departure(value, role))?.unwrap_or(Departure::Never),
     })
@@ -234,6 +243,7 @@ pub(super) fn write(out: &mut String, peer: &PeerPlan) {
     peer.nat.iter().for_each(|place| line(out, "nat", &place.name));
     line(out, "family", &peer.family.to_string());
     clock::write(peer.clock).inspect(|clock| out.push_str(clock));
+    policy::write(out, peer.policy);
     let _ = writeln!(out, "arrival = {{ at = \"{}\" }}", duration_text(peer.arrival));
     match peer.departure {
         Departure::Never => {}

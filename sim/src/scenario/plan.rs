@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{
-    Clock, Departure, Expect, Families, FaultKind, Link, Nat, NatPlace, Role, Run, Torrent, Tracker,
+    Clock, Departure, Expect, Families, FaultKind, Link, Nat, NatPlace, Policy, Role, Run, Torrent, Tracker,
 };
 
 /// A scenario, drawn for one seed.
@@ -49,6 +49,8 @@ pub struct PeerPlan {
     pub clock: Clock,
     /// The families that it speaks.
     pub family: Families,
+    /// How it plays.
+    pub policy: Policy,
     /// When it comes.
     pub arrival: Duration,
     /// When it goes; never [`Departure::Exponential`].

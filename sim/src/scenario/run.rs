@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::fields::{Fields, Value, duration, some_time, within};
+use super::fields::{Fields, Value, duration, some_time, truth, within};
 use super::quantity::duration_text;
 use super::source::Refusal;
 use super::write::{line, number};
@@ -18,6 +18,8 @@ pub struct Run {
     pub tick: Duration,
     /// Largest IP packet, in bytes.
     pub mtu: u32,
+    /// It takes minutes: for whoever asks for it, not for every change.
+    pub long: bool,
     /// Connections that a peer keeps; the engine's default if absent.
     pub max_connections: Option<u32>,
 }
@@ -29,13 +31,14 @@ impl Default for Run {
             at_least: Duration::ZERO,
             tick: Duration::from_millis(1),
             mtu: 1500,
+            long: false,
             max_connections: None,
         }
     }
 }
 
 pub(super) fn decode(value: &Value<'_>) -> Result<Run, Refusal> {
-    const KEYS: &[&str] = &["time_limit", "at_least", "tick", "mtu", "max_connections"];
+    const KEYS: &[&str] = &["time_limit", "at_least", "tick", "mtu", "long", "max_connections"];
     let fields = Fields::of(value, "[run]", KEYS)?;
     let default = Run::default();
     let time_limit = fields.optional("time_limit", some_time)?.unwrap_or(default.time_limit);
@@ -48,6 +51,7 @@ pub(super) fn decode(value: &Value<'_>) -> Result<Run, Refusal> {
         at_least: at_least?.unwrap_or(default.at_least),
         tick: fields.optional("tick", tick)?.unwrap_or(default.tick),
         mtu: fields.optional("mtu", |value| within(value, 576..=65_535))?.unwrap_or(default.mtu),
+        long: fields.optional("long", truth)?.unwrap_or(default.long),
         max_connections: fields.optional("max_connections", |value| within(value, 1..=1_000))?,
     })
 }
@@ -67,5 +71,8 @@ pub(super) fn write(out: &mut String, run: Run) {
     line(out, "at_least", &duration_text(run.at_least));
     line(out, "tick", &duration_text(run.tick));
     number(out, "mtu", run.mtu);
+    if run.long {
+        out.push_str("long = true\n");
+    }
     run.max_connections.inspect(|&connections| number(out, "max_connections", connections));
 }

@@ -61,6 +61,27 @@ fn a_scenario_reads_as_it_is_written() {
 }
 
 #[test]
+fn peers_play_as_their_group_or_else_the_torrent_says() {
+    let names = |policy: Policy| [policy.picker.map(|p| p.name), policy.choker.map(|c| c.name)];
+    let sets = ["torrent.picker=sequential", "torrent.choker=random", "peers.leecher.picker=random"];
+    let text = SMALL.replace("count = 3", "name = \"leecher\"\ncount = 3\nupload_slots = 2");
+    let scenario = Scenario::parse("small.toml", &text, &sets.map(str::to_owned)).expect("valid");
+    assert_eq!(names(scenario.groups[0].policy), [Some("sequential"), Some("random")]);
+    assert_eq!(names(scenario.groups[1].policy), [Some("random"), Some("random")]);
+    assert_eq!(scenario.groups[1].policy.upload_slots, Some(2));
+    let plan = scenario.expand(1);
+    let again = Scenario::parse("again.toml", &plan.to_toml(), &[]).expect("valid");
+    assert_eq!(again.expand(1), plan);
+    insta::assert_snapshot!(refusal("\"256 KiB\"", "\"256 KiB\"\npicker = \"sequental\""), @r#"
+    small.toml:7:10: no policy here is called `sequental`
+       |
+     7 | picker = "sequental"
+       |          ^^^^^^^^^^^
+       = did you mean "sequential"?
+    "#);
+}
+
+#[test]
 fn a_misspelt_key_is_answered_with_the_right_one() {
     insta::assert_snapshot!(refusal("piece_length", "piece_lenght"), @r#"
     small.toml:6:1: unknown key `piece_lenght` in [torrent]

@@ -1,12 +1,13 @@
 //! What is shared: the `[torrent]` table.
 
 use proto::piece::{BLOCK_LEN, Geometry};
+use proto::torrent::policy::Policies;
 
-use super::MAX_CONTENT;
 use super::fields::{Fields, Value, size};
 use super::quantity::size_text;
 use super::source::Refusal;
 use super::write::line;
+use super::{MAX_CONTENT, Policy, policy};
 
 /// The shared content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +18,10 @@ pub struct Torrent {
     pub piece_length: u32,
 }
 
-pub(super) fn decode(value: &Value<'_>) -> Result<Torrent, Refusal> {
-    let fields = Fields::of(value, "[torrent]", &["size", "piece_length"])?;
+/// What is shared, and how all peers play unless their group says otherwise.
+pub(super) fn decode(value: &Value<'_>, policies: &Policies) -> Result<(Torrent, Policy), Refusal> {
+    let keys = [&["size", "piece_length"], policy::KEYS.as_slice()].concat();
+    let fields = Fields::of(value, "[torrent]", &keys)?;
     let bytes = fields.required("size", |value| match size(value)? {
         bytes if bytes <= MAX_CONTENT => Ok(bytes),
         _ => Err(Refusal::new(value.span(), format!("content is at most {}", size_text(MAX_CONTENT)))),
@@ -31,7 +34,8 @@ pub(super) fn decode(value: &Value<'_>) -> Result<Torrent, Refusal> {
         let geometry = Geometry::new(bytes, piece_length);
         geometry.map_err(|error| Refusal::new(value.span(), error.to_string()))
     })?;
-    Ok(Torrent { size: bytes, piece_length: piece_length.piece_len() })
+    let torrent = Torrent { size: bytes, piece_length: piece_length.piece_len() };
+    Ok((torrent, policy::decode(&fields, policies)?))
 }
 
 /// The `[torrent]` table that says `torrent`.

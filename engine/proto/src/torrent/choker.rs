@@ -3,17 +3,18 @@
 //! A round every ten seconds may choke; between rounds, slots that fall free are given away at once, so that an
 //! uplink never waits for a round.
 
-use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use super::limits::{
-    CHOKE_ROUND, FIRST_INTEREST, IDLE_SLOT, NEEDIEST, NEW_PEER, NEW_PEER_WEIGHT, OPTIMISTIC_ROUNDS,
+    CHOKE_ROUND, FIRST_INTEREST, IDLE_SLOT, NEEDY_PART, NEW_PEER, NEW_PEER_WEIGHT, OPTIMISTIC_ROUNDS,
 };
 use super::peers::Peer;
 use super::slots::Slots;
 use crate::rate::Rate;
 use crate::time::Instant;
-use crate::torrent::PeerKey;
 use crate::torrent::machine::Torrent;
+use crate::torrent::policy::{PeerFacts, RankPeers};
+use crate::torrent::{PeerKey, TorrentConfig};
 use crate::wire::Message;
 
 /// The state between rounds.
@@ -22,18 +23,31 @@ pub(super) struct Choker {
     pub(super) next_round: Instant,
     rounds: u32,
     optimistic: Vec<PeerKey>,
+    /// Who had the optimistic slot in this cycle: everybody has it once before anybody has it again.
+    had_turn: BTreeSet<PeerKey>,
     slots: Slots,
+    pub(super) leeching: Box<dyn RankPeers>,
+    pub(super) seeding: Box<dyn RankPeers>,
 }
 
 impl Choker {
     /// The first round is due at once.
-    pub(super) fn new(now: Instant) -> Self {
-        Self { next_round: now, rounds: 0, optimistic: Vec::new(), slots: Slots::new(now) }
+    pub(super) fn new(now: Instant, config: TorrentConfig) -> Self {
+        Self {
+            next_round: now,
+            rounds: 0,
+            optimistic: Vec::new(),
+            had_turn: BTreeSet::new(),
+            slots: Slots::new(now, config.upload_slots),
+            leeching: (config.choker.make)(),
+            seeding: (config.seed_choker.make)(),
+        }
     }
 
     /// A peer left.
     pub(super) fn forget(&mut self, key: PeerKey) {
         self.optimistic.retain(|&other| other != key);
+        self.had_turn.remove(&key);
     }
 }
 
@@ -124,8 +138,7 @@ impl Torrent {
         }
     }
 
-    /// Peers that may have a regular slot, best first; ties in random order. A leecher serves who gives most; a
-    /// complete peer, to whom nobody gives, serves who is furthest behind, so that all finish at about one time.
+    /// Peers that may have a regular slot, best first by the policy; who left a slot unused comes after the others.
     fn ranked(&mut self, now: Instant) -> Vec<PeerKey> {
         let seeding = self.wanted.is_finished();
         let given = |peer: &Peer| if seeding { 0 } else { peer.pipeline.ranking.rate(now) };
@@ -135,17 +148,25 @@ impl Torrent {
                 && (peer.them.interested || given(peer) > 0)
                 && !peer.has.is_full()
         };
-        let worth = |peer: &Peer| {
-            (given(peer), if seeding { Reverse(self.known_progress(peer)) } else { Reverse(0) })
+        let facts = |(&key, peer): (&PeerKey, &Peer)| PeerFacts {
+            peer: key,
+            gives: given(peer),
+            takes: peer.uplink.meter.rate(now),
+            progress: self.known_progress(peer),
+            has_nothing: peer.has.is_empty(),
+            interested: peer.them.interested,
+            served: (!peer.us.choking).then(|| now.since(peer.choking_changed)),
+            waits: peer.us.choking.then(|| now.since(peer.choking_changed)),
+            connected: now.since(peer.connected),
         };
-        let uses = |peer: &Peer| peer.uplink.idle_until <= now;
-        let eligible_peers = self.peers.iter().filter(|(_, peer)| eligible(peer));
-        let mut ranked: Vec<_> = eligible_peers
-            .map(|(&key, peer)| ((uses(peer), worth(peer), peer.has.is_empty()), key))
-            .collect();
+        let mut ranked: Vec<_> = self.peers.iter().filter(|(_, peer)| eligible(peer)).map(facts).collect();
         self.random.shuffle(&mut ranked);
-        ranked.sort_by_key(|&(worth, _)| Reverse(worth));
-        ranked.into_iter().map(|(_, key)| key).collect()
+        let policy = if seeding { &mut self.choker.seeding } else { &mut self.choker.leeching };
+        policy.rank(&mut ranked, &mut self.random);
+        let idle = |key| self.peers.get(&key).is_some_and(|peer| peer.uplink.idle_until > now);
+        let mut keys: Vec<_> = ranked.into_iter().map(|facts| facts.peer).collect();
+        keys.sort_by_key(|&key| idle(key));
+        keys
     }
 
     /// Who has a slot and leaves it unused stands behind the others for a while.
@@ -171,13 +192,24 @@ impl Torrent {
             && let Some(key) = self.draw_optimistic(now, regular)
         {
             self.choker.optimistic.push(key);
+            self.choker.had_turn.insert(key);
         }
     }
 
-    /// Draws one of the neediest quarter, new peers three times as likely.
-    fn draw_optimistic(&mut self, now: Instant, regular: &[PeerKey]) -> Option<PeerKey> {
+    /// Draws one of those who had no turn in this cycle: of their neediest quarter, new peers three times as likely.
+    pub(super) fn draw_optimistic(&mut self, now: Instant, regular: &[PeerKey]) -> Option<PeerKey> {
+        let drawn = self.draw_waiting(now, regular);
+        if drawn.is_some() || self.choker.had_turn.is_empty() {
+            return drawn;
+        }
+        self.choker.had_turn.clear();
+        self.draw_waiting(now, regular)
+    }
+
+    fn draw_waiting(&mut self, now: Instant, regular: &[PeerKey]) -> Option<PeerKey> {
         let eligible = |key: &PeerKey, peer: &Peer| {
-            peer.them.interested && !regular.contains(key) && !self.choker.optimistic.contains(key)
+            let waits = !self.choker.had_turn.contains(key) && !self.choker.optimistic.contains(key);
+            peer.them.interested && waits && !regular.contains(key)
         };
         let weight = |peer: &Peer| if now.since(peer.connected) < NEW_PEER { NEW_PEER_WEIGHT } else { 1 };
         let mut pool: Vec<_> = self
@@ -189,7 +221,7 @@ impl Torrent {
             })
             .collect();
         pool.sort_unstable();
-        pool.truncate(pool.len().div_ceil(NEEDIEST));
+        pool.truncate(pool.len().div_ceil(NEEDY_PART));
         let mut ticket = self.random.below(pool.iter().map(|&(_, _, weight)| weight).sum());
         let drawn = pool.iter().find(|&&(_, _, weight)| {
             let hit = ticket < weight;
@@ -218,11 +250,11 @@ impl Torrent {
             return;
         }
         peer.us.choking = choking;
+        peer.choking_changed = now;
         if choking {
             self.send(now, key, Message::Choke);
             self.drop_queued(now, key);
         } else {
-            peer.unchoked_at = Some(now);
             peer.uplink.asked_at = now;
             peer.uplink.since_unchoked = 0;
             self.tell_haves(now, key);

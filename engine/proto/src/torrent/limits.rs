@@ -2,6 +2,7 @@
 
 use crate::piece::BLOCK_LEN;
 use crate::time::Duration;
+use crate::torrent::policy::{NEEDIEST, NamedChoker, NamedPicker, RAREST_FIRST, TIT_FOR_TAT};
 
 /// What a user may tune.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,12 @@ pub struct TorrentConfig {
     pub pex: bool,
     /// Show each peer one piece at a time until every piece is elsewhere (BEP 16), if complete at the start.
     pub super_seeding: bool,
+    /// Which piece is fetched next.
+    pub picker: NamedPicker,
+    /// Whom a leecher serves first.
+    pub choker: NamedChoker,
+    /// Whom it serves first once it is complete.
+    pub seed_choker: NamedChoker,
 }
 
 impl Default for TorrentConfig {
@@ -39,6 +46,9 @@ impl Default for TorrentConfig {
             allowed_fast: 10,
             pex: true,
             super_seeding: false,
+            picker: RAREST_FIRST,
+            choker: TIT_FOR_TAT,
+            seed_choker: NEEDIEST,
         }
     }
 }
@@ -51,7 +61,7 @@ pub(super) const OPTIMISTIC_ROUNDS: u32 = 3;
 pub(super) const NEW_PEER: Duration = Duration::from_secs(60);
 /// The optimistic unchoke is drawn from this fraction of the peers, those with the fewest pieces: a peer that
 /// falls behind for want of connections finishes last, and then the others' uplinks idle.
-pub(super) const NEEDIEST: usize = 4;
+pub(super) const NEEDY_PART: usize = 4;
 /// How much likelier a new peer is to be chosen.
 pub(super) const NEW_PEER_WEIGHT: u64 = 3;
 /// The span over which the choker compares rates: two rounds.

@@ -10,6 +10,7 @@ use super::limits::{ASK_AGAIN, MAX_UNSENT};
 use super::partials::Partials;
 use super::peers::{Arrived, Peers};
 use super::picker::Picker;
+use super::policy::PickPieces;
 use super::stats::Totals;
 use super::super_seed::SuperSeed;
 use super::verify::StorageQueue;
@@ -45,6 +46,8 @@ pub struct Torrent {
     /// What the user wants of it.
     pub(super) wanted: Wanted,
     pub(super) picker: Picker,
+    /// Which piece comes next.
+    pub(super) picking: Box<dyn PickPieces>,
     pub(super) partials: Partials,
     pub(super) storage: StorageQueue,
     pub(super) choker: Choker,
@@ -97,9 +100,10 @@ impl Torrent {
             resting: VecDeque::new(),
             wanted: Wanted::everything(&have),
             picker: Picker::new(geometry, &have),
+            picking: (config.picker.make)(),
             partials: Partials::new(geometry),
             storage: StorageQueue::default(),
-            choker: Choker::new(now),
+            choker: Choker::new(now, config),
             super_seed: SuperSeed::wanted(config, &have),
             totals: Totals { left, ..Totals::default() },
             outputs: VecDeque::from([Output::Announce(Some(AnnounceEvent::Started))]),

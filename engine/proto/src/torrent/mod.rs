@@ -15,7 +15,8 @@
 //! | `super_seed` | which piece to show to whom, while nobody else has it all |
 //! | `wanted` | which pieces the user wants, how urgently; partial seeds |
 //! | `interest` | which peers have something for us, exactly |
-//! | `picker` | which piece to start; `partials` which block of a started one |
+//! | `policy` | which piece comes next, who is served first: traits, and what is shipped of them |
+//! | `picker` | the pieces that may be started, by rarity; `partials` which block of a started one |
 //! | `requests` | what is asked of whom, and what frees it again; `endgame` when all is on order |
 //! | `pipeline` | how many requests to keep at a peer, when to give up |
 //! | `verify` | writing, hashing, blame, storage failures |
@@ -44,6 +45,7 @@ mod peers;
 mod pex;
 mod picker;
 mod pipeline;
+pub mod policy;
 mod priority;
 mod requests;
 mod slots;

@@ -134,12 +134,11 @@ impl Partials {
         self.open.push(piece);
     }
 
-    /// A free block that `peer` has, of the piece nearest completion.
-    pub(super) fn free_block(&self, peer: PeerKey, has: &Bitfield) -> Option<Block> {
+    /// The piece nearest completion of which `peer` has a free block.
+    pub(super) fn nearest_done(&self, peer: PeerKey, has: &Bitfield) -> Option<PieceIndex> {
         let usable =
             self.open.iter().filter_map(|&piece| Some((self.usable(piece, peer, has)?.missing, piece)));
-        let (_, nearest) = usable.min_by_key(|&(missing, _)| missing)?;
-        self.free_block_of(nearest, peer, has)
+        usable.min_by_key(|&(missing, _)| missing).map(|(_, piece)| piece)
     }
 
     /// A free block of `piece`, if `peer` has it.

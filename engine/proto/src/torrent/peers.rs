@@ -62,7 +62,8 @@ pub(super) struct Peer {
     pub(super) extended: Option<Extended>,
     pub(super) pipeline: Pipeline,
     pub(super) uplink: Uplink,
-    pub(super) unchoked_at: Option<Instant>,
+    /// When we last choked or unchoked it.
+    pub(super) choking_changed: Instant,
     pub(super) last_sent: Instant,
     pub(super) last_received: Instant,
 }
@@ -99,7 +100,7 @@ impl Peer {
             extended: Extended::agreed(reserved),
             pipeline: Pipeline::new(now),
             uplink: Uplink::new(now),
-            unchoked_at: None,
+            choking_changed: now,
             last_sent: now,
             last_received: now,
         }

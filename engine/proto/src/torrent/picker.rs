@@ -11,6 +11,9 @@ use crate::seed::Random;
 /// Marks a piece that is not in the order.
 const ABSENT: u32 = u32::MAX;
 
+/// How often a random piece is drawn before all are searched: enough for whoever has a third of them.
+const DRAWS: u32 = 8;
+
 /// The pieces that may be started, by availability.
 #[derive(Debug)]
 pub(super) struct Picker {
@@ -86,6 +89,17 @@ impl Picker {
             let (late, early) = bucket.split_at(random.index(bucket.len()));
             early.iter().chain(late).copied().find(|&piece| has.has(piece))
         })
+    }
+
+    /// A random one of the pieces that `has` names.
+    pub(super) fn any(&self, has: &Bitfield, random: &mut Random) -> Option<PieceIndex> {
+        let mut draws = (0..DRAWS).filter_map(|_| self.order.get(random.index(self.order.len())));
+        if let Some(&piece) = draws.find(|&&piece| has.has(piece)) {
+            return Some(piece);
+        }
+        // It has few of them.
+        let (late, early) = self.order.split_at(random.index(self.order.len()));
+        early.iter().chain(late).copied().find(|&piece| has.has(piece))
     }
 
     /// Takes `piece` out, because it is being fetched.

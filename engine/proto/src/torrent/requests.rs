@@ -9,6 +9,7 @@ use crate::bitfield::Bitfield;
 use crate::piece::{BLOCK_LEN, Block, PieceIndex};
 use crate::time::Instant;
 use crate::torrent::machine::Torrent;
+use crate::torrent::policy::PieceView;
 use crate::torrent::{DisconnectReason, PeerKey};
 use crate::wire::Message;
 
@@ -55,25 +56,32 @@ impl Torrent {
         block.or_else(|| self.endgame_block(now, key))
     }
 
-    /// The piece the peer works on, then one that nobody else has, for it may leave; then any started piece,
-    /// then the rarest; of what it has, or of a part of that.
+    /// The piece the peer works on, then as the policy likes it, then whatever helps; of what it has, or of a
+    /// part of that.
     fn block_within(&mut self, key: PeerKey, part: Option<&Bitfield>) -> Option<Block> {
         let peer = self.peers.get(&key)?;
         let has = part.unwrap_or(&peer.has);
+        // A piece stays with who works on it: a fast peer brings it whole, and a slow one takes few at a time.
         let works_on = peer.pipeline.asked.back().map(|asked| asked.block.piece());
         if let Some(block) = works_on.and_then(|piece| self.partials.free_block_of(piece, key, has)) {
             return Some(block);
         }
-        let may_start = peer.startable > 0;
-        let rarest = may_start.then(|| self.picker.rarest(has, &mut self.random)).flatten();
-        if let Some(piece) = rarest.filter(|&piece| self.picker.availability(piece) == 1) {
-            return self.start(piece);
-        }
-        if let Some(block) = self.partials.free_block(key, has) {
-            return Some(block);
-        }
-        let piece = self.suggested(key, has).or(rarest)?;
-        self.start(piece)
+        let view = PieceView {
+            geometry: self.geometry,
+            have: &self.have,
+            wanted: &self.wanted,
+            picker: &self.picker,
+            partials: &self.partials,
+            peer: key,
+            has,
+            startable: peer.startable,
+            suggested: self.suggested(key, has),
+        };
+        let picked = self.picking.pick(&view, &mut self.random);
+        // No policy can stall a torrent: what is left undecided is helped along or started all the same.
+        let picked = picked.filter(|&piece| view.may_start(piece) || view.may_help(piece));
+        let piece = picked.or_else(|| view.nearest_done()).or_else(|| view.rarest(&mut self.random))?;
+        if view.may_start(piece) { self.start(piece) } else { self.partials.free_block_of(piece, key, has) }
     }
 
     pub(super) fn start(&mut self, piece: PieceIndex) -> Option<Block> {

@@ -24,8 +24,8 @@ pub(super) struct Slots {
 
 impl Slots {
     /// The number to begin with.
-    pub(super) fn new(now: Instant) -> Self {
-        Self { count: START_SLOTS, best: 0, limit: None, round_began: now, uploaded_before: 0 }
+    pub(super) fn new(now: Instant, max: usize) -> Self {
+        Self { count: START_SLOTS.min(max), best: 0, limit: None, round_began: now, uploaded_before: 0 }
     }
 
     /// Slots to open.
@@ -52,7 +52,7 @@ impl Slots {
     fn count_anew(&mut self, max: usize) {
         let known = self.limit.map_or(self.best, NonZeroU64::get);
         self.count = match known {
-            0 => START_SLOTS,
+            0 => START_SLOTS.min(max),
             rate => ((rate / SLOT_RATE) as usize).clamp(MIN_SLOTS.min(max), max),
         };
     }
@@ -66,7 +66,7 @@ mod tests {
     /// Slots after rounds in which so many bytes a second were sent.
     fn after(rates: &[u64]) -> usize {
         let (mut now, mut uploaded) = (Instant::ZERO, 0);
-        let mut slots = Slots::new(now);
+        let mut slots = Slots::new(now, 50);
         for rate in rates {
             now += CHOKE_ROUND;
             uploaded += rate * CHOKE_ROUND.as_secs();
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_limit_counts_at_once_and_what_was_seen_once_it_is_gone() {
-        let mut slots = Slots::new(Instant::ZERO);
+        let mut slots = Slots::new(Instant::ZERO, 50);
         let mut count = |limit| {
             slots.set_limit(NonZeroU64::new(limit), 50);
             slots.count()

@@ -115,6 +115,7 @@ impl Torrent {
     pub(super) fn choose(&mut self, now: Instant, priorities: Vec<Priority>) {
         let before = self.wanted.is_finished();
         self.wanted = Wanted::chosen(&self.geometry, &self.have, priorities);
+        self.picking = (self.config.picker.make)();
         for piece in self.geometry.all_pieces().filter(|&piece| !self.have.has(piece)) {
             let started = self.partials.holds(piece);
             match self.wanted.wants(piece) {

@@ -5,8 +5,10 @@ use std::num::{NonZeroU16, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use proto::id::InfoHash;
+use proto::torrent::policy::{NEEDIEST, Named, Policies, RAREST_FIRST, TIT_FOR_TAT};
 use proto::tracker::TrackerUrl;
 
 use crate::source::Source;
@@ -145,9 +147,41 @@ pub(crate) struct NetworkArgs {
     pub(crate) max_peers: Option<NonZeroU16>,
     #[command(flatten)]
     pub(crate) resume: ResumeArgs,
+    #[command(flatten)]
+    pub(crate) policies: PolicyArgs,
     /// Print one JSON object a line instead of text
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// How to play.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PolicyArgs {
+    /// Which piece to fetch next; `sequential` is for watching while it comes
+    #[arg(long, value_name = "NAME", value_parser = picker_names(), default_value = RAREST_FIRST.name)]
+    pub(crate) picker: String,
+    /// Whom to serve first while downloading
+    #[arg(long, value_name = "NAME", value_parser = choker_names(), default_value = TIT_FOR_TAT.name)]
+    pub(crate) choker: String,
+    /// Whom to serve first once complete: `fair` is a round robin, `fastest` uses a fast uplink
+    #[arg(long, value_name = "NAME", value_parser = choker_names(), default_value = NEEDIEST.name)]
+    pub(crate) seed_choker: String,
+}
+
+fn picker_names() -> PossibleValuesParser {
+    possible(Policies::shipped().pickers())
+}
+
+fn choker_names() -> PossibleValuesParser {
+    possible(Policies::shipped().chokers())
+}
+
+fn possible<P: ?Sized>(policies: &[Named<P>]) -> PossibleValuesParser {
+    policies
+        .iter()
+        .map(|policy| PossibleValue::new(policy.name).help(policy.about))
+        .collect::<Vec<_>>()
+        .into()
 }
 
 #[derive(Debug, ClapArgs)]

@@ -7,7 +7,9 @@ use engine::EngineConfig;
 use engine::fetch::TrackerTrust;
 use engine::storage::file::FileStorage;
 
-use crate::args::{NetworkArgs, ResumeArgs};
+use proto::torrent::policy::Policies;
+
+use crate::args::{NetworkArgs, PolicyArgs, ResumeArgs};
 use crate::failure::Failure;
 
 /// The usual port of BitTorrent.
@@ -25,6 +27,13 @@ pub(crate) fn config(args: &NetworkArgs) -> Result<EngineConfig, Failure> {
         config.torrent.max_peers = most;
         config.torrent.dial_below = (most * dialled).div_ceil(default);
     }
+    // The names have been checked when the command line was read.
+    let policies = Policies::shipped();
+    let PolicyArgs { picker, choker, seed_choker } = &args.policies;
+    let torrent = &mut config.torrent;
+    torrent.picker = policies.picker(picker).unwrap_or(torrent.picker);
+    torrent.choker = policies.choker(choker).unwrap_or(torrent.choker);
+    torrent.seed_choker = policies.choker(seed_choker).unwrap_or(torrent.seed_choker);
     if !args.listen.is_empty() {
         config.listen.clone_from(&args.listen);
     } else if has_ipv6() {

@@ -8,6 +8,7 @@ mod fast;
 mod hostile;
 mod metadata_fetch;
 mod pex;
+mod policies;
 mod storage;
 mod super_seed;
 mod uploading;
