@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto::metainfo::Priority;
-use proto::torrent::Stats;
+use proto::torrent::{Banned, Stats};
 use proto::tracker::Family;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::oneshot;
@@ -32,6 +32,8 @@ pub enum EngineEvent {
     PieceVerified(u32),
     /// A piece came in and is not; it is fetched again.
     PieceFailed(u32),
+    /// Somebody is refused from now on, on proof.
+    Banned(Banned),
     /// Every piece is in. Not said if they were all there at the start.
     Completed,
     /// Every wanted piece is in, but not every piece there is. Also said if that was so when files were chosen.

@@ -16,7 +16,7 @@ use proto::torrent::{Direction, Event, Input, Output, PeerKey, Source, Torrent};
 use proto::wire::Message;
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::announce::TrackerPort;
 use crate::clock::Clock;
@@ -301,6 +301,10 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
                 self.tell(EngineEvent::PieceVerified(piece.get()));
             }
             Event::PieceFailed(piece) => self.tell(EngineEvent::PieceFailed(piece.get())),
+            Event::Banned(banned) => {
+                info!(who = %banned.who, reason = %banned.reason, "banned");
+                self.tell(EngineEvent::Banned(*banned));
+            }
             Event::Completed => self.tell(EngineEvent::Completed),
             Event::SelectionCompleted => self.tell(EngineEvent::SelectionCompleted),
             Event::StorageFailed => self.complain(),

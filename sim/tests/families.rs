@@ -29,7 +29,10 @@ fn without_them_ipv6_is_an_island() {
     let verdict = verdict(&["peers.both.family=\"ipv4\"", "run.time_limit=\"3 min\""]);
     assert_eq!(verdict.outcome, Outcome::Missed, "{}", verdict.table(Style::Plain));
     assert_eq!(verdict.completed, 12, "those of IPv4");
-    assert_eq!(verdict.extinct, ["48 pieces are out of reach of ipv6 peers: nobody joins them to the others"]);
+    assert_eq!(
+        verdict.extinct,
+        ["48 pieces are out of reach of ipv6 peers: nobody joins them to the others"]
+    );
     let islanders = verdict.record.leechers().filter(|(plan, _)| plan.name.starts_with("new"));
     assert!(islanders.map(|(_, peer)| peer.downloaded).all(|bytes| bytes == 0), "no packet crosses");
 }

@@ -137,6 +137,7 @@ impl Observer {
             EngineEvent::StorageFailed { error, .. } => log.failure = Some(error),
             EngineEvent::Listening(_)
             | EngineEvent::PieceFailed(_)
+            | EngineEvent::Banned(_)
             | EngineEvent::Announced { .. }
             | EngineEvent::TrackerFailed { .. }
             | EngineEvent::Missed(_)

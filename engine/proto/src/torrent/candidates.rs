@@ -3,14 +3,14 @@
 //! Only addresses that somebody listens at are in it: an incoming connection's port is ephemeral and says
 //! nothing about where that peer can be dialled.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use super::limits::{
-    DIAL_BACKOFF, MAX_BAD_PIECES, MAX_BANNED, MAX_CANDIDATES, MAX_DIAL_FAILURES, MAX_RUMOURS, RECONNECT_AFTER,
-};
+use super::bans::Bans;
+use super::limits::{DIAL_BACKOFF, MAX_CANDIDATES, MAX_DIAL_FAILURES, MAX_RUMOURS, RECONNECT_AFTER};
 use crate::seed::Random;
 use crate::time::Instant;
+use crate::torrent::{Banned, Giver};
 
 /// Where an address stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +41,7 @@ pub(super) struct Candidates {
     dialling: usize,
     /// Addresses in the book for each peer that told us of them.
     rumours: BTreeMap<IpAddr, usize>,
-    /// Bad pieces for each address that was a lone giver; oldest first in `blamed`.
-    bad_pieces: BTreeMap<IpAddr, u32>,
-    blamed: VecDeque<IpAddr>,
+    bans: Bans,
 }
 
 impl Candidates {
@@ -225,32 +223,38 @@ impl Candidates {
         }
     }
 
-    /// Counts a bad piece that came from this address alone; returns how many there were.
-    pub(super) fn blame(&mut self, addr: IpAddr) -> u32 {
-        let count = self.bad_pieces.entry(addr).or_insert(0);
-        *count += 1;
-        let count = *count;
-        if count == 1 {
-            self.blamed.push_back(addr);
+    /// Refuses somebody from now on; false if that is so already. What the book has of a peer goes: it would be
+    /// dialled in vain.
+    pub(super) fn ban(&mut self, banned: Banned) -> bool {
+        if let Giver::Peer(ip) = banned.who {
+            let known = self.book.iter().filter(|(addr, _)| addr.ip() == ip).map(|(&addr, _)| addr);
+            for addr in known.collect::<Vec<_>>() {
+                self.drop_unused(addr);
+            }
         }
-        if self.blamed.len() > MAX_BANNED
-            && let Some(oldest) = self.blamed.pop_front()
-        {
-            self.bad_pieces.remove(&oldest);
-        }
-        count
-    }
-
-    /// Refuses this address from now on.
-    pub(super) fn refuse(&mut self, addr: IpAddr) {
-        for _ in 0..MAX_BAD_PIECES {
-            self.blame(addr);
-        }
+        self.bans.add(banned)
     }
 
     /// Is this address refused?
     pub(super) fn is_banned(&self, addr: IpAddr) -> bool {
-        self.bad_pieces.get(&addr).is_some_and(|&count| count >= MAX_BAD_PIECES)
+        self.bans.holds(addr)
+    }
+
+    /// Everybody who is refused, oldest first.
+    pub(super) fn banned(&self) -> Vec<Banned> {
+        self.bans.list()
+    }
+
+    /// Forgets an address that is not dialled or connected.
+    fn drop_unused(&mut self, addr: SocketAddr) {
+        match self.book.get(&addr).map(|candidate| candidate.state) {
+            Some(State::Waiting(at)) => {
+                self.waiting.remove(&(at, addr));
+            }
+            Some(State::Ready) => self.ready.retain(|&other| other != addr),
+            None | Some(State::Dialling | State::Connected | State::Never) => return,
+        }
+        self.strike(addr);
     }
 
     fn dial_over(&mut self, addr: SocketAddr) -> bool {
@@ -260,6 +264,10 @@ impl Candidates {
     }
 
     fn wait_until(&mut self, addr: SocketAddr, at: Instant) {
+        if self.is_banned(addr.ip()) {
+            self.strike(addr);
+            return;
+        }
         self.waiting.insert((at, addr));
         self.enter(addr, State::Waiting(at));
     }

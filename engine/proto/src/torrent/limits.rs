@@ -138,8 +138,12 @@ pub(super) const MAX_UNSOLICITED: u64 = 1 << 20;
 pub(super) const MAX_WRITING: usize = 2048;
 /// After a storage failure, downloading resumes no sooner.
 pub(super) const STORAGE_RETRY: Duration = Duration::from_secs(15);
-/// A lone giver of this many bad pieces is refused; the first might be our own disk's fault.
-pub(super) const MAX_BAD_PIECES: u32 = 2;
+/// Blocks of failed pieces that are remembered with their givers: some 5 MiB of memory, for a GiB of bad data.
+pub(super) const MAX_EVIDENCE: usize = 1 << 16;
+/// Bytes of failed pieces that are kept while they are fetched anew: four of the longest that are common.
+pub(super) const MAX_HELD: usize = 64 << 20;
+/// Givers whose part in attempts at one piece is remembered; beyond that the count starts anew.
+pub(super) const MAX_SUSPECT_GIVERS: usize = 256;
 
 /// Known addresses at the most, as in libtorrent's peer list.
 pub(super) const MAX_CANDIDATES: usize = 3000;

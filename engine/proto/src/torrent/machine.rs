@@ -13,6 +13,7 @@ use super::picker::Picker;
 use super::policy::PickPieces;
 use super::stats::Totals;
 use super::super_seed::SuperSeed;
+use super::suspects::Suspects;
 use super::verify::StorageQueue;
 use super::wanted::Wanted;
 use crate::bitfield::Bitfield;
@@ -23,6 +24,9 @@ use crate::seed::{Random, Seed};
 use crate::time::Instant;
 use crate::torrent::{AnnounceEvent, DisconnectReason, Input, Output, PeerKey, TorrentConfig};
 use crate::wire::{Feature, Handshake, Message};
+
+/// The child seed of the key that digests blocks: a stream of its own disturbs no other draw.
+const SUSPECTS_STREAM: u64 = 1;
 
 /// One torrent as this process works on it.
 ///
@@ -49,6 +53,7 @@ pub struct Torrent {
     /// Which piece comes next.
     pub(super) picking: Box<dyn PickPieces>,
     pub(super) partials: Partials,
+    pub(super) suspects: Suspects,
     pub(super) storage: StorageQueue,
     pub(super) choker: Choker,
     pub(super) super_seed: Option<SuperSeed>,
@@ -102,6 +107,7 @@ impl Torrent {
             picker: Picker::new(geometry, &have),
             picking: (config.picker.make)(),
             partials: Partials::new(geometry),
+            suspects: Suspects::new(&mut seed.child(SUSPECTS_STREAM).rng()),
             storage: StorageQueue::default(),
             choker: Choker::new(now, config),
             super_seed: SuperSeed::wanted(config, &have),

@@ -17,7 +17,10 @@ use bytes::{Bytes, BytesMut};
 
 use super::candidates::Candidates;
 use super::limits::{ASK_AGAIN, GIVER_PATIENCE, GIVERS, MAX_GIVER_REQUESTS};
-use super::{AnnounceEvent, DisconnectReason, Input, Output, PeerKey, Progress, TorrentConfig};
+use super::suspects;
+use super::{
+    AnnounceEvent, BanReason, Banned, DisconnectReason, Input, Output, PeerKey, Progress, TorrentConfig,
+};
 use crate::id::{InfoHash, PeerId};
 use crate::metainfo::{Magnet, Metainfo, MetainfoError};
 use crate::seed::{Random, Seed};
@@ -289,7 +292,8 @@ impl MetadataFetch {
                 self.outcome = Some(Metainfo::from_info(info, self.magnet.tiers()));
             }
             Some(_) => {
-                self.candidates.refuse(giver.addr.ip());
+                let who = suspects::Giver::peer(giver.addr.ip());
+                self.candidates.ban(Banned { who, reason: BanReason::BadMetadata, at: now });
                 return Err(DisconnectReason::BadMetadata);
             }
         }

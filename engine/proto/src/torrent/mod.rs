@@ -19,11 +19,13 @@
 //! | `picker` | the pieces that may be started, by rarity; `partials` which block of a started one |
 //! | `requests` | what is asked of whom, and what frees it again; `endgame` when all is on order |
 //! | `pipeline` | how many requests to keep at a peer, when to give up |
-//! | `verify` | writing, hashing, blame, storage failures |
+//! | `verify` | writing, hashing, storage failures |
+//! | `suspects` | who spoiled a piece, by block; `bans` who is refused, and why |
 //! | `upload` | which request to serve, and how far ahead of the socket |
 //! | `choker` | whom to serve; `slots` how many at once |
 //! | `timers` | when to wake up, and why |
 
+mod bans;
 mod candidates;
 mod choker;
 mod disconnect;
@@ -51,6 +53,7 @@ mod requests;
 mod slots;
 mod stats;
 mod super_seed;
+mod suspects;
 mod timers;
 mod upload;
 mod verify;
@@ -59,12 +62,14 @@ mod wanted;
 #[cfg(test)]
 mod tests;
 
+pub use bans::{BanReason, Banned};
 pub use disconnect::DisconnectReason;
 pub use discovery::Source;
 pub use limits::TorrentConfig;
 pub use machine::Torrent;
 pub use metadata_fetch::MetadataFetch;
 pub use stats::{PeerStats, Stats};
+pub use suspects::Giver;
 pub use timers::Timer;
 
 use std::net::SocketAddr;
@@ -233,6 +238,8 @@ pub enum Event {
     PieceVerified(PieceIndex),
     /// A piece failed its hash check and is fetched again.
     PieceFailed(PieceIndex),
+    /// Somebody is refused from now on.
+    Banned(Banned),
     /// Every piece is in.
     Completed,
     /// Every wanted piece is in, but not every piece there is; also said if that was so already when the user

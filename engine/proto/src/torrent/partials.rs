@@ -1,8 +1,8 @@
 //! The started pieces: which blocks of them are here, on order, or free to be requested.
 //!
 //! Any peer may help with any started piece, so that few are open at once and each is soon complete and shared;
-//! only a piece that failed its hash check is fetched from one peer alone, so that the next failure has one
-//! author.
+//! only a piece that failed its hash check is fetched from one peer alone, its owner, so that the next failure has
+//! one author (see `suspects`).
 //!
 //! ```text
 //! a block:  free ──ask──▶ on order ──arrived──▶ writing ──written──▶ written
@@ -11,11 +11,11 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use crate::bitfield::Bitfield;
 use crate::piece::{Block, Geometry, PieceIndex};
 use crate::torrent::PeerKey;
+use crate::torrent::suspects::Gift;
 
 /// One block of a started piece.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +25,8 @@ struct Slot {
     active: u8,
     /// Peers that were asked for it and may still send it; the snubbing ones are not expected to.
     asked: u8,
+    /// What arrived, and from whom.
+    gift: Option<Gift>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,9 +46,7 @@ struct Partial {
     free: u32,
     missing: u32,
     unwritten: u32,
-    /// Addresses that sent blocks of it, each once.
-    givers: Vec<IpAddr>,
-    /// Fetched from one peer alone, once one has begun.
+    /// Fetched from its owner alone, and from nobody while it has none.
     alone: bool,
     owner: Option<PeerKey>,
     /// Not wanted at present: what is here stays, nothing is asked for.
@@ -69,7 +69,7 @@ pub(super) struct Partials {
     pieces: BTreeMap<PieceIndex, Partial>,
     /// The pieces with a free block, oldest first.
     open: Vec<PieceIndex>,
-    /// Pieces that failed their check with several givers.
+    /// Pieces that failed their check and are started anew.
     suspect: BTreeSet<PieceIndex>,
 }
 
@@ -95,9 +95,11 @@ impl Partials {
         self.pieces.values().flat_map(|partial| &partial.slots).map(|slot| usize::from(slot.asked)).sum()
     }
 
-    /// Every block of every started piece that is wanted is here or on order, and there is such a piece.
+    /// Every block of every started piece that is wanted is here or on order, but for those that only one peer may
+    /// fetch, and there is such a piece.
     pub(super) fn all_on_order(&self) -> bool {
-        self.open.is_empty() && self.pieces.values().any(|partial| !partial.parked)
+        self.open.iter().all(|piece| self.suspect.contains(piece))
+            && self.pieces.values().any(|partial| !partial.parked)
     }
 
     /// Nothing more is asked for of `piece` as long as it is parked.
@@ -125,7 +127,6 @@ impl Partials {
             free: count,
             missing: count,
             unwritten: count,
-            givers: Vec::new(),
             alone,
             owner: None,
             parked: false,
@@ -151,24 +152,26 @@ impl Partials {
 
     fn usable(&self, piece: PieceIndex, peer: PeerKey, has: &Bitfield) -> Option<&Partial> {
         let partial = self.pieces.get(&piece)?;
-        let refused = partial.alone && partial.owner.is_some_and(|owner| owner != peer);
+        let refused = partial.alone && partial.owner != Some(peer);
         (has.has(piece) && partial.free > 0 && !refused && !partial.parked).then_some(partial)
     }
 
-    /// `peer` was asked for `block`.
-    pub(super) fn ask(&mut self, block: Block, peer: PeerKey) {
+    /// Somebody was asked for `block`.
+    pub(super) fn ask(&mut self, block: Block) {
         self.change(block, |slot| {
             slot.active = slot.active.saturating_add(1);
             slot.asked = slot.asked.saturating_add(1);
         });
-        if let Some(partial) = self.pieces.get_mut(&block.piece()) {
-            partial.owner.get_or_insert(peer);
-        }
     }
 
     /// One requester is not expected to deliver `block` any more, though it may.
     pub(super) fn release(&mut self, block: Block) {
         self.change(block, |slot| slot.active = slot.active.saturating_sub(1));
+    }
+
+    /// The same requester is expected to deliver `block` after all.
+    pub(super) fn expect(&mut self, block: Block) {
+        self.change(block, |slot| slot.active = slot.active.saturating_add(1));
     }
 
     /// One requester will not deliver `block`; `released` if that was said before.
@@ -179,10 +182,28 @@ impl Partials {
         });
     }
 
-    /// `peer` loses its sole right to pieces it began.
+    /// `peer` loses its sole right to suspect pieces.
     pub(super) fn disown(&mut self, peer: PeerKey) {
-        for partial in self.pieces.values_mut().filter(|partial| partial.owner == Some(peer)) {
-            partial.owner = None;
+        for piece in &self.suspect {
+            if let Some(partial) = self.pieces.get_mut(piece).filter(|partial| partial.owner == Some(peer)) {
+                partial.owner = None;
+            }
+        }
+    }
+
+    /// The suspect pieces that lack blocks nobody was asked for, each with its owner.
+    pub(super) fn suspects(&self) -> Vec<(PieceIndex, Option<PeerKey>)> {
+        let open = |&piece: &PieceIndex| {
+            let partial = self.pieces.get(&piece).filter(|partial| partial.free > 0 && !partial.parked)?;
+            Some((piece, partial.owner))
+        };
+        self.suspect.iter().filter_map(open).collect()
+    }
+
+    /// Only `owner` may be asked for the rest of a suspect piece.
+    pub(super) fn assign(&mut self, piece: PieceIndex, owner: PeerKey) {
+        if let Some(partial) = self.pieces.get_mut(&piece) {
+            partial.owner = Some(owner);
         }
     }
 
@@ -193,22 +214,26 @@ impl Partials {
         (slot.state == State::Missing).then_some(slot.active)
     }
 
-    /// `block` arrived from `giver`, whose request is thereby closed.
-    pub(super) fn arrived(&mut self, block: Block, giver: IpAddr) -> Arrival {
+    /// `block` arrived, and its giver's request is thereby closed.
+    pub(super) fn arrived(&mut self, block: Block, gift: Gift) -> Arrival {
         let mut arrival = Arrival::Duplicate;
         self.change(block, |slot| {
             if slot.state == State::Missing {
                 slot.state = State::Writing;
+                slot.gift = Some(gift);
                 arrival = Arrival::Needed { others: slot.asked > 0 };
             }
         });
         if let (Arrival::Needed { .. }, Some(partial)) = (arrival, self.pieces.get_mut(&block.piece())) {
             partial.missing -= 1;
-            if !partial.givers.contains(&giver) {
-                partial.givers.push(giver);
-            }
         }
         arrival
+    }
+
+    /// What has arrived of `piece`: each block's number, and what is remembered of it.
+    pub(super) fn given(&self, piece: PieceIndex) -> Vec<(u32, Gift)> {
+        let slots = self.pieces.get(&piece).map(|partial| partial.slots.as_slice()).unwrap_or_default();
+        (0..).zip(slots).filter_map(|(number, slot)| Some((number, slot.gift?))).collect()
     }
 
     /// `block` reached the storage; true if its piece is thereby complete there.
@@ -227,10 +252,11 @@ impl Partials {
         self.pieces.get(&piece).is_some_and(|partial| partial.unwritten == 0)
     }
 
-    /// Drops `piece` if nothing of it is here or on order; true if so.
+    /// Drops `piece` if nothing of it is here or on order; true if so. A suspect one waits for its owner.
     pub(super) fn drop_untouched(&mut self, piece: PieceIndex) -> bool {
         let untouched = self.pieces.get(&piece).is_some_and(|partial| {
-            partial.missing as usize == partial.slots.len()
+            !partial.alone
+                && partial.missing as usize == partial.slots.len()
                 && partial.slots.iter().all(|slot| slot.asked == 0)
         });
         if untouched {
@@ -240,15 +266,17 @@ impl Partials {
         untouched
     }
 
-    /// Takes a checked piece out and says who sent it.
-    pub(super) fn finish(&mut self, piece: PieceIndex, good: bool) -> Vec<IpAddr> {
-        let givers = self.pieces.remove(&piece).map(|partial| partial.givers).unwrap_or_default();
-        if good {
-            self.suspect.remove(&piece);
-        } else {
-            self.suspect.insert(piece);
-        }
-        givers
+    /// Takes a sound piece out.
+    pub(super) fn finish(&mut self, piece: PieceIndex) {
+        self.pieces.remove(&piece);
+        self.suspect.remove(&piece);
+    }
+
+    /// Starts a failed piece anew.
+    pub(super) fn restart(&mut self, piece: PieceIndex) {
+        self.pieces.remove(&piece);
+        self.suspect.insert(piece);
+        self.start(piece);
     }
 
     /// Changes one slot and keeps the count of free blocks and the list of open pieces true.

@@ -119,6 +119,15 @@ impl Pipeline {
         self.excused.push_back(block);
     }
 
+    /// It does not snub us (any more): the requests that others might have fetched meanwhile.
+    pub(super) fn revive(&mut self) -> Vec<Block> {
+        if !std::mem::take(&mut self.snubbed) {
+            return Vec::new();
+        }
+        let revived = |asked: &mut Asked| std::mem::take(&mut asked.released).then_some(asked.block);
+        self.asked.iter_mut().filter_map(revived).collect()
+    }
+
     /// An answer to a request that we took back.
     pub(super) fn settle_excused(&mut self, block: Block) -> bool {
         let position = self.excused.iter().position(|&excused| excused == block);

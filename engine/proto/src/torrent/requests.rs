@@ -10,12 +10,13 @@ use crate::piece::{BLOCK_LEN, Block, PieceIndex};
 use crate::time::Instant;
 use crate::torrent::machine::Torrent;
 use crate::torrent::policy::PieceView;
-use crate::torrent::{DisconnectReason, PeerKey};
+use crate::torrent::{DisconnectReason, Giver, PeerKey};
 use crate::wire::Message;
 
 impl Torrent {
     /// Tops a peer's pipeline up.
     pub(super) fn fill(&mut self, now: Instant, key: PeerKey) {
+        self.assign_suspects(now);
         while self.may_request(now, key) {
             let Some(block) = self.next_block(now, key) else { break };
             self.request(now, key, block);
@@ -97,7 +98,7 @@ impl Torrent {
             peer.pipeline.progress = now;
         }
         peer.pipeline.asked.push_back(Asked { block, at: now, released: false });
-        self.partials.ask(block, key);
+        self.partials.ask(block);
         self.wake_for_peers(now + if self.endgame() { ENDGAME_LOOK } else { SNUB_AFTER });
         self.tell_haves(now, key);
         self.send(now, key, Message::Request(raw(block)));
@@ -204,10 +205,13 @@ impl Torrent {
         };
         pipeline.latency = pipeline.latency.min(now.since(asked.at));
         pipeline.progress = now;
-        pipeline.snubbed = false;
-        let giver = peer.addr.ip();
+        // What it owes is expected of it again, or it would be asked for the same a second time.
+        for owed in pipeline.revive() {
+            self.partials.expect(owed);
+        }
+        let gift = self.suspects.gift(Giver::peer(peer.addr.ip()), &data);
         self.partials.forget(block, asked.released);
-        match self.partials.arrived(block, giver) {
+        match self.partials.arrived(block, gift) {
             Arrival::Duplicate => self.totals.duplicate += u64::from(len),
             Arrival::Needed { others } => {
                 self.write(block, data);

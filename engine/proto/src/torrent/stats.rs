@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::id::PeerId;
 use crate::time::Instant;
 use crate::torrent::machine::Torrent;
-use crate::torrent::{Direction, PeerKey, Progress};
+use crate::torrent::{Banned, Direction, PeerKey, Progress};
 
 /// Running sums, in bytes of payload unless it says otherwise.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,6 +44,8 @@ pub struct Stats {
     pub partial_pieces: usize,
     /// Copies of the rarest piece among the connected peers.
     pub min_copies: u32,
+    /// Who is refused, and why; oldest first.
+    pub banned: Vec<Banned>,
     /// Connections being opened.
     pub dialling: usize,
     /// Every connection.
@@ -117,6 +119,7 @@ impl Torrent {
                 .map(|piece| self.picker.availability(piece))
                 .min()
                 .unwrap_or(0),
+            banned: self.candidates.banned(),
             dialling: self.candidates.dialling(),
             peers,
         }

@@ -1,19 +1,21 @@
-//! From an arrived block to a verified piece: writing, hashing, blame, and a storage that refuses.
+//! From an arrived block to a verified piece: writing, hashing, and a storage that refuses; who is banned when a
+//! piece is judged.
 //!
 //! The data of a block stays here until it is written, so a full disk loses nothing: downloading pauses, and
 //! after [`STORAGE_RETRY`] one block probes whether the storage takes data again.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use super::limits::{HAVE_DELAY, MAX_BAD_PIECES, MAX_WRITING, STORAGE_RETRY};
+use super::limits::{HAVE_DELAY, MAX_WRITING, STORAGE_RETRY};
 use crate::id::PieceHash;
 use crate::piece::{Block, PieceIndex};
 use crate::time::Instant;
 use crate::torrent::machine::Torrent;
-use crate::torrent::{AnnounceEvent, DisconnectReason, Event, Output};
+use crate::torrent::peers::Peer;
+use crate::torrent::{AnnounceEvent, BanReason, Banned, DisconnectReason, Event, Giver, Output};
 
 /// What the storage owes us.
 #[derive(Debug, Default)]
@@ -48,6 +50,7 @@ impl StorageQueue {
 impl Torrent {
     /// Hands a block to the storage.
     pub(super) fn write(&mut self, block: Block, data: Bytes) {
+        self.suspects.hold(block, &data);
         self.storage.writing.insert(block, data.clone());
         self.outputs.push_back(Output::Write { block, data });
     }
@@ -121,7 +124,8 @@ impl Torrent {
     }
 
     fn verified(&mut self, now: Instant, piece: PieceIndex) {
-        self.partials.finish(piece, true);
+        let guilty = self.suspects.verified(piece, &self.partials.given(piece));
+        self.partials.finish(piece);
         self.have.set(piece);
         self.totals.left -= u64::from(self.geometry.len_of(piece));
         self.announced.push(piece);
@@ -132,6 +136,9 @@ impl Torrent {
             self.outputs.push_back(Output::Event(Event::Completed));
         }
         self.note_gain(now, piece);
+        for (giver, reason) in guilty {
+            self.ban(now, giver, reason);
+        }
         self.gained(now, piece);
     }
 
@@ -153,23 +160,51 @@ impl Torrent {
     }
 
     fn failed(&mut self, now: Instant, piece: PieceIndex) {
-        let givers = self.partials.finish(piece, false);
+        let given = self.partials.given(piece);
+        let expected = (self.geometry.len_of(piece), self.metainfo.hash_of(piece));
+        let guilty = self.suspects.failed(piece, &given, expected);
+        self.partials.restart(piece);
         self.totals.hash_failures += 1;
         self.totals.failed += u64::from(self.geometry.len_of(piece));
         self.outputs.push_back(Output::Event(Event::PieceFailed(piece)));
-        self.reopen(piece);
+        self.partials.park(piece, !self.wanted.wants(piece));
         self.refill = true;
-        // Of several givers nobody is blamed; the piece is then fetched from one peer alone.
-        if let &[lone] = givers.as_slice() {
-            self.blame(now, lone);
+        if let Some((giver, reason)) = guilty {
+            self.ban(now, giver, reason);
         }
     }
 
-    fn blame(&mut self, now: Instant, addr: IpAddr) {
-        if self.candidates.blame(addr) < MAX_BAD_PIECES {
+    /// Finds an owner for each suspect piece that has none, or one that does not serve us any more: whoever had
+    /// the least part in attempts that failed, then the fastest.
+    pub(super) fn assign_suspects(&mut self, now: Instant) {
+        for (piece, owner) in self.partials.suspects() {
+            let serves = |peer: &Peer| !peer.them.choking && peer.has.has(piece);
+            if owner.and_then(|owner| self.peers.get(&owner)).is_some_and(serves) {
+                continue;
+            }
+            let blame = |peer: &Peer| self.suspects.attempts(piece, Giver::peer(peer.addr.ip()));
+            let able = self.peers.iter().filter(|(_, peer)| serves(peer));
+            let best = able.min_by_key(|(_, peer)| {
+                (blame(peer), peer.pipeline.snubbed, Reverse(peer.pipeline.rate(now)))
+            });
+            if let Some((&key, peer)) = best {
+                let giver = Giver::peer(peer.addr.ip());
+                let others = self.partials.given(piece).into_iter().map(|(_, gift)| gift.giver);
+                self.suspects.left_by(piece, others.filter(|&other| other != giver));
+                self.partials.assign(piece, key);
+            }
+        }
+    }
+
+    /// Refuses somebody from now on, on proof.
+    pub(super) fn ban(&mut self, now: Instant, who: Giver, reason: BanReason) {
+        let banned = Banned { who, reason, at: now };
+        if !self.candidates.ban(banned) {
             return;
         }
-        let guilty = self.peers.iter().filter(|(_, peer)| peer.addr.ip() == addr).map(|(&key, _)| key);
+        self.outputs.push_back(Output::Event(Event::Banned(banned)));
+        let guilty =
+            self.peers.iter().filter(|(_, peer)| Giver::peer(peer.addr.ip()) == who).map(|(&key, _)| key);
         for key in guilty.collect::<Vec<_>>() {
             self.disconnect(now, key, DisconnectReason::Poisoner);
         }

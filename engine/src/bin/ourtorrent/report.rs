@@ -174,6 +174,7 @@ fn as_text(event: &EngineEvent) -> Option<String> {
             Some(format!("{} ({family}): {seeders} seeders, {leechers} leechers", printable(url)))
         }
         EngineEvent::PieceFailed(piece) => Some(format!("piece {piece} came in damaged; fetching it again")),
+        EngineEvent::Banned(banned) => Some(format!("banned {}: {}", banned.who, banned.reason)),
         EngineEvent::PieceVerified(_)
         | EngineEvent::Completed
         | EngineEvent::SelectionCompleted
@@ -197,6 +198,9 @@ fn as_json(event: &EngineEvent) -> Option<serde_json::Value> {
             "interval": interval.as_secs(),
         })),
         EngineEvent::PieceFailed(piece) => Some(json!({ "event": "piece_failed", "piece": piece })),
+        EngineEvent::Banned(banned) => Some(json!({
+            "event": "banned", "who": banned.who.to_string(), "reason": banned.reason.to_string(),
+        })),
         EngineEvent::StorageFailed { error, .. } => {
             Some(json!({ "event": "storage_failed", "error": error }))
         }

@@ -171,6 +171,7 @@ impl Transfer {
             | EngineEvent::Checked { .. }
             | EngineEvent::PieceVerified(_)
             | EngineEvent::PieceFailed(_)
+            | EngineEvent::Banned(_)
             | EngineEvent::Announced { .. }
             | EngineEvent::TrackerFailed { .. }
             | EngineEvent::Stopped => false,
@@ -257,6 +258,7 @@ impl Outlook {
             | EngineEvent::Checked { .. }
             | EngineEvent::PieceVerified(_)
             | EngineEvent::PieceFailed(_)
+            | EngineEvent::Banned(_)
             | EngineEvent::Completed
             | EngineEvent::SelectionCompleted
             | EngineEvent::StorageFailed { .. }
@@ -347,6 +349,7 @@ mod tests {
             pieces: 0,
             partial_pieces: 0,
             min_copies: 0,
+            banned: Vec::new(),
             dialling: 0,
             peers: Vec::new(),
         };

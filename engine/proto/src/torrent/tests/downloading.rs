@@ -1,7 +1,7 @@
 //! Interest, requests, endgame, snubbing, verification and blame.
 
 use super::*;
-use crate::torrent::limits::{MAX_BAD_PIECES, MAX_PIPELINE, MIN_PIPELINE, REQUEST_TIMEOUT, SNUB_AFTER};
+use crate::torrent::limits::{MAX_PIPELINE, MIN_PIPELINE, REQUEST_TIMEOUT, SNUB_AFTER};
 
 #[test]
 fn our_bitfield_comes_first_unless_it_is_empty() {
@@ -162,36 +162,4 @@ fn endgame_asks_afaster_peer_for_the_slowest_block_alone() {
     let second = table.answer_all(fast, asked);
     let doubled = requests(&second);
     assert_eq!(doubled.first(), first.last(), "the block that is due last");
-}
-
-#[test]
-fn a_lone_giver_of_bad_pieces_is_refused() {
-    let mut table = Table::new(4, &[]);
-    let (poisoner, mut asked) = table.server(&[0]);
-    for round in 1..=MAX_BAD_PIECES {
-        table.answer_all(poisoner, asked.clone());
-        table.write(0);
-        let outputs = table.feed(Input::Hashed { piece: table.piece(0), hash: Some(PieceHash::default()) });
-        assert!(outputs.contains(&Output::Event(Event::PieceFailed(table.piece(0)))));
-        assert_eq!(closes(&outputs).len(), usize::from(round == MAX_BAD_PIECES));
-        asked = requests(&outputs);
-    }
-    let (again, outputs) = table.arrive(1, Direction::Incoming);
-    assert_eq!(closes(&outputs), [(again, DisconnectReason::Poisoner)]);
-}
-
-#[test]
-fn of_several_givers_nobody_is_blamed_and_the_piece_is_then_fetched_from_one() {
-    let mut table = Table::new(1, &[]);
-    let (first, asked) = table.server(&[0]);
-    let (second, _) = table.server(&[0]);
-    table.answer(first, asked[0]);
-    let rest = requests(&table.say(first, Message::Choke));
-    table.answer_all(second, rest);
-    table.write(0);
-    table.say(first, Message::Unchoke);
-    let outputs = table.feed(Input::Hashed { piece: table.piece(0), hash: Some(PieceHash::default()) });
-    assert_eq!(closes(&outputs), []);
-    let to = |peer| said(&outputs, peer).len();
-    assert_eq!((to(first), to(second)), (BLOCKS as usize, 0));
 }

@@ -11,6 +11,7 @@ mod pex;
 mod policies;
 mod storage;
 mod super_seed;
+mod suspects;
 mod uploading;
 mod wanted;
 
