@@ -138,7 +138,8 @@ impl Record {
     /// The swarm as the bounds see it.
     pub fn swarm(&self) -> Swarm {
         let torrent = self.plan.torrent;
-        let seeders = self.plan.peers.iter().filter(|peer| peer.role == Role::Seeder);
+        let seeders = || self.plan.peers.iter().filter(|peer| peer.role == Role::Seeder);
+        let up = |seeder: &PeerPlan| self.plan.link_of(seeder).up as f64;
         let leecher = |(plan, seen): (&PeerPlan, &PeerRecord)| {
             let link = self.plan.link_of(plan);
             Leecher {
@@ -147,6 +148,7 @@ impl Record {
                 arrival: plan.arrival.as_secs_f64(),
                 departure: seen.gone.as_ref().map_or(f64::INFINITY, |gone| gone.at.as_secs_f64()),
                 finishes: seen.completed.is_some(),
+                open: self.plan.is_open(plan),
             }
         };
         let last_piece = torrent.size % u64::from(torrent.piece_length);
@@ -154,7 +156,8 @@ impl Record {
         Swarm {
             content: torrent.size as f64,
             piece: shortest as f64,
-            seed_up: seeders.map(|seeder| self.plan.link_of(seeder).up as f64).sum(),
+            seed_up: seeders().map(up).sum(),
+            open_seed_up: seeders().filter(|seeder| self.plan.is_open(seeder)).map(up).sum(),
             leechers: self.leechers().map(leecher).collect(),
         }
     }

@@ -9,6 +9,8 @@
 //! * **B4** (ours): nobody uploads before it holds a whole piece. **B4a**: nor before it has arrived.
 //! * **B5** (ours): B4 for the k-th to finish.
 //! * **B6** (ours): with departures, only those present upload.
+//! * **B7** (ours): two peers of whom neither can be dialled never meet, so those who cannot be are served by the
+//!   others alone.
 //!
 //! All remain bounds if some leechers go without completing: then `finishers` counts those who did complete,
 //! and everybody's upload still helps.
@@ -36,6 +38,8 @@ pub struct Leecher {
     pub departure: f64,
     /// Did it, or should it, get everything?
     pub finishes: bool,
+    /// Can it be dialled?
+    pub open: bool,
 }
 
 /// A swarm as the bounds see it.
@@ -48,6 +52,8 @@ pub struct Swarm {
     pub piece: f64,
     /// What all seeders upload together, in bytes a second.
     pub seed_up: f64,
+    /// The same of those seeders that can be dialled.
+    pub open_seed_up: f64,
     /// The leechers.
     pub leechers: Vec<Leecher>,
 }
@@ -76,6 +82,8 @@ pub enum Term {
     StartUp,
     /// B6: uploads of those present.
     Presence,
+    /// B7: uploads of those who can be dialled, to those who cannot.
+    Reach,
 }
 
 impl Term {
@@ -86,6 +94,7 @@ impl Term {
             Self::LastPiece => "B3",
             Self::StartUp => "B4a",
             Self::Presence => "B6",
+            Self::Reach => "B7",
         }
     }
 
@@ -98,6 +107,7 @@ impl Term {
             Self::LastPiece => "the last piece's way to everybody",
             Self::StartUp => "all uploads, as peers and first pieces come in",
             Self::Presence => "the uploads of those present",
+            Self::Reach => "the uploads of the open, which alone serve those behind NAT",
         }
     }
 }
@@ -120,6 +130,7 @@ impl Swarm {
             (Term::LastPiece, self.last_piece_time()),
             (Term::StartUp, supply.time_of(finishers as f64 * self.content)),
             (Term::Presence, self.presence_time()),
+            (Term::Reach, self.reach_time()),
         ];
         let bounds = terms.into_iter().map(|(term, seconds)| Bound { seconds, term });
         // On a tie the simpler explanation, which comes first, is the better one.
@@ -183,6 +194,15 @@ impl Swarm {
         let leaving = self.leechers.iter().filter(|leecher| leecher.departure.is_finite());
         steps.extend(leaving.map(|leecher| (leecher.departure.max(leecher.arrival), -leecher.up)));
         Supply::from_steps(self.seed_up, steps).time_of(self.finishers() as f64 * self.content)
+    }
+
+    /// B7: the earliest t with `N_c F <= u_So t + sum of u_i max(0, t - a_i)`, over `N_c` finishers that cannot be
+    /// dialled, seeders and leechers that can be. (Departures are left out, which only makes it lower.)
+    fn reach_time(&self) -> f64 {
+        let closed = self.finishing().filter(|leecher| !leecher.open).count();
+        let open = self.leechers.iter().filter(|leecher| leecher.open);
+        let steps = open.map(|leecher| (leecher.arrival, leecher.up)).collect();
+        Supply::from_steps(self.open_seed_up, steps).time_of(closed as f64 * self.content)
     }
 
     /// All uploads, the largest first.
