@@ -1,4 +1,4 @@
-//! Making a torrent file (BEP 3, 12, 27): pure, so that the caller hashes its content as it likes.
+//! Making a torrent file (BEP 3, 12, 27, 47): pure, so that the caller hashes its content as it likes.
 //!
 //! Validate the list of files first ([`Draft::new`]), hash the pieces that [`Draft::geometry`] tells, then
 //! [`Draft::finish`]. The same draft and hashes always give the same bytes.
@@ -71,6 +71,8 @@ impl Content {
 pub struct Draft {
     name: String,
     content: Content,
+    /// Zeros behind each file, if it is padded.
+    padding: Vec<u64>,
     geometry: Geometry,
     /// Announce URLs in tiers (BEP 12).
     pub trackers: Vec<Vec<String>>,
@@ -89,10 +91,32 @@ impl Draft {
         }
         let geometry = Geometry::new(content.len(), u64::from(piece_len))?;
         let (trackers, private, notes) = (Vec::new(), false, Notes::default());
-        let draft = Self { name: name.to_owned(), content, geometry, trackers, private, notes };
+        let (name, padding) = (name.to_owned(), Vec::new());
+        let draft = Self { name, content, padding, geometry, trackers, private, notes };
         // Refuse bad names now and not after an hour of hashing.
         draft.encode(&vec![PieceHash::default(); geometry.pieces() as usize])?;
         Ok(draft)
+    }
+
+    /// The same with zeros between its files, so that each begins with a piece (BEP 47): then no piece belongs
+    /// to two of them, and what two torrents have in common has the same pieces.
+    pub fn padded(mut self) -> Result<Self, CreateError> {
+        let piece_len = u64::from(self.geometry.piece_len());
+        let Content::Multi(files) = &self.content else { return Ok(self) };
+        let with_content = files.iter().rposition(|(_, len)| *len > 0).unwrap_or(0);
+        let gap = |(index, (_, len)): (usize, &(Vec<String>, u64))| {
+            if index < with_content { len.next_multiple_of(piece_len) - len } else { 0 }
+        };
+        self.padding = files.iter().enumerate().map(gap).collect();
+        let len = self.padding.iter().fold(self.content.len(), |sum, gap| sum.saturating_add(*gap));
+        self.geometry = Geometry::new(len, piece_len)?;
+        self.encode(&vec![PieceHash::default(); self.geometry.pieces() as usize])?;
+        Ok(self)
+    }
+
+    /// Zeros to hash behind file `index` of the content.
+    pub fn padding_after(&self, index: usize) -> u64 {
+        self.padding.get(index).copied().unwrap_or(0)
     }
 
     /// Lengths and pieces, for hashing.
@@ -111,9 +135,10 @@ impl Draft {
     /// Encodes, and reads the result back as a downloader would.
     fn encode(&self, hashes: &[PieceHash]) -> Result<Vec<u8>, CreateError> {
         let bytes = bencode::encode(&self.outer(hashes)).map_err(MetainfoError::from)?;
-        let saved = Metainfo::parse(&bytes)?;
+        let metainfo = Metainfo::parse(&bytes)?;
+        let saved = metainfo.files().iter().filter(|file| !file.is_padding()).map(|file| file.path.join("/"));
         let changed = |(path, saved): &(String, String)| path != saved;
-        match self.paths().zip(saved.files().iter().map(|file| file.path.join("/"))).find(changed) {
+        match self.paths().zip(saved).find(changed) {
             Some((path, saved)) => Err(CreateError::Renamed { path, saved }),
             None => Ok(bytes),
         }
@@ -142,7 +167,14 @@ impl Draft {
     fn info(&self, hashes: &[PieceHash]) -> Info<'_> {
         let (length, files) = match &self.content {
             Content::Single(len) => (Some(*len), None),
-            Content::Multi(files) => (None, Some(files.iter().map(File::from).collect())),
+            Content::Multi(files) => {
+                let entries = files.iter().enumerate().flat_map(|(index, (path, len))| {
+                    let gap = self.padding_after(index);
+                    let padding = (gap > 0).then(|| File::padding(gap));
+                    [File { attr: None, length: *len, path: path.clone() }].into_iter().chain(padding)
+                });
+                (None, Some(entries.collect()))
+            }
         };
         Info {
             files,
@@ -180,7 +212,7 @@ struct Outer<'a> {
 #[derive(Serialize)]
 struct Info<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    files: Option<Vec<File<'a>>>,
+    files: Option<Vec<File>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     length: Option<u64>,
     name: &'a ByteStr,
@@ -192,13 +224,16 @@ struct Info<'a> {
 }
 
 #[derive(Serialize)]
-struct File<'a> {
+struct File {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attr: Option<&'static str>,
     length: u64,
-    path: &'a [String],
+    path: Vec<String>,
 }
 
-impl<'a> From<&'a (Vec<String>, u64)> for File<'a> {
-    fn from((path, len): &'a (Vec<String>, u64)) -> Self {
-        Self { length: *len, path }
+impl File {
+    //= BEP 47: the path of padding "is `[".pad", <number>]`, where the number is its length".
+    fn padding(length: u64) -> Self {
+        Self { attr: Some("p"), length, path: vec![".pad".to_owned(), length.to_string()] }
     }
 }

@@ -28,6 +28,12 @@ pub enum MetainfoError {
         /// Its `length`.
         len: i64,
     },
+    /// An entry of `files` that is no link and says nothing of its length.
+    #[error("the file {path:?} has no length")]
+    NoLength {
+        /// The file.
+        path: String,
+    },
     /// All files together have more than 2^63 bytes.
     #[error("the files are longer than any storage")]
     ContentTooLong,

@@ -1,4 +1,4 @@
-//! The torrent file (BEP 3): info dictionary, file layout, path safety, creation.
+//! The torrent file (BEP 3, attributes of BEP 47): info dictionary, file layout, path safety, creation.
 //!
 //! A [`Metainfo`] comes only from [`Metainfo::parse`] (or [`Metainfo::from_info`], for an info dictionary
 //! that peers sent), so holding one proves that its paths are safe and its lengths fit together.
@@ -47,6 +47,29 @@ pub struct FileEntry {
     pub len: u64,
     /// First byte in the torrent's content.
     pub offset: u64,
+    /// What it is besides a plain file (BEP 47).
+    pub kind: FileKind,
+}
+
+/// What an entry of the list of files stands for (BEP 47).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum FileKind {
+    /// A file.
+    #[default]
+    Plain,
+    /// A file that may be run.
+    Executable,
+    /// Zeros that make the next file begin with a piece: never stored, never offered for selection.
+    Padding,
+    /// A symbolic link, without content, to this path; like [`FileEntry::path`], which it cannot leave.
+    Link(Vec<String>),
+}
+
+impl FileEntry {
+    /// Is it nothing but zeros between two files?
+    pub fn is_padding(&self) -> bool {
+        self.kind == FileKind::Padding
+    }
 }
 
 /// What a torrent file says for people to read; nothing depends on it.

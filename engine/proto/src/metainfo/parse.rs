@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_bencode::value::Value;
 use serde_bytes::ByteBuf;
 
-use super::{FileEntry, Metainfo, MetainfoError, Notes, UnsafePath, path};
+use super::{FileEntry, FileKind, Metainfo, MetainfoError, Notes, UnsafePath, path};
 use crate::bencode::{self, KeyOrder, Limits, Scanned};
 use crate::id::{ID_LEN, InfoHash, PieceHash};
 use crate::piece::{Geometry, MAX_PIECES};
@@ -157,6 +157,7 @@ struct RawInfo {
     piece_len: i64,
     pieces: ByteBuf,
     length: Option<i64>,
+    attr: Option<Value>,
     files: Option<Vec<RawFile>>,
     private: Option<Value>,
 }
@@ -164,15 +165,36 @@ struct RawInfo {
 /// One entry of `files`.
 #[derive(Deserialize)]
 struct RawFile {
-    length: i64,
+    length: Option<i64>,
     path: Vec<ByteBuf>,
     #[serde(rename = "path.utf-8")]
     path_utf8: Option<Vec<ByteBuf>>,
+    attr: Option<Value>,
+    #[serde(rename = "symlink path")]
+    symlink: Option<Vec<ByteBuf>>,
 }
 
 impl RawFile {
     fn path(&self) -> &[ByteBuf] {
         self.path_utf8.as_deref().unwrap_or(&self.path)
+    }
+
+    //= BEP 47: `attr` is "a variable-length string", and unknown characters are to be ignored. So are `h`, which
+    // means nothing where names begin with a dot, and `sha1`, which the pieces' hashes make superfluous.
+    fn kind(&self, name: &str) -> Result<FileKind, MetainfoError> {
+        let attr = self.attr.as_ref().and_then(text).unwrap_or_default();
+        if attr.contains('l')
+            && let Some(target) = &self.symlink
+        {
+            let components: Vec<&[u8]> = target.iter().map(|name| name.as_slice()).collect();
+            let below = safe_path(&components)?;
+            return Ok(FileKind::Link([name.to_owned()].into_iter().chain(below).collect()));
+        }
+        Ok(match () {
+            () if attr.contains('p') => FileKind::Padding,
+            () if attr.contains('x') => FileKind::Executable,
+            () => FileKind::Plain,
+        })
     }
 }
 
@@ -187,12 +209,24 @@ impl RawInfo {
         let name = root.concat();
         let mut files = Vec::new();
         match (self.length, &self.files) {
-            (Some(len), None) => push_file(&mut files, root, len)?,
+            (Some(len), None) => {
+                let attr = self.attr.as_ref().and_then(text).unwrap_or_default();
+                let kind = if attr.contains('x') { FileKind::Executable } else { FileKind::Plain };
+                push_file(&mut files, root, len, kind)?;
+            }
             (None, Some(raw)) => {
                 for file in raw {
                     let components: Vec<&[u8]> = file.path().iter().map(|name| name.as_slice()).collect();
                     let below = safe_path(&components)?;
-                    push_file(&mut files, [name.clone()].into_iter().chain(below).collect(), file.length)?;
+                    let kind = file.kind(&name)?;
+                    let path: Vec<String> = [name.clone()].into_iter().chain(below).collect();
+                    let len = match (&kind, file.length) {
+                        // A link has no content, whatever length it claims.
+                        (FileKind::Link(_), _) => 0,
+                        (_, Some(len)) => len,
+                        (_, None) => return Err(MetainfoError::NoLength { path: path.join("/") }),
+                    };
+                    push_file(&mut files, path, len, kind)?;
                 }
             }
             (Some(_), Some(_)) => return Err(MetainfoError::SingleOrMulti("both")),
@@ -228,7 +262,12 @@ fn safe_path(raw: &[&[u8]]) -> Result<Vec<String>, MetainfoError> {
 }
 
 /// Appends a file after those before it.
-fn push_file(files: &mut Vec<FileEntry>, path: Vec<String>, len: i64) -> Result<(), MetainfoError> {
+fn push_file(
+    files: &mut Vec<FileEntry>,
+    path: Vec<String>,
+    len: i64,
+    kind: FileKind,
+) -> Result<(), MetainfoError> {
     let offset = files.last().map_or(0, |file| file.offset + file.len);
     let Ok(unsigned) = u64::try_from(len) else {
         return Err(MetainfoError::NegativeLength { path: path.join("/"), len });
@@ -236,6 +275,6 @@ fn push_file(files: &mut Vec<FileEntry>, path: Vec<String>, len: i64) -> Result<
     if offset + unsigned > i64::MAX as u64 {
         return Err(MetainfoError::ContentTooLong);
     }
-    files.push(FileEntry { path, len: unsigned, offset });
+    files.push(FileEntry { path, len: unsigned, offset, kind });
     Ok(())
 }

@@ -153,10 +153,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::metainfo::FileKind;
 
     fn files(paths: &[&str]) -> Vec<FileEntry> {
-        let entry =
-            |path: &&str| FileEntry { path: path.split('/').map(str::to_owned).collect(), len: 1, offset: 0 };
+        let entry = |path: &&str| FileEntry {
+            path: path.split('/').map(str::to_owned).collect(),
+            len: 1,
+            offset: 0,
+            kind: FileKind::Plain,
+        };
         paths.iter().map(entry).collect()
     }
 

@@ -1,7 +1,7 @@
 //! Which files a user wants, and how urgently; what that means for pieces. Here because files are the
 //! metainfo's affair: the peer engine knows pieces only.
 
-use super::Metainfo;
+use super::{FileEntry, Metainfo};
 use crate::piece::PieceIndex;
 
 /// How much a file or a piece is wanted. Whatever is higher is fetched first, strictly.
@@ -19,12 +19,13 @@ pub enum Priority {
 }
 
 impl Metainfo {
-    /// One priority for each piece, from one for each file: the highest of the files that it has bytes of. A
-    /// file that `of_files` does not reach is normal.
+    /// One priority for each piece, from one for each file: the highest of the files that it has bytes of,
+    /// padding (BEP 47) aside. A file that `of_files` does not reach is normal.
     pub fn piece_priorities(&self, of_files: &[Priority]) -> Vec<Priority> {
         let geometry = self.geometry();
         let mut of_pieces = vec![Priority::Skip; geometry.pieces() as usize];
-        for (index, file) in self.files().iter().enumerate().filter(|(_, file)| file.len > 0) {
+        let counts = |file: &FileEntry| file.len > 0 && !file.is_padding();
+        for (index, file) in self.files().iter().enumerate().filter(|(_, file)| counts(file)) {
             let priority = of_files.get(index).copied().unwrap_or_default();
             let piece_at = |byte: u64| (byte / u64::from(geometry.piece_len())) as usize;
             let touched = piece_at(file.offset)..=piece_at(file.offset + file.len - 1);

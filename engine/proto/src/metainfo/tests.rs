@@ -33,7 +33,10 @@ fn a_single_file_is_read() {
     let metainfo = Metainfo::parse(&torrent(&info)).expect("valid");
     assert_eq!(metainfo.info_hash(), InfoHash::of(info.as_bytes()));
     assert_eq!(metainfo.info().as_ref(), info.as_bytes());
-    assert_eq!(metainfo.files(), [FileEntry { path: vec!["file.bin".into()], len: 5, offset: 0 }]);
+    assert_eq!(
+        metainfo.files(),
+        [FileEntry { path: vec!["file.bin".into()], len: 5, offset: 0, kind: FileKind::Plain }]
+    );
     assert_eq!(metainfo.trackers(), [["udp://127.0.0.1:6969/"]]);
     let geometry = metainfo.geometry();
     assert_eq!((geometry.len(), geometry.pieces(), metainfo.private()), (5, 1, false));
@@ -215,4 +218,62 @@ proptest! {
         bytes[at] = byte;
         let _ = Metainfo::parse(&bytes);
     }
+}
+
+/// An info dictionary of two files of five bytes, the second with these further keys before its length.
+fn with_attributes(keys: &str) -> String {
+    let files = format!("ld6:lengthi5e4:pathl1:aeed{keys}6:lengthi5e4:pathl1:beee");
+    format!("d5:files{files}4:name1:d12:piece lengthi16384e6:pieces20:{}e", "h".repeat(20))
+}
+
+fn kind(keys: &str) -> (FileKind, u64) {
+    let metainfo = Metainfo::parse(&torrent(&with_attributes(keys))).expect("valid");
+    (metainfo.files()[1].kind.clone(), metainfo.files()[1].len)
+}
+
+#[test]
+fn attributes_say_what_a_file_is() {
+    assert_eq!(kind(""), (FileKind::Plain, 5));
+    assert_eq!(kind("4:attr2:hz"), (FileKind::Plain, 5));
+    assert_eq!(kind("4:attr2:xh"), (FileKind::Executable, 5));
+    assert_eq!(kind("4:attr1:p"), (FileKind::Padding, 5));
+    assert_eq!(kind("4:attri7e"), (FileKind::Plain, 5), "no text, no attributes");
+    assert_eq!(kind("4:attr1:l"), (FileKind::Plain, 5), "a link to nowhere");
+    let single = single("f", 5).replacen('d', "d4:attr1:x", 1);
+    let metainfo = Metainfo::parse(&torrent(&single)).expect("valid");
+    assert_eq!(metainfo.files()[0].kind, FileKind::Executable);
+}
+
+#[test]
+fn a_link_stays_inside_or_the_torrent_is_refused() {
+    let link = |target: &str| format!("4:attr1:l12:symlink pathl{target}e");
+    let path = ["d", "x", "a"].map(str::to_owned).to_vec();
+    let files = |keys: &str| format!("ld6:lengthi5e4:pathl1:aeed{keys}4:pathl1:beee");
+    let info = |keys: &str| {
+        let hash = "h".repeat(20);
+        format!("d5:files{}4:name1:d12:piece lengthi16384e6:pieces20:{hash}e", files(keys))
+    };
+    let metainfo = Metainfo::parse(&torrent(&info(&link("1:x1:a")))).expect("valid");
+    assert_eq!((&metainfo.files()[1].kind, metainfo.files()[1].len), (&FileKind::Link(path), 0));
+    for hostile in ["2:..6:passwd", "1:/", "4:/etc6:passwd", "0:"] {
+        assert!(matches!(refusal(&info(&link(hostile))), MetainfoError::Path { .. }), "{hostile}");
+    }
+    assert_eq!(refusal(&info("4:attr1:x")), MetainfoError::NoLength { path: "d/b".into() });
+}
+
+#[test]
+fn a_padded_torrent_begins_each_file_with_a_piece() {
+    let lens = [("a", 20_000), ("b", 0), ("c", 16_384), ("d", 5), ("e", 0)];
+    let files = lens.map(|(name, len)| (vec![name.to_owned()], len)).to_vec();
+    let draft =
+        Draft::new("set", Content::Multi(files), Some(16_384)).expect("valid").padded().expect("valid");
+    let gaps: Vec<u64> = (0..5).map(|index| draft.padding_after(index)).collect();
+    assert_eq!((gaps, draft.geometry().len()), (vec![12_768, 0, 0, 0, 0], 49_157));
+    let hashes = vec![PieceHash::default(); draft.geometry().pieces() as usize];
+    let metainfo = Metainfo::parse(&draft.finish(&hashes).expect("complete")).expect("our own");
+    for file in metainfo.files().iter().filter(|file| !file.is_padding() && file.len > 0) {
+        assert_eq!(file.offset % 16_384, 0, "{file:?}");
+    }
+    let padding: Vec<_> = metainfo.files().iter().filter(|file| file.is_padding()).collect();
+    assert_eq!((padding.len(), padding[0].path.join("/")), (1, "set/.pad/12768".to_owned()));
 }
