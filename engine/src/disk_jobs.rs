@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use proto::metainfo::Priority;
 use proto::piece::{Block, PieceIndex};
 use proto::resume::Stamp;
 use proto::torrent::PeerKey;
@@ -30,6 +31,8 @@ pub(crate) enum Job {
     Flush,
     /// Replace the resume record.
     Keep(Bytes),
+    /// Keep files out that are not wanted, and make room for those that are.
+    Select(Vec<Priority>),
 }
 
 /// Runs jobs over a storage. What waits here is bounded by the core: blocks being written, pieces being
@@ -100,6 +103,7 @@ async fn perform<S: Storage>(storage: Arc<S>, job: Job) -> Done {
         Job::Read(peer, block) => Done::Read(peer, block, storage.read(block).await),
         Job::Flush => Done::Flushed(flush(&*storage).await),
         Job::Keep(record) => Done::Kept(storage.keep_record(record).await),
+        Job::Select(of_files) => Done::Selected(storage.select(of_files).await),
     }
 }
 

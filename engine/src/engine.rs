@@ -108,6 +108,7 @@ impl Engine {
         let trackers = TrackerPort::open(&environment, &addrs, config.tracker_trust, queue.clone()).await;
         let trackers = trackers.map_err(StartError::Socket)?;
         let storage = Arc::new(storage);
+        storage.select(config.priorities.clone()).await.map_err(StartError::Storage)?;
         let found = look(&storage, &metainfo, &config.resume, seed.child(2)).await;
         let Found { have, record } = found.map_err(StartError::Storage)?;
 

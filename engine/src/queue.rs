@@ -66,4 +66,6 @@ pub(crate) enum Done {
     Flushed(io::Result<Vec<Option<Stamp>>>),
     /// The resume record was written, or not.
     Kept(io::Result<()>),
+    /// The storage knows which files are wanted, or could not do its part.
+    Selected(io::Result<()>),
 }

@@ -153,6 +153,7 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
             }
             Happening::Priorities(of_files) => {
                 self.feed(now, Input::Wanted(self.metainfo.piece_priorities(&of_files)));
+                self.submit(now, Job::Select(of_files));
             }
             Happening::UploadLimit(limit) => self.feed(now, Input::UploadLimit(limit)),
             Happening::Stop => self.feed(now, Input::Stop),
@@ -252,6 +253,12 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
                     self.complain();
                 }
                 Input::BlockRead { peer, block, data }
+            }
+            Done::Selected(outcome) => {
+                if self.heed(outcome).is_none() {
+                    self.complain();
+                }
+                return;
             }
             Done::Flushed(outcome) => {
                 let stamps = self.heed(outcome);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use proto::id::PieceHash;
+use proto::metainfo::Priority;
 use proto::piece::{Block, PieceIndex};
 use proto::resume::Stamp;
 
@@ -48,6 +49,13 @@ pub trait Storage: Send + Sync + 'static {
         drop(record);
         async { Ok(()) }
     }
+
+    /// Says how much each file is wanted, by its number, before anything is read and whenever that changes. What
+    /// this does not reach is normal. A storage without files need not care.
+    fn select(&self, of_files: Vec<Priority>) -> impl Future<Output = io::Result<()>> + Send {
+        drop(of_files);
+        async { Ok(()) }
+    }
 }
 
 /// A shared storage is a storage, so that whoever started an engine can look at its content.
@@ -82,5 +90,9 @@ impl<S: Storage> Storage for Arc<S> {
 
     fn keep_record(&self, record: Bytes) -> impl Future<Output = io::Result<()>> + Send {
         S::keep_record(self, record)
+    }
+
+    fn select(&self, of_files: Vec<Priority>) -> impl Future<Output = io::Result<()>> + Send {
+        S::select(self, of_files)
     }
 }

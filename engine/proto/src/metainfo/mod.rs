@@ -70,6 +70,11 @@ impl FileEntry {
     pub fn is_padding(&self) -> bool {
         self.kind == FileKind::Padding
     }
+
+    /// Is it a symbolic link?
+    pub fn is_link(&self) -> bool {
+        matches!(self.kind, FileKind::Link(_))
+    }
 }
 
 /// What a torrent file says for people to read; nothing depends on it.

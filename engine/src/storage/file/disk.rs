@@ -4,17 +4,21 @@
 //! root, which would lead out of it whatever the torrent says.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use proto::metainfo::{FileEntry, Metainfo};
+use proto::metainfo::{FileEntry, FileKind, Metainfo, Span};
+use proto::piece::PieceIndex;
 use proto::resume::Stamp;
 use thiserror::Error;
 
+use super::below::{self, Purpose};
+use super::parts::Parts;
 use super::positioned::{read_exact_at, write_all_at};
 use super::record::{stamp, sync_folder};
+use super::room::{self, Allocation};
 
 /// Files held open at a time. Descriptors are scarce (1,024 is a common limit) and sockets need them too.
 const OPEN_FILES: usize = 128;
@@ -30,7 +34,7 @@ pub enum Access {
 
 /// What to do about a file that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Absent {
+pub(super) enum Absent {
     Fail,
     Create,
 }
@@ -56,10 +60,24 @@ impl From<FileError> for io::Error {
 /// Content as files.
 #[derive(Debug)]
 pub(super) struct Disk {
-    root: PathBuf,
-    metainfo: Arc<Metainfo>,
-    access: Access,
+    pub(super) root: PathBuf,
+    pub(super) metainfo: Arc<Metainfo>,
+    pub(super) access: Access,
+    pub(super) allocation: Allocation,
+    pub(super) parts: Parts,
+    /// Which files are not wanted and not there: what comes of them goes to the part file. Held by whoever moves
+    /// bytes, alone by who changes it.
+    pub(super) aside: RwLock<Vec<bool>>,
     open: Mutex<OpenFiles>,
+}
+
+/// Where a span's bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Zeros need no place.
+    Nowhere,
+    Parts,
+    File,
 }
 
 #[derive(Debug, Default)]
@@ -74,33 +92,93 @@ struct OpenFiles {
 }
 
 impl Disk {
-    pub(super) fn new(root: PathBuf, metainfo: Arc<Metainfo>, access: Access) -> Self {
-        Self { root, metainfo, access, open: Mutex::default() }
+    pub(super) fn new(
+        root: PathBuf,
+        metainfo: Arc<Metainfo>,
+        access: Access,
+        allocation: Allocation,
+    ) -> io::Result<Self> {
+        let parts = Parts::open(&root, &metainfo, access)?;
+        let (aside, open) = (RwLock::new(vec![false; metainfo.files().len()]), Mutex::default());
+        Ok(Self { root, metainfo, access, allocation, parts, aside, open })
     }
 
-    /// Fills `buffer` from byte `offset` of the content on.
+    /// Fills `buffer` from byte `offset` of the content on, all of it in one piece.
     pub(super) fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let mut rest = buffer;
+        let aside = self.aside.read().unwrap_or_else(PoisonError::into_inner);
+        let (mut rest, mut at) = (buffer, offset);
         for span in self.metainfo.spans(offset, rest.len() as u64) {
             let (part, more) = rest.split_at_mut_checked(span.len as usize).ok_or(ErrorKind::InvalidInput)?;
-            let file = self.file(span.file, Absent::Fail)?;
-            read_exact_at(&file, part, span.offset).map_err(|error| self.blame("read", span.file, error))?;
-            rest = more;
+            match self.place(&aside, span) {
+                Place::Nowhere => part.fill(0),
+                Place::Parts => {
+                    let (piece, within) = self.locate(at)?;
+                    self.parts.read(piece, within, part)?;
+                }
+                Place::File => {
+                    let file = self.file(span.file, Absent::Fail)?;
+                    let read = read_exact_at(&file, part, span.offset);
+                    read.map_err(|error| self.blame("read", span.file, error))?;
+                }
+            }
+            (rest, at) = (more, at + span.len);
         }
         if rest.is_empty() { Ok(()) } else { Err(ErrorKind::InvalidInput.into()) }
     }
 
-    /// Writes `bytes` from byte `offset` of the content on.
+    /// Writes `bytes` from byte `offset` of the content on, all of them in one piece.
     pub(super) fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut rest = bytes;
+        let aside = self.aside.read().unwrap_or_else(PoisonError::into_inner);
+        let (mut rest, mut at) = (bytes, offset);
         for span in self.metainfo.spans(offset, bytes.len() as u64) {
             let (part, more) = rest.split_at_checked(span.len as usize).ok_or(ErrorKind::InvalidInput)?;
-            let file = self.file(span.file, Absent::Create)?;
-            self.lock().dirty.insert(span.file);
-            write_all_at(&file, part, span.offset).map_err(|error| self.blame("write", span.file, error))?;
-            rest = more;
+            match self.place(&aside, span) {
+                Place::Nowhere => {}
+                Place::Parts => {
+                    let (piece, within) = self.locate(at)?;
+                    self.parts.write(piece, within, part)?;
+                }
+                Place::File => self.write_file(span, part)?,
+            }
+            (rest, at) = (more, at + span.len);
         }
         if rest.is_empty() { Ok(()) } else { Err(ErrorKind::InvalidInput.into()) }
+    }
+
+    /// Writes to a file, which is made if it is missing.
+    pub(super) fn write_file(&self, span: Span, bytes: &[u8]) -> io::Result<()> {
+        let file = self.file(span.file, Absent::Create)?;
+        self.lock().dirty.insert(span.file);
+        write_all_at(&file, bytes, span.offset).map_err(|error| self.blame("write", span.file, error))
+    }
+
+    /// Is the disk known to hold nothing but zeros from byte `offset` of the content on?
+    pub(super) fn is_hole(&self, offset: u64, len: u64) -> bool {
+        let aside = self.aside.read().unwrap_or_else(PoisonError::into_inner);
+        self.metainfo.spans(offset, len).all(|span| match self.place(&aside, span) {
+            Place::Nowhere => true,
+            Place::Parts => false,
+            Place::File => self
+                .file(span.file, Absent::Fail)
+                .is_ok_and(|file| room::is_hole(&file, span.offset, span.len)),
+        })
+    }
+
+    //= BEP 47: padding files are not to be written to disk.
+    fn place(&self, aside: &[bool], span: Span) -> Place {
+        match self.metainfo.files().get(span.file) {
+            Some(entry) if entry.is_padding() => Place::Nowhere,
+            _ if aside.get(span.file) == Some(&true) => Place::Parts,
+            _ => Place::File,
+        }
+    }
+
+    /// The piece that byte `at` of the content lies in, and the byte's place in it.
+    pub(super) fn locate(&self, at: u64) -> io::Result<(PieceIndex, u32)> {
+        let geometry = self.metainfo.geometry();
+        let piece = geometry.piece((at / u64::from(geometry.piece_len())) as u32);
+        let piece = piece.ok_or(ErrorKind::InvalidInput)?;
+        Ok((piece, (at - geometry.start_of(piece)) as u32))
     }
 
     /// Makes what was written survive a power cut, the names of new files included; also makes the files that
@@ -120,9 +198,16 @@ impl Disk {
         if self.access == Access::ReadOnly {
             return Ok(());
         }
-        let is_empty = |(_, entry): &(usize, &FileEntry)| entry.len == 0;
-        for (index, _) in self.metainfo.files().iter().enumerate().filter(is_empty) {
-            self.file(index, Absent::Create)?;
+        self.parts.flush()?;
+        let aside = self.aside.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_empty =
+            |(index, entry): &(usize, &FileEntry)| entry.len == 0 && aside.get(*index) != Some(&true);
+        for (index, entry) in self.metainfo.files().iter().enumerate().filter(is_empty) {
+            match &entry.kind {
+                FileKind::Link(target) => self.link(index, target)?,
+                FileKind::Padding => {}
+                FileKind::Plain | FileKind::Executable => drop(self.file(index, Absent::Create)?),
+            }
         }
         let folders = std::mem::take(&mut self.lock().new_entries);
         folders.iter().try_for_each(|folder| sync_folder(folder)).inspect_err(|_| {
@@ -142,11 +227,21 @@ impl Disk {
 
     /// Length and time of every file.
     pub(super) fn stamps(&self) -> io::Result<Vec<Option<Stamp>>> {
-        let stamp = |index| Ok(self.look_at(index)?.and_then(|found| stamp(&found)));
-        (0..self.metainfo.files().len()).map(stamp).collect()
+        let aside = self.aside.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let files = self.metainfo.files().iter().enumerate();
+        let stamp = |(index, entry): (usize, &FileEntry)| match &entry.kind {
+            // Nobody can have changed what is nowhere.
+            FileKind::Padding | FileKind::Link(_) => Ok(Some(Stamp { len: entry.len, modified: 0 })),
+            // Its bytes are in the part file.
+            _ if aside.get(index) == Some(&true) => self.parts.stamp(),
+            FileKind::Plain | FileKind::Executable => {
+                Ok(self.look_at(index)?.and_then(|found| stamp(&found)))
+            }
+        };
+        files.map(stamp).collect()
     }
 
-    fn look_at(&self, index: usize) -> io::Result<Option<Metadata>> {
+    pub(super) fn look_at(&self, index: usize) -> io::Result<Option<Metadata>> {
         let path = self.path(index);
         match self.refuse_links(index).and_then(|()| fs::symlink_metadata(&path)) {
             Ok(found) => Ok(Some(found)),
@@ -160,7 +255,7 @@ impl Disk {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn file(&self, index: usize, absent: Absent) -> io::Result<Arc<File>> {
+    pub(super) fn file(&self, index: usize, absent: Absent) -> io::Result<Arc<File>> {
         let mut open = self.lock();
         open.uses += 1;
         let now = open.uses;
@@ -181,31 +276,29 @@ impl Disk {
     }
 
     fn open(&self, index: usize, absent: Absent) -> io::Result<File> {
-        let path = self.path(index);
-        let mut options = OpenOptions::new();
-        options.read(true).write(self.access == Access::ReadWrite);
         self.refuse_links(index)?;
-        match options.open(&path) {
+        let path = self.components(index);
+        let purpose = if self.access == Access::ReadOnly { Purpose::Read } else { Purpose::Write };
+        match below::open(&self.root, path, purpose) {
             Err(error) if error.kind() == ErrorKind::NotFound && absent == Absent::Create => {}
             outcome => return outcome,
         }
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-            let ours = folder.ancestors().take_while(|folder| folder.starts_with(&self.root));
-            self.lock().new_entries.extend(ours.map(Path::to_owned));
-        }
-        // `create_new` does not follow a link that appeared in between.
-        match options.clone().create_new(true).open(&path) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            outcome => return outcome,
-        }
-        // Another job made it first.
-        self.refuse_links(index)?;
-        options.open(&path)
+        let kind = self.metainfo.files().get(index).map(|entry| &entry.kind);
+        let executable = kind == Some(&FileKind::Executable);
+        let made = below::open(&self.root, path, Purpose::Create { executable })?;
+        self.name_made(index);
+        Ok(made)
+    }
+
+    /// A name was made in the folder of file `index`, and perhaps the folders above it.
+    pub(super) fn name_made(&self, index: usize) {
+        let path = self.path(index);
+        let ours = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&self.root));
+        self.lock().new_entries.extend(ours.map(Path::to_owned));
     }
 
     /// Refuses file `index` if it or a folder above it, up to the root, is a symbolic link.
-    fn refuse_links(&self, index: usize) -> io::Result<()> {
+    pub(super) fn refuse_links(&self, index: usize) -> io::Result<()> {
         let mut path = self.root.clone();
         for component in self.components(index) {
             path.push(component);
@@ -223,7 +316,7 @@ impl Disk {
         Ok(())
     }
 
-    fn components(&self, index: usize) -> &[String] {
+    pub(super) fn components(&self, index: usize) -> &[String] {
         self.metainfo.files().get(index).map_or(&[], |entry| &entry.path)
     }
 
@@ -235,7 +328,7 @@ impl Disk {
         &self.root
     }
 
-    fn blame(&self, action: &'static str, index: usize, reason: io::Error) -> io::Error {
+    pub(super) fn blame(&self, action: &'static str, index: usize, reason: io::Error) -> io::Error {
         FileError { action, path: self.path(index), reason }.into()
     }
 }

@@ -4,10 +4,14 @@
 //! piece from memory and writes it if it is sound. Reads go by spans (`read_ahead`), the resume record has a
 //! file of its own (`record`). This is the only place in the engine that uses threads.
 
+mod below;
 mod disk;
+mod parts;
 mod positioned;
 mod read_ahead;
 mod record;
+mod room;
+mod selected;
 #[cfg(test)]
 mod tests;
 mod unwritten;
@@ -20,8 +24,8 @@ use std::thread::available_parallelism;
 
 use bytes::Bytes;
 use proto::id::PieceHash;
-use proto::metainfo::Metainfo;
-use proto::piece::{Block, Geometry, PieceIndex};
+use proto::metainfo::{FileEntry, Metainfo, Priority};
+use proto::piece::{BLOCK_LEN, Block, Geometry, PieceIndex};
 use proto::resume::Stamp;
 use sha1::{Digest, Sha1};
 use thiserror::Error;
@@ -30,6 +34,7 @@ use tokio::task::spawn_blocking;
 use self::disk::Disk;
 pub use self::disk::{Access, FileError};
 use self::read_ahead::{ReadAhead, SPAN_LEN, span_of};
+pub use self::room::Allocation;
 use self::unwritten::{Blocks, Unwritten};
 use super::Storage;
 
@@ -67,20 +72,34 @@ struct Shared {
     /// neither place for that time.
     moving: RwLock<()>,
     read_ahead: Mutex<ReadAhead>,
+    /// The length of a row of zeros, and its hash.
+    zeros: Mutex<Option<(u32, PieceHash)>>,
 }
 
 impl FileStorage {
     /// Looks at what lies below `root`, without reading content or making anything.
     pub fn open(root: &Path, metainfo: Arc<Metainfo>, access: Access) -> Result<Self, OpenError> {
-        let disk = Disk::new(root.to_owned(), Arc::clone(&metainfo), access);
-        for (index, entry) in metainfo.files().iter().enumerate() {
+        Self::open_with(root, metainfo, access, Allocation::default())
+    }
+
+    /// The same; `allocation` says when the disk's blocks are taken for the files that [`Storage::select`] leaves.
+    pub fn open_with(
+        root: &Path,
+        metainfo: Arc<Metainfo>,
+        access: Access,
+        allocation: Allocation,
+    ) -> Result<Self, OpenError> {
+        let disk = Disk::new(root.to_owned(), Arc::clone(&metainfo), access, allocation)?;
+        let stored = |(_, entry): &(usize, &FileEntry)| !entry.is_padding() && !entry.is_link();
+        for (index, entry) in metainfo.files().iter().enumerate().filter(stored) {
             let Some(found) = disk.found(index)? else { continue };
             if found > entry.len && access == Access::ReadWrite {
                 return Err(OpenError::TooLong { path: disk.path(index), found, want: entry.len });
             }
         }
         let (unwritten, moving, read_ahead) = (Mutex::default(), RwLock::default(), Mutex::default());
-        let shared = Shared { metainfo, disk, unwritten, moving, read_ahead };
+        let zeros = Mutex::default();
+        let shared = Shared { metainfo, disk, unwritten, moving, read_ahead, zeros };
         let record = record::path(root, &shared.metainfo).into();
         Ok(Self { shared: Arc::new(shared), record })
     }
@@ -151,6 +170,10 @@ impl Storage for FileStorage {
         let path = Arc::clone(&self.record);
         self.blocking(move |_| record::keep(&path, &record)).await
     }
+
+    async fn select(&self, of_files: Vec<Priority>) -> io::Result<()> {
+        self.blocking(move |shared| shared.disk.select(&of_files)).await
+    }
 }
 
 impl FileStorage {
@@ -216,6 +239,9 @@ impl Shared {
     fn hash_files(&self, piece: PieceIndex) -> io::Result<PieceHash> {
         let geometry: Geometry = self.metainfo.geometry();
         let (start, len) = (geometry.start_of(piece), geometry.len_of(piece));
+        if self.disk.is_hole(start, len.into()) {
+            return Ok(self.hash_zeros(len));
+        }
         let mut hasher = Sha1::new();
         let mut buffer = vec![0; len.min(SPAN_LEN) as usize];
         for offset in (0..len).step_by(SPAN_LEN as usize) {
@@ -224,6 +250,26 @@ impl Shared {
             hasher.update(part);
         }
         Ok(PieceHash(hasher.finalize().into()))
+    }
+}
+
+impl Shared {
+    /// The hash of `len` zeros: a new file has nothing else, and its pieces all have the same length.
+    fn hash_zeros(&self, len: u32) -> PieceHash {
+        let mut known = lock(&self.zeros);
+        match *known {
+            Some((of, hash)) if of == len => hash,
+            _ => {
+                let mut hasher = Sha1::new();
+                let block = [0; BLOCK_LEN as usize];
+                for at in (0..len).step_by(block.len()) {
+                    hasher.update(block.get(..(len - at).min(BLOCK_LEN) as usize).unwrap_or_default());
+                }
+                let hash = PieceHash(hasher.finalize().into());
+                *known = Some((len, hash));
+                hash
+            }
+        }
     }
 }
 

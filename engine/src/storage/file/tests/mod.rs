@@ -1,5 +1,7 @@
 //! Files in a temporary folder.
 
+mod selection;
+
 use std::fs;
 
 use proto::metainfo::create::{Content, Draft};
