@@ -207,3 +207,73 @@ fn an_interrupted_download_says_how_to_go_on() {
     assert_eq!(child.wait().expect("ours").code(), Some(130), "{rest:?}");
     assert!(rest.iter().any(|line| line.contains("run the same command again")), "{rest:?}");
 }
+
+/// A folder `set` of three files in pieces of 32 KiB and its torrent `data.torrent`.
+fn shared_folder(further: &[&str]) -> TempDir {
+    let folder = TempDir::new().expect("a temporary folder");
+    fs::create_dir_all(folder.path().join("set/subs")).expect("made");
+    for (name, len) in [("a.mkv", 100_000_u32), ("subs/a.srt", 5_000), ("subs/b.srt", 70_000)] {
+        let content: Vec<u8> = (0..len).map(|index| (index % 241) as u8 ^ (len >> 8) as u8).collect();
+        fs::write(folder.path().join("set").join(name), content).expect("written");
+    }
+    let mut create =
+        vec!["create", "set", "-o", "data.torrent", "-t", "udp://127.0.0.1:1", "--piece-length", "32K"];
+    create.extend(further);
+    let created = run(folder.path(), &create);
+    assert_eq!(status(&created), 0, "{}", stderr(&created));
+    folder
+}
+
+/// The names below a folder, in order.
+fn names(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn chosen_files_come_alone_and_the_rest_later() {
+    let folder = shared_folder(&[]);
+    let seeder = Seeder::start(folder.path());
+    let download = |further: &[&str]| {
+        let mut args = vec!["download", "data.torrent", "-o", "got", "--listen", "127.0.0.1:0"];
+        args.extend(["--peer", &seeder.addr]);
+        args.extend(further);
+        run(folder.path(), &args)
+    };
+    let unknown = download(&["--select", "*.avi"]);
+    assert_eq!(status(&unknown), 2);
+    assert!(stderr(&unknown).contains("no file of set is called `*.avi`"), "{}", stderr(&unknown));
+    assert!(!folder.path().join("got").exists());
+
+    let some = download(&["--select", "a.srt", "--allocate", "full"]);
+    assert_eq!(status(&some), 0, "{}", stderr(&some));
+    assert!(String::from_utf8_lossy(&some.stdout).contains("what is wanted of set is complete"));
+    assert_eq!(names(&folder.path().join("got/set")), ["subs"]);
+    assert_eq!(names(&folder.path().join("got/set/subs")), ["a.srt"]);
+    let all = download(&["--priority", "high=subs"]);
+    assert_eq!(status(&all), 0, "{}", stderr(&all));
+    for name in ["a.mkv", "subs/a.srt", "subs/b.srt"] {
+        let [from, to] = ["set", "got/set"].map(|below| fs::read(folder.path().join(below).join(name)));
+        assert!(from.expect("there") == to.expect("there"), "{name}");
+    }
+    assert!(!names(&folder.path().join("got")).iter().any(|name| name.contains(".parts")), "all moved out");
+}
+
+#[test]
+fn a_padded_torrent_is_downloaded_without_its_padding() {
+    let folder = shared_folder(&["--pad"]);
+    let shown = run(folder.path(), &["show", "data.torrent"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("files       3") && !shown.contains(".pad"), "{shown}");
+    let seeder = Seeder::start(folder.path());
+    let mut args = vec!["download", "data.torrent", "-o", "got", "--listen", "127.0.0.1:0"];
+    args.extend(["--peer", &seeder.addr, "--select", "b.srt"]);
+    let got = run(folder.path(), &args);
+    assert_eq!(status(&got), 0, "{}", stderr(&got));
+    assert_eq!(names(&folder.path().join("got/set")), ["subs"]);
+    let verified = run(folder.path(), &["verify", "data.torrent", "--data", "."]);
+    assert_eq!(status(&verified), 0, "{}", stderr(&verified));
+}

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use proto::id::InfoHash;
 use proto::torrent::policy::{NEEDIEST, Named, Policies, RAREST_FIRST, TIT_FOR_TAT};
 use proto::tracker::TrackerUrl;
 
+use crate::selection::{Files, Urgency};
 use crate::source::Source;
 
 const STATUSES: &str = "\
@@ -74,6 +75,10 @@ pub(crate) struct CreateArgs {
     /// Peers come from the trackers only (BEP 27)
     #[arg(long)]
     pub(crate) private: bool,
+    /// Fill up with zeros so that each file begins with a piece (BEP 47): then no piece belongs to two files, and
+    /// whoever downloads one file needs nothing of its neighbours
+    #[arg(long)]
+    pub(crate) pad: bool,
     /// Free text for people to read
     #[arg(long, value_name = "TEXT")]
     pub(crate) comment: Option<String>,
@@ -101,6 +106,8 @@ pub(crate) struct DownloadArgs {
     /// The folder to download into; made if it is missing
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
     /// Go on sharing once complete, until interrupted
     #[arg(long, visible_alias = "keep-seeding")]
     pub(crate) seed: bool,
@@ -122,6 +129,30 @@ pub(crate) struct SeedArgs {
     pub(crate) super_seed: bool,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
+}
+
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct FileArgs {
+    /// Download these files only: a number or range as `show` counts them, a name, a folder, or a pattern such as
+    /// `*.srt`; may be repeated
+    #[arg(long, value_name = "FILES")]
+    pub(crate) select: Vec<Files>,
+    /// How much these files are wanted: `skip`, `low`, `normal` or `high`, such as `high=*.srt`; may be repeated
+    #[arg(long, value_name = "LEVEL=FILES")]
+    pub(crate) priority: Vec<Urgency>,
+    /// When the disk's room is taken: as content arrives, or all before the download starts
+    #[arg(long, value_name = "WHEN", default_value = "sparse")]
+    pub(crate) allocate: Allocate,
+}
+
+/// When the disk's room is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Allocate {
+    /// As content arrives
+    #[default]
+    Sparse,
+    /// Before the download starts
+    Full,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -8,6 +8,7 @@ use indicatif::BinaryBytes;
 use proto::id::PieceHash;
 use proto::metainfo::create::{Content, CreateError, Draft};
 use proto::metainfo::{Metainfo, Notes};
+use proto::piece::Geometry;
 
 use crate::args::CreateArgs;
 use crate::failure::{Failure, Status};
@@ -28,6 +29,9 @@ pub(crate) fn run(args: &CreateArgs) -> Result<Status, Failure> {
         Failure::new(Status::Incomplete, format_args!("no torrent of {}: {error}", args.path.display()))
     };
     let mut draft = Draft::new(&source.name, source.content(), args.piece_length).map_err(refused)?;
+    if args.pad {
+        draft = draft.padded().map_err(refused)?;
+    }
     // One tier for each tracker: they are asked in the order in which they were given (BEP 12).
     draft.trackers = args.tracker.iter().map(|url| vec![url.clone()]).collect();
     draft.private = args.private;
@@ -69,32 +73,57 @@ impl Source {
     }
 
     fn hash(&self, draft: &Draft) -> Result<Vec<PieceHash>, Failure> {
-        let geometry = draft.geometry();
-        let bar = hashing_bar(geometry.len());
-        let mut pieces = geometry.all_pieces().map(|piece| geometry.len_of(piece) as usize);
-        let mut piece = vec![0; pieces.next().unwrap_or(0)];
-        let (mut filled, mut hashes) = (0, Vec::new());
-        for (path, _, len) in &self.files {
+        let bar = hashing_bar(draft.geometry().len());
+        let mut pieces = Pieces::new(draft.geometry());
+        for (index, (path, _, len)) in self.files.iter().enumerate() {
             let failed = |error: io::Error| Failure::of_file("read", path, &error);
             let mut file = File::open(path).map_err(failed)?;
-            let mut rest = *len;
-            while rest > 0 {
-                let room = piece.get_mut(filled..).unwrap_or_default();
-                let most = room.len().min(usize::try_from(rest).unwrap_or(usize::MAX));
-                let part = room.get_mut(..most).unwrap_or_default();
-                file.read_exact(part).map_err(failed)?;
-                filled += most;
-                rest -= most as u64;
-                bar.inc(most as u64);
-                if filled == piece.len() {
-                    hashes.push(PieceHash::of(&piece));
-                    piece.truncate(pieces.next().unwrap_or(0));
-                    filled = 0;
-                }
-            }
+            pieces.fill(*len, |part| {
+                bar.inc(part.len() as u64);
+                file.read_exact(part).map_err(failed)
+            })?;
+            pieces.fill(draft.padding_after(index), |part| {
+                part.fill(0);
+                Ok(())
+            })?;
         }
         bar.finish_and_clear();
-        Ok(hashes)
+        Ok(pieces.hashes)
+    }
+}
+
+/// Pieces that are hashed one after the other, as their bytes come.
+struct Pieces {
+    geometry: Geometry,
+    piece: Vec<u8>,
+    filled: usize,
+    hashes: Vec<PieceHash>,
+}
+
+impl Pieces {
+    fn new(geometry: Geometry) -> Self {
+        Self { geometry, piece: vec![0; geometry.piece_len() as usize], filled: 0, hashes: Vec::new() }
+    }
+
+    /// Takes `rest` bytes, which `read` puts where they belong.
+    fn fill(
+        &mut self,
+        mut rest: u64,
+        mut read: impl FnMut(&mut [u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        while rest > 0 {
+            let piece = self.geometry.piece(self.hashes.len() as u32);
+            self.piece.truncate(piece.map_or(0, |piece| self.geometry.len_of(piece) as usize));
+            let room = self.piece.get_mut(self.filled..).unwrap_or_default();
+            let most = room.len().min(usize::try_from(rest).unwrap_or(usize::MAX));
+            read(room.get_mut(..most).unwrap_or_default())?;
+            (self.filled, rest) = (self.filled + most, rest - most as u64);
+            if self.filled == self.piece.len() {
+                self.hashes.push(PieceHash::of(&self.piece));
+                self.filled = 0;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) enum Status {
     Done = 0,
     /// It could not be done, or not all of it.
     Incomplete = 1,
+    /// The command asks for what there is not.
+    Usage = 2,
     /// The torrent file is at fault.
     BadTorrent = 3,
     /// Files or folders are at fault.
@@ -71,6 +73,10 @@ impl From<StartError> for Failure {
                 Self::new(Status::Incomplete, error).advise("Give --listen once, or once for each family.")
             }
             StartError::Socket(_) => Self::new(Status::Incomplete, error),
+            StartError::Storage(reason) if reason.kind() == io::ErrorKind::StorageFull => {
+                Self::new(Status::Storage, reason)
+                    .advise("Make room, or choose fewer files with --select, and run the same command again.")
+            }
             StartError::Storage(_) => Self::new(Status::Storage, error),
         }
     }

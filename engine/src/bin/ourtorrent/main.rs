@@ -10,6 +10,7 @@ mod probe;
 mod report;
 mod screen;
 mod seed;
+mod selection;
 mod show;
 mod source;
 mod torrent_file;

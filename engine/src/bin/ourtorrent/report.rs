@@ -72,13 +72,14 @@ impl Report {
         }
     }
 
-    /// Shows where the transfer stands; `total` is the torrent's length in bytes.
+    /// Shows where the transfer stands; `total` is how many bytes are wanted.
     pub(crate) fn progress(&self, stats: &Stats, total: u64) {
-        let done = total - stats.progress.left.min(total);
+        let done = total - stats.wanted_left.min(total);
         let (down, up) = (stats.download_rate, stats.upload_rate);
         let peers = stats.peers.len();
         match self {
             Self::Bar(bar) => {
+                bar.set_length(total);
                 bar.set_position(done);
                 let (down_text, up_text) = (BinaryBytes(down), BinaryBytes(up));
                 bar.set_message(format!("↓ {down_text}/s  ↑ {up_text}/s  {peers} peers  {}", eta(stats)));
@@ -155,7 +156,7 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 fn eta(stats: &Stats) -> String {
-    let left = stats.progress.left;
+    let left = stats.wanted_left;
     match left.checked_div(stats.download_rate) {
         _ if left == 0 => "seeding".to_owned(),
         None => "waiting for data".to_owned(),

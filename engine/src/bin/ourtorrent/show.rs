@@ -1,12 +1,13 @@
 //! `show`: what a torrent file says.
 
 use indicatif::BinaryBytes;
-use proto::metainfo::{Magnet, Metainfo};
+use proto::metainfo::{FileKind, Magnet, Metainfo};
 use serde_json::json;
 
 use crate::args::ShowArgs;
 use crate::failure::{Failure, Status};
 use crate::screen::print;
+use crate::selection::offered;
 use crate::torrent_file;
 
 /// Prints the torrent as text or JSON.
@@ -24,7 +25,12 @@ pub(crate) fn run(args: &ShowArgs) -> Result<Status, Failure> {
 
 fn as_json(metainfo: &Metainfo) -> serde_json::Value {
     let (geometry, notes) = (metainfo.geometry(), metainfo.notes());
-    let files = metainfo.files().iter().map(|file| json!({ "path": file.path.join("/"), "len": file.len }));
+    let files = offered(metainfo).map(|(number, file)| {
+        let (path, len) = (file.path.join("/"), file.len);
+        let link = if let FileKind::Link(target) = &file.kind { Some(target.join("/")) } else { None };
+        let executable = file.kind == FileKind::Executable;
+        json!({ "number": number, "path": path, "len": len, "executable": executable, "link": link })
+    });
     json!({
         "name": metainfo.name(),
         "info_hash": metainfo.info_hash().to_string(),
@@ -59,9 +65,14 @@ fn as_text(metainfo: &Metainfo) -> String {
     for (label, text) in notes.into_iter().filter_map(|(label, text)| Some((label, text.as_ref()?))) {
         lines.push(format!("{label:<12}{}", printable(text)));
     }
-    lines.push(format!("files       {}", metainfo.files().len()));
-    for file in metainfo.files() {
-        lines.push(format!("{:>12}  {}", BinaryBytes(file.len).to_string(), printable(&file.path.join("/"))));
+    lines.push(format!("files       {}", offered(metainfo).count()));
+    for (number, file) in offered(metainfo) {
+        let (len, path) = (BinaryBytes(file.len).to_string(), printable(&file.path.join("/")));
+        let target = match &file.kind {
+            FileKind::Link(target) => format!(" -> {}", printable(&target.join("/"))),
+            FileKind::Plain | FileKind::Executable | FileKind::Padding => String::new(),
+        };
+        lines.push(format!("{number:>5} {len:>12}  {path}{target}"));
     }
     lines.join("\n")
 }

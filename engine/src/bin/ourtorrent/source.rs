@@ -11,6 +11,7 @@ use proto::seed::Seed;
 
 use crate::failure::{Failure, Status};
 use crate::screen::note;
+use crate::selection;
 use crate::show::printable;
 use crate::torrent_file;
 use crate::transfer::interrupted;
@@ -71,9 +72,6 @@ async fn from_peers(
         let what = "the magnet link names neither a tracker nor a peer";
         return Err(Failure::new(Status::Incomplete, what).advise("Name a peer with --peer IP:PORT."));
     }
-    if !magnet.select_only.is_empty() {
-        note("the link selects some files; all of them are downloaded");
-    }
     let name = magnet.name.as_deref().map_or_else(|| magnet.info_hash.to_string(), printable);
     note(format_args!("looking for {name} among its peers"));
     // Whenever the number of peers changes, the wait begins anew.
@@ -113,6 +111,7 @@ async fn from_peers(
     match found {
         Ok(found) => {
             config.peers = found.peers;
+            config.priorities = selection::of_magnet(magnet, &found.metainfo);
             Ok(Some(Arc::new(found.metainfo)))
         }
         Err(SearchError::Start(error)) => Err(error.into()),

@@ -13,7 +13,7 @@ use engine::storage::file::FileStorage;
 use engine::{Engine, EngineConfig, EngineEvent, EngineHandle, Environment};
 use indicatif::BinaryBytes;
 use proto::announce::MAX_TRACKERS;
-use proto::metainfo::Metainfo;
+use proto::metainfo::{Metainfo, Priority};
 use proto::seed::Seed;
 use proto::time::Instant;
 use proto::torrent::Stats;
@@ -141,7 +141,7 @@ impl Transfer {
                 }
                 _ = tick.tick() => {
                     if let Some(stats) = handle.stats().await {
-                        self.report.progress(&stats, self.metainfo.geometry().len());
+                        self.report.progress(&stats, self.wanted_len());
                         outlook.judge(&stats)?;
                     }
                 }
@@ -179,14 +179,27 @@ impl Transfer {
         if !complete {
             return Ok(None);
         }
-        let (name, len) = (printable(self.metainfo.name()), BinaryBytes(self.metainfo.geometry().len()));
+        let (name, len) = (printable(self.metainfo.name()), BinaryBytes(self.wanted_len()));
+        let what = if self.config.priorities.is_empty() {
+            name.clone()
+        } else {
+            format!("what is wanted of {name}")
+        };
         self.report.complete(&match self.goal {
             Goal::Seed => format!("sharing {name}, {len}, until interrupted"),
             Goal::Complete | Goal::CompleteThenSeed => {
-                format!("{name} is complete: {len} after {:.1} s", outlook.clock.now().as_secs_f64())
+                format!("{what} is complete: {len} after {:.1} s", outlook.clock.now().as_secs_f64())
             }
         });
         Ok((self.goal == Goal::Complete).then_some(Status::Done))
+    }
+
+    /// Bytes to have in the end: of all pieces, or of those that the chosen files need.
+    fn wanted_len(&self) -> u64 {
+        let geometry = self.metainfo.geometry();
+        let levels = self.metainfo.piece_priorities(&self.config.priorities);
+        let wanted = geometry.all_pieces().zip(levels).filter(|(_, level)| *level != Priority::Skip);
+        wanted.map(|(piece, _)| u64::from(geometry.len_of(piece))).sum()
     }
 
     fn not_all_there(&self, have: u32, pieces: u32) -> Failure {
