@@ -8,6 +8,7 @@ mod bounds;
 mod conservation;
 mod integrity;
 mod liveness;
+mod resume;
 mod tracker;
 
 pub use tracker::{Figures as TrackerFigures, figures as tracker_figures};
@@ -30,6 +31,8 @@ pub enum Oracle {
     Conservation,
     /// Nothing is faster than it can be.
     Bounds,
+    /// After a crash a peer claims what it holds, and fetches none of it again.
+    Resume,
     /// Whoever can complete, does.
     Liveness,
     /// The tracker says nothing that contradicts what it was told.
@@ -49,7 +52,9 @@ impl Oracle {
     /// How bad its violations are.
     pub const fn severity(self) -> Severity {
         match self {
-            Self::Integrity | Self::Conservation | Self::Bounds | Self::Tracker => Severity::Safety,
+            Self::Integrity | Self::Conservation | Self::Bounds | Self::Resume | Self::Tracker => {
+                Severity::Safety
+            }
             Self::Liveness => Severity::Liveness,
         }
     }
@@ -61,6 +66,7 @@ impl fmt::Display for Oracle {
             Self::Integrity => "integrity",
             Self::Conservation => "conservation",
             Self::Bounds => "bounds",
+            Self::Resume => "resume",
             Self::Liveness => "liveness",
             Self::Tracker => "tracker",
         })
@@ -78,6 +84,7 @@ pub fn judge(record: &Record) -> Vec<Violation> {
     let mut violations = integrity::check(record);
     violations.extend(conservation::check(record));
     violations.extend(bounds::check(record));
+    violations.extend(resume::check(record));
     violations.extend(liveness::check(record));
     violations.extend(tracker::check(record));
     violations

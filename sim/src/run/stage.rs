@@ -41,7 +41,7 @@ pub(super) struct Stage<'a> {
 
 /// One peer, whether its host is up or not.
 pub(super) struct Peer {
-    storage: SharedStorage,
+    pub(super) storage: SharedStorage,
     pub(super) log: SharedLog,
     /// How often it was started.
     lives: u64,
@@ -135,6 +135,7 @@ impl<'a> Stage<'a> {
             environment,
             metainfo: Arc::clone(&self.metainfo),
             storage: peer.storage.clone(),
+            disk: peer.storage.clone(),
             config: config(self.plan, target),
             seed,
             departure: plan.departure,
@@ -294,6 +295,10 @@ impl<'a> Stage<'a> {
             up_bytes: up.carried,
             down_bytes: down.carried,
             failure: log.failure.clone(),
+            undone: log.undone,
+            needless: log.needless,
+            false_claims: log.false_claims,
+            uncounted: log.uncounted,
             ..PeerRecord::default()
         })
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 mod clock;
 mod decode;
+mod disk_fault;
 pub(crate) mod expand;
 mod expect;
 mod family;
@@ -27,6 +28,7 @@ mod write;
 mod tests;
 
 pub use clock::Clock;
+pub use disk_fault::DiskFault;
 pub use expect::{Completed, Expect, ExpectTracker};
 pub use family::Families;
 pub use fault::{Fault, FaultKind};

@@ -82,12 +82,14 @@ impl<'a> Truth<'a> {
         ranges.map(|(least, most)| least..=most)
     }
 
-    /// Downloads that ended: by the ledger, or by the word of the client itself to the tracker.
+    /// Downloads that ended: by the ledger, or by the word of the client itself to the tracker. What a power cut
+    /// undid had ended all the same, and ends once more.
     pub(super) fn completions(&self, told: &BTreeSet<SocketAddr>) -> usize {
-        let ended = self.record.leechers().filter(|(_, peer)| {
-            peer.completed.is_some() || peer.addrs.iter().any(|addr| told.contains(addr))
-        });
-        ended.count()
+        let ended = |peer: &PeerRecord| {
+            let once = peer.completed.is_some() || peer.addrs.iter().any(|addr| told.contains(addr));
+            usize::from(once) + peer.undone as usize
+        };
+        self.record.leechers().map(|(_, peer)| ended(peer)).sum()
     }
 }
 
