@@ -30,6 +30,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Run scenarios (the same as without a command)
     Run(RunArgs),
+    /// Run a scenario as it is and with something changed, over several seeds, and say what the change does
+    Compare(CompareArgs),
     /// Read scenarios and say what they would run, without running them
     Check {
         /// Scenario files, or names of files in scenarios/
@@ -52,6 +54,32 @@ pub(crate) struct Sets {
     /// Replace a value, e.g. torrent.size="4 MiB" or peers.leecher.count=20
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) sets: Vec<String>,
+}
+
+/// What to compare.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(
+    after_help = "Example: sim compare flash_crowd --both peers.leecher.count=20 --set torrent.picker=sequential"
+)]
+pub(crate) struct CompareArgs {
+    /// A scenario; or two files of results, each a JSON object a line as `sim --json` writes them
+    #[arg(value_name = "SCENARIO|RESULTS", required = true, num_args = 1..=2)]
+    pub(crate) what: Vec<String>,
+    /// What B changes, e.g. torrent.picker=sequential; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// Replace a value in A and B alike, e.g. to make both smaller
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) both: Vec<String>,
+    /// Run every seed from A up to, but not including, B
+    #[arg(long, value_name = "A..B", value_parser = seeds, default_value = "1..9")]
+    pub(crate) seeds: Range<u64>,
+    /// Run so many at the same time, one thread each
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: u16,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// How to run.

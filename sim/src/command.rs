@@ -18,7 +18,7 @@ use crate::progress::Progress;
 use crate::sweep::{Ending, sweep};
 
 /// Exit status: a safety oracle fired.
-const UNSAFE: u8 = 3;
+pub(crate) const UNSAFE: u8 = 3;
 /// Exit status: two runs of one seed differ.
 const DIFFERENT: u8 = 5;
 
@@ -198,7 +198,7 @@ fn quoted(word: &str) -> String {
 }
 
 /// Writes to standard output. Whoever has closed it wants no more, which is no failure.
-fn say(text: &str) -> Result<()> {
+pub(crate) fn say(text: &str) -> Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write the output"),
         Ok(()) | Err(_) => Ok(()),

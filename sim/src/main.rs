@@ -9,6 +9,7 @@ mod command;
 mod find;
 mod progress;
 mod sweep;
+mod versus;
 
 use args::{Args, Command};
 
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let status = match args.command {
         None => command::run(&args.run),
         Some(Command::Run(run)) => command::run(&run),
+        Some(Command::Compare(args)) => versus::compare(&args),
         Some(Command::Check { scenarios, sets }) => command::check(&scenarios, &sets),
         Some(Command::List { folder }) => command::list(&folder),
     };
