@@ -92,6 +92,31 @@ fn what_one_seeds_another_downloads() {
 }
 
 #[test]
+fn resume_data_lie_where_they_are_wanted_and_nowhere_else() {
+    let folder = shared();
+    let seeder = Seeder::start(folder.path());
+    let download =
+        ["download", "data.torrent", "-o", "out", "--listen", "127.0.0.1:0", "--resume-dir", "kept"];
+    let first = run(folder.path(), &[download.as_slice(), &["--peer", &seeder.addr]].concat());
+    assert_eq!(status(&first), 0, "{}", stderr(&first));
+    let hidden = |name: &str| {
+        let entries = fs::read_dir(folder.path().join(name)).expect("a folder");
+        let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with('.')).collect::<Vec<_>>()
+    };
+    assert_eq!(hidden("out"), Vec::<String>::new());
+    let kept = hidden("kept");
+    assert!(matches!(kept.as_slice(), [name] if name.len() == 48 && name.ends_with(".resume")), "{kept:?}");
+    // Nobody is left to ask: what is there suffices, believed or hashed.
+    drop(seeder);
+    for more in [[].as_slice(), &["--check"]] {
+        let again = run(folder.path(), &[download.as_slice(), more].concat());
+        assert_eq!(status(&again), 0, "{}", stderr(&again));
+        assert!(stderr(&again).contains("10 of 10 pieces are there"), "{}", stderr(&again));
+    }
+}
+
+#[test]
 fn show_prints_what_create_made() {
     let folder = shared();
     let shown = run(folder.path(), &["show", "data.torrent"]);
