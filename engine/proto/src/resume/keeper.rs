@@ -85,6 +85,14 @@ impl Keeper {
         self.due.get_or_insert(now + self.every);
     }
 
+    /// A piece may be gone: the next record does not claim it.
+    pub fn lost(&mut self, now: Instant, piece: PieceIndex) {
+        self.claimed.clear(piece);
+        self.fresh.retain(|&fresh| fresh != piece);
+        self.flushing.retain(|&flushing| flushing != piece);
+        self.due.get_or_insert(now + self.every);
+    }
+
     /// When to call [`Self::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.due.filter(|_| self.state == State::Idle)

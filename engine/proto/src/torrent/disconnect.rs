@@ -15,6 +15,9 @@ pub enum DisconnectReason {
     /// Neither side wants anything of the other, unless it chooses more (BEP 21).
     #[error("neither side wants to download")]
     BothUploadOnly,
+    /// We lost pieces that it was told of, and it does not speak the extension in which to say so.
+    #[error("pieces that it was told of are lost")]
+    LostPieces,
     /// Every connection slot is taken.
     #[error("no free connection slot")]
     TooManyPeers,

@@ -36,11 +36,12 @@ impl Torrent {
         for piece in self.geometry.all_pieces() {
             let copies = self.peers.values().filter(|peer| peer.has.has(piece)).count();
             assert_eq!(self.picker.availability(piece) as usize, copies, "availability");
-            let places = [self.have.has(piece), self.picker.holds(piece), self.partials.holds(piece)];
+            let (started, doubted) = (self.partials.holds(piece), self.doubts.hold(piece));
+            let places = [self.have.has(piece), self.picker.holds(piece), started, doubted];
             let count = places.iter().filter(|&&here| here).count();
             assert!(
                 count == 1 || count == 0 && !self.wanted.wants(piece),
-                "a piece is here, started, to be started, or not wanted"
+                "a piece is here, in doubt, started, to be started, or not wanted"
             );
             assert!(
                 self.wanted.wants(piece) || !self.picker.holds(piece),

@@ -136,6 +136,8 @@ pub(super) const MAX_UNSOLICITED: u64 = 1 << 20;
 
 /// Blocks received and not yet written, over all peers: 32 MiB of memory.
 pub(super) const MAX_WRITING: usize = 2048;
+/// Pieces in doubt that are hashed at once: peers are still served meanwhile.
+pub(super) const PARALLEL_DOUBTS: usize = 2;
 /// After a storage failure, downloading resumes no sooner.
 pub(super) const STORAGE_RETRY: Duration = Duration::from_secs(15);
 /// Blocks of failed pieces that are remembered with their givers: some 5 MiB of memory, for a GiB of bad data.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::candidates::Candidates;
 use super::choker::Choker;
+use super::doubt::Doubts;
 use super::limits::{ASK_AGAIN, MAX_UNSENT};
 use super::partials::Partials;
 use super::peers::{Arrived, Peers};
@@ -47,6 +48,8 @@ pub struct Torrent {
     pub(super) candidates: Candidates,
     /// Addresses that are not dialled as long as we want nothing.
     pub(super) resting: VecDeque<SocketAddr>,
+    /// What may be gone from the storage.
+    pub(super) doubts: Doubts,
     /// What the user wants of it.
     pub(super) wanted: Wanted,
     pub(super) picker: Picker,
@@ -103,6 +106,7 @@ impl Torrent {
             peers: Peers::new(),
             candidates: Candidates::default(),
             resting: VecDeque::new(),
+            doubts: Doubts::default(),
             wanted: Wanted::everything(&have),
             picker: Picker::new(geometry, &have),
             picking: (config.picker.make)(),
@@ -166,6 +170,7 @@ impl Torrent {
             Input::BlockRead { peer, block, data } => self.block_read(now, peer, block, data),
             Input::Candidates(source, addrs) => self.candidates_named(source, addrs),
             Input::Ours(addrs) => self.listens_at(addrs),
+            Input::Doubt(pieces) => self.doubt(now, pieces),
             Input::Wanted(priorities) => self.choose(now, priorities),
             Input::UploadLimit(limit) => self.upload_limited(limit),
             Input::Stop => self.stop(now),

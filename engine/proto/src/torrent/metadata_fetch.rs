@@ -145,6 +145,7 @@ impl MetadataFetch {
             | Input::Written { .. }
             | Input::Hashed { .. }
             | Input::BlockRead { .. }
+            | Input::Doubt(_)
             | Input::Wanted(_) => {}
         }
         self.settle(now);

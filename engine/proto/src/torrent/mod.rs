@@ -19,6 +19,7 @@
 //! | `picker` | the pieces that may be started, by rarity; `partials` which block of a started one |
 //! | `requests` | what is asked of whom, and what frees it again; `endgame` when all is on order |
 //! | `pipeline` | how many requests to keep at a peer, when to give up |
+//! | `doubt` | pieces that may be gone from the storage |
 //! | `verify` | writing, hashing, storage failures |
 //! | `suspects` | who spoiled a piece, by block; `bans` who is refused, and why |
 //! | `upload` | which request to serve, and how far ahead of the socket |
@@ -30,6 +31,7 @@ mod candidates;
 mod choker;
 mod disconnect;
 mod discovery;
+mod doubt;
 mod endgame;
 mod extended;
 mod fast;
@@ -163,6 +165,9 @@ pub enum Input {
     /// Addresses at which we listen ourselves, of either family: they are not dialled, and peers are told the
     /// port (BEP 10).
     Ours(Vec<SocketAddr>),
+    /// These pieces may be gone from the storage, or be others: a file was moved, cut or changed. They are not
+    /// claimed any more until they were hashed again.
+    Doubt(Vec<PieceIndex>),
     /// What the user wants: a priority for each piece, of which a missing one is normal, as all are at the
     /// start.
     Wanted(Vec<Priority>),
@@ -240,6 +245,8 @@ pub enum Event {
     PieceFailed(PieceIndex),
     /// Somebody is refused from now on.
     Banned(Banned),
+    /// A piece that was here is in doubt; it is verified again or fetched anew.
+    PieceLost(PieceIndex),
     /// Every piece is in.
     Completed,
     /// Every wanted piece is in, but not every piece there is; also said if that was so already when the user

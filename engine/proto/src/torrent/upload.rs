@@ -160,6 +160,7 @@ impl Torrent {
             self.pass_on_slot(now, key);
         } else {
             self.reject(now, key, pipeline::raw(block));
+            self.doubt(now, vec![block.piece()]);
         }
         self.serve(now, key);
     }

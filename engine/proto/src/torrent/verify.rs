@@ -110,7 +110,7 @@ impl Torrent {
 
     /// A complete piece was hashed.
     pub(super) fn hashed(&mut self, now: Instant, piece: PieceIndex, hash: Option<PieceHash>) {
-        if !self.partials.is_written(piece) {
+        if self.doubt_settled(now, piece, hash) || !self.partials.is_written(piece) {
             return;
         }
         match hash {
@@ -126,19 +126,27 @@ impl Torrent {
     fn verified(&mut self, now: Instant, piece: PieceIndex) {
         let guilty = self.suspects.verified(piece, &self.partials.given(piece));
         self.partials.finish(piece);
+        self.regained(now, piece);
+        for (giver, reason) in guilty {
+            self.ban(now, giver, reason);
+        }
+    }
+
+    /// A piece is here, newly or again.
+    pub(super) fn regained(&mut self, now: Instant, piece: PieceIndex) {
         self.have.set(piece);
         self.totals.left -= u64::from(self.geometry.len_of(piece));
         self.announced.push(piece);
         self.outputs.push_back(Output::Event(Event::PieceVerified(piece)));
         self.announce_piece(now, piece);
         if self.have.is_full() {
-            self.outputs.push_back(Output::Announce(Some(AnnounceEvent::Completed)));
+            //= BEP 3: `completed` is sent once, and never by who was complete at the start.
+            if !self.doubts.was_complete {
+                self.outputs.push_back(Output::Announce(Some(AnnounceEvent::Completed)));
+            }
             self.outputs.push_back(Output::Event(Event::Completed));
         }
         self.note_gain(now, piece);
-        for (giver, reason) in guilty {
-            self.ban(now, giver, reason);
-        }
         self.gained(now, piece);
     }
 

@@ -74,6 +74,11 @@ impl Wanted {
         self.lacking -= u32::from(self.wants(piece));
     }
 
+    /// A piece that was here is not any more.
+    pub(super) fn lost(&mut self, piece: PieceIndex) {
+        self.lacking += u32::from(self.wants(piece));
+    }
+
     /// What of `has` to ask for first, then what next; nothing if all that is wanted is equally urgent.
     pub(super) fn by_urgency(&self, has: &Bitfield) -> Option<Vec<Bitfield>> {
         let levels = self.levels.as_ref()?;
@@ -119,6 +124,7 @@ impl Torrent {
         for piece in self.geometry.all_pieces().filter(|&piece| !self.have.has(piece)) {
             let started = self.partials.holds(piece);
             match self.wanted.wants(piece) {
+                true if self.doubts.hold(piece) => {}
                 true if !started => self.picker.put_back(piece),
                 false if !started => self.picker.take(piece),
                 wanted => self.partials.park(piece, !wanted),
@@ -126,10 +132,7 @@ impl Torrent {
         }
         self.withdraw_unwanted(now);
         self.count_wanted();
-        let keys: Vec<_> = self.peers.keys().copied().collect();
-        for key in keys {
-            self.show_interest(now, key);
-        }
+        self.show_interest_to_all(now);
         self.refill = true;
         if before != self.wanted.is_finished() || self.is_partial_seed() {
             self.selection_settled(now);
@@ -153,12 +156,20 @@ impl Torrent {
     }
 
     /// Counts anew what each peer has for us.
-    fn count_wanted(&mut self) {
+    pub(super) fn count_wanted(&mut self) {
         let mut peers = std::mem::take(&mut self.peers);
         for peer in peers.values_mut() {
             self.count_wanted_of(peer);
         }
         self.peers = peers;
+    }
+
+    /// Says to whom it is new whether we are interested.
+    pub(super) fn show_interest_to_all(&mut self, now: Instant) {
+        let keys: Vec<_> = self.peers.keys().copied().collect();
+        for key in keys {
+            self.show_interest(now, key);
+        }
     }
 
     /// Counts what `peer` has for us.
@@ -178,7 +189,7 @@ impl Torrent {
     }
 
     /// We became a partial seed, or are none any more.
-    fn selection_settled(&mut self, now: Instant) {
+    pub(super) fn selection_settled(&mut self, now: Instant) {
         if self.is_partial_seed() {
             self.outputs.push_back(Output::Event(Event::SelectionCompleted));
         }

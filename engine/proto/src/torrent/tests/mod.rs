@@ -2,6 +2,7 @@
 
 mod choking;
 mod connections;
+mod doubt;
 mod downloading;
 mod extended;
 mod fast;
