@@ -31,6 +31,8 @@ pub(crate) enum Job {
     Flush,
     /// Replace the resume record.
     Keep(Bytes),
+    /// Look whether the files are what they were.
+    Audit,
     /// Keep files out that are not wanted, and make room for those that are.
     Select(Vec<Priority>),
 }
@@ -103,6 +105,7 @@ async fn perform<S: Storage>(storage: Arc<S>, job: Job) -> Done {
         Job::Read(peer, block) => Done::Read(peer, block, storage.read(block).await),
         Job::Flush => Done::Flushed(flush(&*storage).await),
         Job::Keep(record) => Done::Kept(storage.keep_record(record).await),
+        Job::Audit => Done::Audited(storage.audit().await.unwrap_or_default()),
         Job::Select(of_files) => Done::Selected(storage.select(of_files).await),
     }
 }

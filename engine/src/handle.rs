@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use proto::metainfo::Priority;
@@ -44,6 +45,14 @@ pub enum EngineEvent {
         kind: ErrorKind,
         /// The storage's own words.
         error: String,
+    },
+    /// A file is gone, or is not the one that it was: what it held is hashed again, and peers are not told any
+    /// more that we have it.
+    FileLost {
+        /// The file.
+        path: PathBuf,
+        /// What happened to it: `is gone`, `is shorter than it was`, …
+        what: &'static str,
     },
     /// A tracker answered.
     Announced {

@@ -18,6 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::peer::Link;
+use crate::storage::Loss;
 
 /// Where happenings go in.
 pub(crate) type Queue = UnboundedSender<Happening>;
@@ -66,6 +67,8 @@ pub(crate) enum Done {
     Flushed(io::Result<Vec<Option<Stamp>>>),
     /// The resume record was written, or not.
     Kept(io::Result<()>),
+    /// The files that are not what they were.
+    Audited(Vec<Loss>),
     /// The storage knows which files are wanted, or could not do its part.
     Selected(io::Result<()>),
 }

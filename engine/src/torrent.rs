@@ -2,12 +2,13 @@
 //! about the protocol.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use proto::announce::{self, Announcer};
 use proto::metainfo::Metainfo;
 use proto::resume::{Keeper, Step};
@@ -27,8 +28,11 @@ use crate::handle::EngineEvent;
 use crate::peer::{self, Link, Terms, link};
 use crate::queue::{Done, Happening, Happenings, Queue};
 use crate::resume::{Past, encoded};
-use crate::storage::Storage;
+use crate::storage::{Loss, Storage};
 use crate::transport::Transport;
+
+/// Files that peers read from are looked at this often: a moved one is noticed within a minute.
+const AUDIT_EVERY: Duration = Duration::from_secs(60);
 
 /// Happenings taken per wake-up, before timers get their turn.
 const BATCH: usize = 64;
@@ -73,6 +77,8 @@ pub(crate) struct LoopState {
     spare: Vec<Message>,
     /// The storage's latest complaint.
     complaint: Option<(io::ErrorKind, String)>,
+    /// When to look whether the files are what they were; nothing while nobody reads.
+    audit_at: Option<Instant>,
 }
 
 impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
@@ -83,6 +89,7 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
         let mut armed = clock.now();
         let mut timer = pin!(clock.sleep_until(armed));
         self.carry_out(clock.now()).await;
+        self.submit(clock.now(), Job::Audit);
         while !self.keeper.has_left() {
             let now = clock.now();
             let due = self.due().unwrap_or(now + IDLE);
@@ -112,7 +119,7 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
     fn due(&self) -> Option<Instant> {
         let torrent = self.torrent.poll_timeout().map(|(at, _)| at);
         let announcer = self.announcer.poll_timeout().map(|(at, _)| at);
-        [torrent, announcer, self.keeper.poll_timeout()].into_iter().flatten().min()
+        [torrent, announcer, self.keeper.poll_timeout(), self.state.audit_at].into_iter().flatten().min()
     }
 
     fn time_passed(&mut self, now: Instant) {
@@ -126,6 +133,10 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
         }
         self.keeper.handle_timeout(now);
         self.keep(now);
+        if self.state.audit_at.is_some_and(|at| at <= now) {
+            self.state.audit_at = None;
+            self.submit(now, Job::Audit);
+        }
     }
 
     fn happened(&mut self, now: Instant, happening: Happening) {
@@ -246,13 +257,15 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
             Done::Written(block, outcome) => Input::Written { block, ok: self.heed(outcome).is_some() },
             Done::Hashed(piece, outcome) => Input::Hashed { piece, hash: self.heed(outcome) },
             Done::Read(peer, block, outcome) => {
-                let before = self.state.complaint.clone();
-                let data = self.heed(outcome);
-                // The core has no event for this; say it once, not for every block.
-                if before != self.state.complaint {
-                    self.complain();
-                }
+                let data = self.read(now, outcome);
                 Input::BlockRead { peer, block, data }
+            }
+            Done::Audited(losses) => {
+                for Loss { path, what, pieces } in losses {
+                    self.tell(EngineEvent::FileLost { path, what });
+                    self.torrent.handle_input(now, Input::Doubt(pieces));
+                }
+                return;
             }
             Done::Selected(outcome) => {
                 if self.heed(outcome).is_none() {
@@ -290,6 +303,24 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
         }
     }
 
+    /// A block was read, or not. Files that are read are looked after; one that is not there is what an audit says
+    /// better than a failed read.
+    fn read(&mut self, now: Instant, outcome: io::Result<Bytes>) -> Option<Bytes> {
+        let gone = |error: &io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof);
+        if outcome.as_ref().is_err_and(gone) {
+            self.state.audit_at = Some(now);
+            return None;
+        }
+        self.state.audit_at.get_or_insert(now + AUDIT_EVERY);
+        let before = self.state.complaint.clone();
+        let data = self.heed(outcome);
+        // The core has no event for this; say it once, not for every block.
+        if before != self.state.complaint {
+            self.complain();
+        }
+        data
+    }
+
     /// Keeps what the storage complained of for the event that follows.
     fn heed<V>(&mut self, outcome: io::Result<V>) -> Option<V> {
         outcome.map_err(|error| self.state.complaint = Some((error.kind(), error.to_string()))).ok()
@@ -307,6 +338,7 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
                 self.keeper.verified(now, *piece);
                 self.tell(EngineEvent::PieceVerified(piece.get()));
             }
+            Event::PieceLost(piece) => self.keeper.lost(now, *piece),
             Event::PieceFailed(piece) => self.tell(EngineEvent::PieceFailed(piece.get())),
             Event::Banned(banned) => {
                 info!(who = %banned.who, reason = %banned.reason, "banned");

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -38,6 +39,12 @@ pub trait Storage: Send + Sync + 'static {
         async { Ok(Vec::new()) }
     }
 
+    /// Looks whether the files are still what they were when this was asked last; cheap, for nothing is read. A
+    /// storage without files never loses any.
+    fn audit(&self) -> impl Future<Output = io::Result<Vec<Loss>>> + Send {
+        async { Ok(Vec::new()) }
+    }
+
     /// The resume record as it was last kept ([`proto::resume`]); nothing if there is none.
     fn load_record(&self) -> impl Future<Output = io::Result<Option<Bytes>>> + Send {
         async { Ok(None) }
@@ -56,6 +63,17 @@ pub trait Storage: Send + Sync + 'static {
         drop(of_files);
         async { Ok(()) }
     }
+}
+
+/// A file that is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// The file.
+    pub path: PathBuf,
+    /// What happened to it, as in "the file … is gone".
+    pub what: &'static str,
+    /// The pieces that have bytes in it.
+    pub pieces: Vec<PieceIndex>,
 }
 
 /// A shared storage is a storage, so that whoever started an engine can look at its content.
@@ -82,6 +100,10 @@ impl<S: Storage> Storage for Arc<S> {
 
     fn stamps(&self) -> impl Future<Output = io::Result<Vec<Option<Stamp>>>> + Send {
         S::stamps(self)
+    }
+
+    fn audit(&self) -> impl Future<Output = io::Result<Vec<Loss>>> + Send {
+        S::audit(self)
     }
 
     fn load_record(&self) -> impl Future<Output = io::Result<Option<Bytes>>> + Send {

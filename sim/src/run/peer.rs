@@ -144,6 +144,7 @@ impl Observer {
             EngineEvent::StorageFailed { error, .. } => log.failure = Some(error),
             EngineEvent::Listening(_)
             | EngineEvent::PieceFailed(_)
+            | EngineEvent::FileLost { .. }
             | EngineEvent::Banned(_)
             | EngineEvent::Announced { .. }
             | EngineEvent::TrackerFailed { .. }

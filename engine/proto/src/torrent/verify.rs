@@ -126,10 +126,10 @@ impl Torrent {
     fn verified(&mut self, now: Instant, piece: PieceIndex) {
         let guilty = self.suspects.verified(piece, &self.partials.given(piece));
         self.partials.finish(piece);
-        self.regained(now, piece);
         for (giver, reason) in guilty {
             self.ban(now, giver, reason);
         }
+        self.regained(now, piece);
     }
 
     /// A piece is here, newly or again.

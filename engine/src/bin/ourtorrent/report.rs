@@ -174,6 +174,13 @@ fn as_text(event: &EngineEvent) -> Option<String> {
         EngineEvent::Announced { url, family, seeders, leechers, .. } => {
             Some(format!("{} ({family}): {seeders} seeders, {leechers} leechers", printable(url)))
         }
+        EngineEvent::FileLost { path, what } => {
+            let path = printable(&path.display().to_string());
+            Some(format!(
+                "{path} {what}: what it held is checked, and not shared until it is sound. If it was moved, put it back \
+                 and run the same command again"
+            ))
+        }
         EngineEvent::PieceFailed(piece) => Some(format!("piece {piece} came in damaged; fetching it again")),
         EngineEvent::Banned(banned) => Some(format!("banned {}: {}", banned.who, banned.reason)),
         EngineEvent::PieceVerified(_)
@@ -198,6 +205,9 @@ fn as_json(event: &EngineEvent) -> Option<serde_json::Value> {
             "event": "announced", "url": url, "family": family.to_string(), "seeders": seeders, "leechers": leechers,
             "interval": interval.as_secs(),
         })),
+        EngineEvent::FileLost { path, what } => {
+            Some(json!({ "event": "file_lost", "path": path, "what": what }))
+        }
         EngineEvent::PieceFailed(piece) => Some(json!({ "event": "piece_failed", "piece": piece })),
         EngineEvent::Banned(banned) => Some(json!({
             "event": "banned", "who": banned.who.to_string(), "reason": banned.reason.to_string(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use engine::storage::file::{Access, FileStorage};
+use proto::metainfo::Priority;
 
 use crate::args::SeedArgs;
 use crate::failure::{Failure, Status};
@@ -18,6 +19,8 @@ pub(crate) fn run(args: &SeedArgs) -> Result<Status, Failure> {
         .map_err(|error| Failure::new(Status::Storage, error))?;
     let storage = network::with_record(&args.network.resume, storage);
     let mut config = network::config(&args.network)?;
+    // Whoever only reads fetches nothing, even if a file is lost.
+    config.priorities = vec![Priority::Skip; metainfo.files().len()];
     config.torrent.super_seeding = args.super_seed;
     let report = Report::new(&metainfo, args.network.json);
     let seed = random_seed()?;

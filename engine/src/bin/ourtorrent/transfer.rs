@@ -171,6 +171,7 @@ impl Transfer {
             | EngineEvent::Checked { .. }
             | EngineEvent::PieceVerified(_)
             | EngineEvent::PieceFailed(_)
+            | EngineEvent::FileLost { .. }
             | EngineEvent::Banned(_)
             | EngineEvent::Announced { .. }
             | EngineEvent::TrackerFailed { .. }
@@ -197,6 +198,9 @@ impl Transfer {
     /// Bytes to have in the end: of all pieces, or of those that the chosen files need.
     fn wanted_len(&self) -> u64 {
         let geometry = self.metainfo.geometry();
+        if self.goal == Goal::Seed {
+            return geometry.len();
+        }
         let levels = self.metainfo.piece_priorities(&self.config.priorities);
         let wanted = geometry.all_pieces().zip(levels).filter(|(_, level)| *level != Priority::Skip);
         wanted.map(|(piece, _)| u64::from(geometry.len_of(piece))).sum()
@@ -271,6 +275,7 @@ impl Outlook {
             | EngineEvent::Checked { .. }
             | EngineEvent::PieceVerified(_)
             | EngineEvent::PieceFailed(_)
+            | EngineEvent::FileLost { .. }
             | EngineEvent::Banned(_)
             | EngineEvent::Completed
             | EngineEvent::SelectionCompleted

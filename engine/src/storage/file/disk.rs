@@ -14,6 +14,7 @@ use proto::piece::PieceIndex;
 use proto::resume::Stamp;
 use thiserror::Error;
 
+use super::audit::{Seen, Sights, Touched};
 use super::below::{self, Purpose};
 use super::parts::Parts;
 use super::positioned::{read_exact_at, write_all_at};
@@ -87,6 +88,10 @@ struct OpenFiles {
     uses: u64,
     /// Written since the last flush, by us or, if it was there when we came, by whoever was here before.
     dirty: BTreeSet<usize>,
+    /// Written since the last audit.
+    touched: Touched,
+    /// What the last audit saw.
+    sights: Sights,
     /// Folders with an entry made since the last flush.
     new_entries: BTreeSet<PathBuf>,
 }
@@ -148,7 +153,7 @@ impl Disk {
     /// Writes to a file, which is made if it is missing.
     pub(super) fn write_file(&self, span: Span, bytes: &[u8]) -> io::Result<()> {
         let file = self.file(span.file, Absent::Create)?;
-        self.lock().dirty.insert(span.file);
+        self.touch(span.file);
         write_all_at(&file, bytes, span.offset).map_err(|error| self.blame("write", span.file, error))
     }
 
@@ -248,6 +253,37 @@ impl Disk {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.blame("look at", index, error)),
         }
+    }
+
+    /// File `index` changes, and by our hand.
+    pub(super) fn touch(&self, index: usize) {
+        let mut open = self.lock();
+        open.dirty.insert(index);
+        open.touched.insert(index);
+    }
+
+    /// The files that we wrote to since this was asked last.
+    pub(super) fn take_touched(&self) -> Touched {
+        std::mem::take(&mut self.lock().touched)
+    }
+
+    /// Did we write to file `index` since the last audit?
+    pub(super) fn is_touched(&self, index: usize) -> bool {
+        self.lock().touched.contains(&index)
+    }
+
+    /// Notes what file `index` looks like; returns what it looked like before.
+    pub(super) fn saw(&self, index: usize, found: Option<Seen>) -> Option<Seen> {
+        let sights = &mut self.lock().sights;
+        match found {
+            Some(found) => sights.insert(index, found),
+            None => sights.remove(&index),
+        }
+    }
+
+    /// Forgets the open file `index`: its name stands for another one, or for none.
+    pub(super) fn close(&self, index: usize) {
+        self.lock().files.remove(&index);
     }
 
     fn lock(&self) -> MutexGuard<'_, OpenFiles> {

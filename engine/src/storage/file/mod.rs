@@ -4,6 +4,7 @@
 //! piece from memory and writes it if it is sound. Reads go by spans (`read_ahead`), the resume record has a
 //! file of its own (`record`). This is the only place in the engine that uses threads.
 
+mod audit;
 mod below;
 mod disk;
 mod parts;
@@ -36,7 +37,7 @@ pub use self::disk::{Access, FileError};
 use self::read_ahead::{ReadAhead, SPAN_LEN, span_of};
 pub use self::room::Allocation;
 use self::unwritten::{Blocks, Unwritten};
-use super::Storage;
+use super::{Loss, Storage};
 
 /// Why files cannot hold a torrent.
 #[derive(Debug, Error)]
@@ -151,6 +152,13 @@ impl Storage for FileStorage {
 
     async fn flush(&self) -> io::Result<()> {
         self.blocking(|shared| shared.disk.flush()).await
+    }
+
+    async fn audit(&self) -> io::Result<Vec<Loss>> {
+        let losses = self.blocking(|shared| Ok(shared.disk.audit())).await?;
+        let lost = losses.iter().flat_map(|loss| &loss.pieces);
+        lost.for_each(|&piece| lock(&self.shared.read_ahead).forget(piece));
+        Ok(losses)
     }
 
     fn parallelism(&self) -> usize {

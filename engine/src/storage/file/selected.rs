@@ -109,6 +109,7 @@ impl Disk {
         };
         for (index, entry) in self.metainfo.files().iter().enumerate().filter(wanted) {
             let file = self.file(index, Absent::Create)?;
+            self.touch(index);
             room::allocate(&file, entry.len).map_err(|error| self.blame("make room for", index, error))?;
         }
         Ok(())

@@ -65,13 +65,16 @@ fn a_request_of_a_choked_peer_crossed_the_choke_and_is_ignored() {
 }
 
 #[test]
-fn a_storage_that_cannot_read_costs_one_request_and_no_more() {
-    let mut table = Table::seeder(1);
+fn a_request_that_the_storage_fails_is_not_dropped_in_silence() {
+    let mut table = Table::seeder(2);
     let peer = taker(&mut table);
     request(&mut table, peer, 0, 0);
     let block = table.block(0, 0);
-    assert_eq!(table.feed(Input::BlockRead { peer, block, data: None }), []);
-    assert_eq!(reads(&request(&mut table, peer, 0, 1)), [table.block(0, 1)]);
+    let outputs = table.feed(Input::BlockRead { peer, block, data: None });
+    // It does not speak the extension with the reject; what is sound is served on the next connection.
+    assert_eq!(closes(&outputs), [(peer, DisconnectReason::LostPieces)]);
+    let again = taker(&mut table);
+    assert_eq!(reads(&request(&mut table, again, 1, 0)), [table.block(1, 0)]);
 }
 
 #[test]

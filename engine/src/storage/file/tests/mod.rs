@@ -1,5 +1,6 @@
 //! Files in a temporary folder.
 
+mod audit;
 mod selection;
 
 use std::fs;
