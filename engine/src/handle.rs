@@ -12,6 +12,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::oneshot;
 
 use crate::queue::{Happening, Queue};
+use crate::snapshot::TorrentSnapshot;
 use crate::throttle::{RateLimits, Throttle};
 
 /// Events that wait for a slow listener; the oldest make room, and [`EngineEvent::Missed`] says so.
@@ -129,6 +130,13 @@ impl EngineHandle {
     pub async fn stats(&self) -> Option<Stats> {
         let (reply, answer) = oneshot::channel();
         self.queue.send(Happening::Stats(reply)).ok()?;
+        answer.await.ok()
+    }
+
+    /// The same with its name and its trackers: all that can be shown.
+    pub async fn snapshot(&self) -> Option<TorrentSnapshot> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.send(Happening::Snapshot(reply)).ok()?;
         answer.await.ok()
     }
 

@@ -176,6 +176,7 @@ impl<T: Transport, C: Clock> Search<T, C> {
             // There is no disk yet, and no handle to ask with.
             Happening::Disk(_)
             | Happening::Stats(_)
+            | Happening::Snapshot(_)
             | Happening::Priorities(_)
             | Happening::UploadLimit(_)
             | Happening::Stop => {}

@@ -18,6 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::peer::Link;
+use crate::snapshot::TorrentSnapshot;
 use crate::storage::Loss;
 
 /// Where happenings go in.
@@ -50,6 +51,8 @@ pub(crate) enum Happening {
     UploadLimit(Rate),
     /// A user asks.
     Stats(oneshot::Sender<Stats>),
+    /// A user asks for all that can be shown.
+    Snapshot(oneshot::Sender<TorrentSnapshot>),
     /// A user wants to stop.
     Stop,
 }

@@ -28,6 +28,7 @@ use crate::handle::EngineEvent;
 use crate::peer::{self, Link, Terms, link};
 use crate::queue::{Done, Happening, Happenings, Queue};
 use crate::resume::{Past, encoded};
+use crate::snapshot::{Crowd, TorrentSnapshot, Trackers};
 use crate::storage::{Loss, Storage};
 use crate::transport::Transport;
 
@@ -73,6 +74,7 @@ pub(crate) struct TorrentLoop<T: Transport, C: Clock, S: Storage> {
 pub(crate) struct LoopState {
     peers: BTreeMap<PeerKey, Peer>,
     dials: JoinSet<()>,
+    trackers: Trackers,
     /// An empty list, passed back and forth with the mailboxes.
     spare: Vec<Message>,
     /// The storage's latest complaint.
@@ -161,6 +163,9 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
             Happening::Stats(reply) => {
                 // A user who no longer waits needs no answer.
                 let _ = reply.send(self.torrent.stats(now));
+            }
+            Happening::Snapshot(reply) => {
+                let _ = reply.send(TorrentSnapshot::of(&self.torrent, &self.state.trackers, now));
             }
             Happening::Priorities(of_files) => {
                 self.feed(now, Input::Wanted(self.metainfo.piece_priorities(&of_files)));
@@ -339,7 +344,10 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
                 self.tell(EngineEvent::PieceVerified(piece.get()));
             }
             Event::PieceLost(piece) => self.keeper.lost(now, *piece),
-            Event::PieceFailed(piece) => self.tell(EngineEvent::PieceFailed(piece.get())),
+            Event::PieceFailed(piece) => {
+                info!(piece = piece.get(), "a piece failed its check");
+                self.tell(EngineEvent::PieceFailed(piece.get()));
+            }
             Event::Banned(banned) => {
                 info!(who = %banned.who, reason = %banned.reason, "banned");
                 self.tell(EngineEvent::Banned(*banned));
@@ -368,9 +376,12 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
                 announce::Output::Warned { url, text } => tracing::warn!(%url, "the tracker warns: {text}"),
                 announce::Output::Peers(addrs) => self.feed(now, Input::Candidates(Source::Tracker, addrs)),
                 announce::Output::Announced { url, family, seeders, leechers, interval } => {
+                    self.state.trackers.answered(&url, family, Crowd { seeders, leechers }, now + interval);
                     self.tell(EngineEvent::Announced { url, family, seeders, leechers, interval });
                 }
                 announce::Output::Failed { url, error } => {
+                    info!(%url, %error, "a tracker cannot be used");
+                    self.state.trackers.failed(&url, &error.to_string());
                     let silent = error == announce::AnnounceError::NoAnswer;
                     self.tell(EngineEvent::TrackerFailed { url, error: error.to_string(), silent });
                 }

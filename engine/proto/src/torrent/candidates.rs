@@ -7,10 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::bans::Bans;
-use super::limits::{DIAL_BACKOFF, MAX_CANDIDATES, MAX_DIAL_FAILURES, MAX_RUMOURS, RECONNECT_AFTER};
+use super::limits::{
+    DIAL_BACKOFF, MAX_BACKOFF, MAX_CANDIDATES, MAX_DIAL_FAILURES, MAX_RUMOURS, RECONNECT_AFTER,
+};
 use crate::seed::Random;
 use crate::time::Instant;
-use crate::torrent::{Banned, Giver};
+use crate::torrent::peers::Peer;
+use crate::torrent::{Banned, Direction, Giver, Source};
 
 /// Where an address stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +26,23 @@ enum State {
     Never,
 }
 
+/// What is known of an address.
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     state: State,
+    /// Who named it first.
+    source: Source,
     failures: u32,
+    /// It once led to a connection.
+    proven: bool,
     /// The peer that told us of it (BEP 11); nothing if somebody else did too.
     rumour_of: Option<IpAddr>,
+}
+
+impl Candidate {
+    fn new(state: State, source: Source) -> Self {
+        Self { state, source, failures: 0, proven: state == State::Connected, rumour_of: None }
+    }
 }
 
 /// Every address we know.
@@ -46,7 +60,6 @@ pub(super) struct Candidates {
 
 impl Candidates {
     /// Addresses in the book.
-    #[cfg(test)]
     pub(super) fn known(&self) -> usize {
         self.book.len()
     }
@@ -73,12 +86,12 @@ impl Candidates {
     }
 
     /// Takes an address into the book, unless it is full, known, refused or no address.
-    pub(super) fn offer(&mut self, addr: SocketAddr) {
+    pub(super) fn offer(&mut self, addr: SocketAddr, source: Source) {
         let addr = canonical(addr);
         if let Some(rumour_of) = self.book.get_mut(&addr).and_then(|known| known.rumour_of.take()) {
             self.confirmed(rumour_of);
         } else if self.is_new(addr) && self.make_room() {
-            self.book.insert(addr, Candidate { state: State::Ready, failures: 0, rumour_of: None });
+            self.book.insert(addr, Candidate::new(State::Ready, source));
             self.ready.push(addr);
         }
     }
@@ -90,7 +103,8 @@ impl Candidates {
         let spread = self.rumours.get(&from).copied().unwrap_or(0);
         if self.is_new(addr) && spread < MAX_RUMOURS && self.book.len() < MAX_CANDIDATES {
             self.rumours.insert(from, spread + 1);
-            self.book.insert(addr, Candidate { state: State::Ready, failures: 0, rumour_of: Some(from) });
+            let rumour = Candidate { rumour_of: Some(from), ..Candidate::new(State::Ready, Source::Pex) };
+            self.book.insert(addr, rumour);
             self.ready.push(addr);
         }
     }
@@ -99,8 +113,7 @@ impl Candidates {
     pub(super) fn met(&mut self, addr: SocketAddr) {
         match self.book.get(&addr).map(|candidate| candidate.state) {
             None if self.is_new(addr) && self.book.len() < MAX_CANDIDATES => {
-                let rumour_of = None;
-                self.book.insert(addr, Candidate { state: State::Connected, failures: 0, rumour_of });
+                self.book.insert(addr, Candidate::new(State::Connected, Source::Incoming));
             }
             Some(State::Ready) => {
                 self.ready.retain(|&other| other != addr);
@@ -136,13 +149,21 @@ impl Candidates {
         forgotten.is_some()
     }
 
-    /// A full book forgets the address with the longest wait; a fresh one is worth more.
+    /// A full book forgets a rumour, else the address with the longest wait, who once was a peer last.
     fn make_room(&mut self) -> bool {
         if self.book.len() < MAX_CANDIDATES {
             return true;
         }
-        let last = self.waiting.pop_last();
-        last.is_some_and(|(_, addr)| self.strike(addr))
+        let is = |addr: &SocketAddr, what: &dyn Fn(&Candidate) -> bool| self.book.get(addr).is_some_and(what);
+        let idle = || self.ready.iter().chain(self.waiting.iter().rev().map(|(_, addr)| addr));
+        let rumour = idle().find(|addr| is(addr, &|candidate| candidate.rumour_of.is_some()));
+        let longest = || self.waiting.iter().rev().map(|(_, addr)| addr);
+        let unproven = longest().find(|addr| is(addr, &|candidate| !candidate.proven));
+        let least = rumour.or(unproven).or(longest().next()).copied();
+        least.is_some_and(|addr| {
+            self.drop_unused(addr);
+            true
+        })
     }
 
     /// The next address to dial.
@@ -169,6 +190,7 @@ impl Candidates {
         self.enter(addr, State::Connected);
         if let Some(candidate) = self.book.get_mut(&addr) {
             candidate.failures = 0;
+            candidate.proven = true;
         }
     }
 
@@ -179,11 +201,11 @@ impl Candidates {
         }
         let Some(candidate) = self.book.get_mut(&addr) else { return };
         candidate.failures += 1;
-        if candidate.failures >= MAX_DIAL_FAILURES {
+        if candidate.failures >= MAX_DIAL_FAILURES && !candidate.proven {
             self.strike(addr);
             return;
         }
-        let wait = DIAL_BACKOFF * (1 << (candidate.failures - 1));
+        let wait = (DIAL_BACKOFF * (1 << (candidate.failures - 1).min(MAX_DIAL_FAILURES))).min(MAX_BACKOFF);
         self.wait_until(addr, now + wait);
     }
 
@@ -203,16 +225,18 @@ impl Candidates {
             Some(State::Ready) => self.ready.retain(|&other| other != addr),
             None | Some(State::Dialling | State::Connected | State::Never) => {}
         }
+        let source = self.book.get(&addr).map_or(Source::User, |candidate| candidate.source);
         if self.strike(addr) || self.make_room() {
-            self.book.insert(addr, Candidate { state: State::Never, failures: 0, rumour_of: None });
+            self.book.insert(addr, Candidate::new(State::Never, source));
         }
     }
 
     /// An address that was not worth a dial may be dialled again.
     pub(super) fn reconsider(&mut self, addr: SocketAddr) {
-        if self.book.get(&addr).is_some_and(|candidate| candidate.state == State::Never) {
+        let refused = self.book.get(&addr).filter(|candidate| candidate.state == State::Never);
+        if let Some(source) = refused.map(|candidate| candidate.source) {
             self.strike(addr);
-            self.offer(addr);
+            self.offer(addr, source);
         }
     }
 
@@ -233,6 +257,16 @@ impl Candidates {
             }
         }
         self.bans.add(banned)
+    }
+
+    /// How we came to know of a peer that we dialled.
+    pub(super) fn source_of(&self, peer: &Peer) -> Option<Source> {
+        self.source_at(peer.addr).filter(|_| peer.direction == Direction::Outgoing)
+    }
+
+    /// Who named an address first, if it is known.
+    pub(super) fn source_at(&self, addr: SocketAddr) -> Option<Source> {
+        self.book.get(&canonical(addr)).map(|candidate| candidate.source)
     }
 
     /// Is this address refused?

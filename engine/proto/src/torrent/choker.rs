@@ -179,6 +179,11 @@ impl Torrent {
         }
     }
 
+    /// Does this peer have an optimistic slot?
+    pub(super) fn is_optimistic(&self, key: PeerKey) -> bool {
+        self.choker.optimistic.contains(&key)
+    }
+
     /// Keeps the optimistic unchoke for its three rounds, unless it earned a regular slot or lost interest.
     fn choose_optimistic(&mut self, now: Instant, move_on: bool, regular: &[PeerKey]) {
         if move_on {

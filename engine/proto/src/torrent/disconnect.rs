@@ -36,6 +36,9 @@ pub enum DisconnectReason {
     /// Nothing was received for too long.
     #[error("silent for too long")]
     Idle,
+    /// Neither side wants anything of the other for long, and others wait for a connection.
+    #[error("of no use to either side while others wait")]
+    Useless,
     /// Too many connections come from its address.
     #[error("too many connections from its address")]
     TooManyFromAddress,

@@ -13,6 +13,8 @@ pub enum Source {
     User,
     /// A peer named it (BEP 11).
     Pex,
+    /// It dialled us and said where it listens.
+    Incoming,
     /// An earlier run was connected to it.
     Resume,
 }
@@ -22,7 +24,7 @@ impl Torrent {
     pub(super) fn candidates_named(&mut self, source: Source, addrs: Vec<SocketAddr>) {
         if self.admits(source) {
             for addr in addrs {
-                self.candidates.offer(addr);
+                self.candidates.offer(addr, source);
             }
         }
     }
@@ -51,7 +53,7 @@ impl Torrent {
     pub fn admits(&self, source: Source) -> bool {
         match source {
             Source::Tracker => true,
-            Source::User | Source::Resume => !self.metainfo.private(),
+            Source::User | Source::Incoming | Source::Resume => !self.metainfo.private(),
             Source::Pex => !self.metainfo.private() && self.config.pex,
         }
     }

@@ -107,6 +107,7 @@ impl Torrent {
         let new = ExtensionHandshake::decode(payload).map_err(|_| DisconnectReason::BadExtension)?;
         let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
         let Some(extended) = &mut peer.extended else { return Ok(()) };
+        let before = extended.said.port;
         extended.said = merged(std::mem::take(&mut extended.said), new);
         if let Some(reqq) = extended.said.reqq {
             peer.pipeline.allow(reqq as usize);
@@ -117,10 +118,28 @@ impl Torrent {
             //= BEP 10: `p` is the port at which the sender listens; the one it dialled from is of no use.
             let addr = SocketAddr::new(peer.addr.ip(), port);
             peer.listens_at.push(addr);
-            self.candidates.met(addr);
+            if self.admits(Source::Incoming) {
+                self.candidates.met(addr);
+            }
         }
+        self.moved(key, before);
         self.expect_gossip(now, key);
         Ok(())
+    }
+
+    /// A peer that listened at the port `before` says that it listens at another one now.
+    fn moved(&mut self, key: PeerKey, before: Option<u16>) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let said = peer.extended.as_ref().and_then(|extended| extended.said.port);
+        let (Some(before), Some(port)) = (before, said) else { return };
+        let [old, new] = [before, port].map(|port| SocketAddr::new(peer.addr.ip(), port));
+        if let Some(known) = peer.listens_at.iter_mut().find(|known| **known == old && old != new) {
+            *known = new;
+            self.candidates.forget(old);
+            if self.admits(Source::Incoming) {
+                self.candidates.met(new);
+            }
+        }
     }
 
     /// Our address of a family, as most peers see it.

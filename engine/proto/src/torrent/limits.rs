@@ -89,6 +89,10 @@ pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(100);
 /// Close after this much silence: one keep-alive may be late.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(180);
 
+/// While every connection is taken, one of which neither side wants anything ends after this long: somebody else
+/// may.
+pub(super) const INACTIVITY: Duration = Duration::from_secs(600);
+
 /// Requests at a peer of unknown speed: 64 KiB fill a 100 ms round trip at 5 Mbit/s.
 pub(super) const MIN_PIPELINE: usize = 4;
 /// Requests at one peer at the most; other clients drop what exceeds 250 to 500.
@@ -157,6 +161,8 @@ pub(super) const MAX_BANNED: usize = 1000;
 pub(super) const DIAL_BACKOFF: Duration = Duration::from_secs(15);
 /// Forget an address after this many failed dials in a row.
 pub(super) const MAX_DIAL_FAILURES: u32 = 5;
+/// An address that once led to a peer is never given up, and tried this often at the least.
+pub(super) const MAX_BACKOFF: Duration = Duration::from_secs(3600);
 /// Wait this long before dialling a peer again whose connection ended.
 pub(super) const RECONNECT_AFTER: Duration = Duration::from_secs(60);
 /// Ask the tracker for more peers no more often than this; its own minimum interval holds as well.

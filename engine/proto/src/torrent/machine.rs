@@ -12,7 +12,7 @@ use super::partials::Partials;
 use super::peers::{Arrived, Peers};
 use super::picker::Picker;
 use super::policy::PickPieces;
-use super::stats::Totals;
+use super::stats::{Totals, overhead};
 use super::super_seed::SuperSeed;
 use super::suspects::Suspects;
 use super::verify::StorageQueue;
@@ -137,6 +137,11 @@ impl Torrent {
         self.id
     }
 
+    /// What the torrent is.
+    pub fn metainfo(&self) -> &Metainfo {
+        &self.metainfo
+    }
+
     /// What to say first on every connection.
     pub fn handshake(&self) -> Handshake {
         let reserved = Feature::FAST.add_to(Feature::EXTENSION_PROTOCOL.add_to([0; 8]));
@@ -206,6 +211,7 @@ impl Torrent {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         peer.last_sent = now;
         peer.uplink.unsent += message.wire_len() as u64;
+        self.totals.overhead_up += overhead(&message);
         if peer.uplink.unsent > MAX_UNSENT {
             self.jammed.push(key);
         }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::stats::overhead;
 use crate::bitfield::Bitfield;
 use crate::time::Instant;
 use crate::torrent::machine::Torrent;
@@ -13,6 +14,7 @@ impl Torrent {
     pub(super) fn message(&mut self, now: Instant, key: PeerKey, message: Message) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         peer.last_received = now;
+        self.totals.overhead_down += overhead(&message);
         let bitfield_may_follow = matches!(
             message,
             Message::KeepAlive | Message::Extended { .. } | Message::Port(_) | Message::Unknown { .. }

@@ -128,9 +128,9 @@ impl MetadataFetch {
                     self.part(now, peer, reason);
                 }
             }
-            Input::Candidates(_, addrs) => {
+            Input::Candidates(source, addrs) => {
                 for addr in addrs {
-                    self.candidates.offer(addr);
+                    self.candidates.offer(addr, source);
                 }
             }
             Input::Ours(addrs) => {

@@ -8,6 +8,7 @@
 //! | `peers` | who may stay connected; `messages` what their messages do |
 //! | `priority` | whom to keep when every connection is taken |
 //! | `candidates` | whom to dial, and when |
+//! | `stats` | what a user may know of it all; `client` which program a peer is |
 //! | `discovery` | where peers may come from: the private flag |
 //! | `fast` | the fast extension: one answer to each request, pieces for the choked |
 //! | `extended` | the extension protocol; `pex` and `metadata` are its extensions |
@@ -29,6 +30,7 @@
 mod bans;
 mod candidates;
 mod choker;
+mod client;
 mod disconnect;
 mod discovery;
 mod doubt;

@@ -84,6 +84,11 @@ impl Partials {
         self.pieces.len()
     }
 
+    /// Started pieces of which every block is here.
+    pub(super) fn complete(&self) -> usize {
+        self.pieces.values().filter(|partial| partial.missing == 0).count()
+    }
+
     /// Is `piece` started?
     pub(super) fn holds(&self, piece: PieceIndex) -> bool {
         self.pieces.contains_key(&piece)

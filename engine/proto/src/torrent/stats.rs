@@ -1,11 +1,15 @@
 //! Typed snapshots of a torrent and its peers, for users, traces and oracles.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use super::client::client_of;
 use crate::id::PeerId;
 use crate::time::Instant;
 use crate::torrent::machine::Torrent;
-use crate::torrent::{Banned, Direction, PeerKey, Progress};
+use crate::torrent::peers::Peer;
+use crate::torrent::{Banned, Direction, PeerKey, Progress, Source};
+use crate::wire::Message;
 
 /// Running sums, in bytes of payload unless it says otherwise.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,13 +21,18 @@ pub(super) struct Totals {
     pub(super) duplicate: u64,
     pub(super) failed: u64,
     pub(super) hash_failures: u64,
+    /// Bytes of messages that are not payload, as they came and as they were sent.
+    pub(super) overhead_down: u64,
+    pub(super) overhead_up: u64,
 }
 
 /// A torrent at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// What the tracker is told.
     pub progress: Progress,
+    /// Bytes of wanted pieces, here or not.
+    pub wanted: u64,
     /// Bytes of wanted pieces that are not verified yet.
     pub wanted_left: u64,
     /// Bytes a second that peers send us.
@@ -38,22 +47,32 @@ pub struct Stats {
     pub failed: u64,
     /// Pieces that failed their hash check.
     pub hash_failures: u64,
+    /// Bytes of messages that peers sent us and that are not payload.
+    pub overhead_down: u64,
+    /// Bytes of messages that we sent to peers and that are not payload.
+    pub overhead_up: u64,
     /// Pieces verified.
     pub pieces: u32,
     /// Pieces started and not verified.
     pub partial_pieces: usize,
+    /// Pieces of them that are complete and being written or hashed.
+    pub verifying_pieces: usize,
+    /// Distributed copies among the connected peers, in hundredths: 250 is every piece twice, half of them thrice.
+    pub availability: u64,
     /// Copies of the rarest piece among the connected peers.
     pub min_copies: u32,
     /// Who is refused, and why; oldest first.
     pub banned: Vec<Banned>,
     /// Connections being opened.
     pub dialling: usize,
+    /// Addresses in the book.
+    pub known: usize,
     /// Every connection.
     pub peers: Vec<PeerStats>,
 }
 
 /// A connection at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "BEP 3 defines these four, and they are independent")]
 pub struct PeerStats {
     /// The connection.
@@ -62,6 +81,13 @@ pub struct PeerStats {
     pub addr: SocketAddr,
     /// The other side's name.
     pub id: PeerId,
+    /// The program behind it, by its own word (BEP 10) or its id (BEP 20); empty if it says nothing, and not safe
+    /// to print.
+    pub client: String,
+    /// How we came to know of it; nothing if it dialled us.
+    pub source: Option<Source>,
+    /// Since when.
+    pub connected: Instant,
     /// Who dialled.
     pub direction: Direction,
     /// We do not serve it.
@@ -72,6 +98,8 @@ pub struct PeerStats {
     pub peer_choking: bool,
     /// It wants something we have.
     pub peer_interested: bool,
+    /// We serve it as the optimistic unchoke.
+    pub optimistic: bool,
     /// It owes us blocks and sends none.
     pub snubbed: bool,
     /// Pieces it has.
@@ -104,6 +132,7 @@ impl Torrent {
         let peers = self.peer_stats(now);
         Stats {
             progress: self.progress(),
+            wanted: self.wanted_len(),
             wanted_left: self.wanted_left(),
             download_rate: peers.iter().map(|peer| peer.download_rate).sum(),
             upload_rate: peers.iter().map(|peer| peer.upload_rate).sum(),
@@ -111,8 +140,12 @@ impl Torrent {
             duplicate: self.totals.duplicate,
             failed: self.totals.failed,
             hash_failures: self.totals.hash_failures,
+            overhead_down: self.totals.overhead_down,
+            overhead_up: self.totals.overhead_up,
             pieces: self.have.count(),
             partial_pieces: self.partials.len(),
+            verifying_pieces: self.partials.complete(),
+            availability: self.availability(),
             min_copies: self
                 .geometry
                 .all_pieces()
@@ -120,21 +153,34 @@ impl Torrent {
                 .min()
                 .unwrap_or(0),
             banned: self.candidates.banned(),
+            known: self.candidates.known(),
             dialling: self.candidates.dialling(),
             peers,
         }
     }
 
+    /// Distributed copies, in hundredths.
+    fn availability(&self) -> u64 {
+        let copies = || self.geometry.all_pieces().map(|piece| self.picker.availability(piece));
+        let least = copies().min().unwrap_or(0);
+        let more = copies().filter(|&count| count > least).count() as u64;
+        u64::from(least) * 100 + more * 100 / u64::from(self.geometry.pieces().max(1))
+    }
+
     fn peer_stats(&self, now: Instant) -> Vec<PeerStats> {
-        let snapshot = |(&key, peer): (&PeerKey, &super::peers::Peer)| PeerStats {
+        let snapshot = |(&key, peer): (&PeerKey, &Peer)| PeerStats {
             peer: key,
             addr: peer.addr,
             id: peer.id,
+            client: peer.client(),
+            source: self.candidates.source_of(peer),
+            connected: peer.connected,
             direction: peer.direction,
             am_choking: peer.us.choking,
             am_interested: peer.us.interested,
             peer_choking: peer.them.choking,
             peer_interested: peer.them.interested,
+            optimistic: self.is_optimistic(key),
             snubbed: peer.pipeline.snubbed,
             pieces: peer.has.count(),
             requests: peer.pipeline.len(),
@@ -147,4 +193,46 @@ impl Torrent {
         };
         self.peers.iter().map(snapshot).collect()
     }
+}
+
+impl Stats {
+    /// When everything wanted will be here, at the present rate; nothing while nothing comes, or once it is.
+    pub fn eta(&self) -> Option<Duration> {
+        let left = self.wanted_left;
+        left.checked_div(self.download_rate).filter(|_| left > 0).map(Duration::from_secs)
+    }
+}
+
+impl PeerStats {
+    /// What stands between us, in the letters of the field (those of qBittorrent): `D` it serves us what we want,
+    /// `d` it chokes us; `U` we serve it what it wants, `u` we choke it; `K` it serves us and we want nothing, `?` we
+    /// serve it and it wants nothing; `O` optimistic unchoke; `S` snubbed; `I` it dialled us; `X` known from PEX.
+    pub fn flags(&self) -> String {
+        let letters = [
+            (self.am_interested && !self.peer_choking, 'D'),
+            (self.am_interested && self.peer_choking, 'd'),
+            (self.peer_interested && !self.am_choking, 'U'),
+            (self.peer_interested && self.am_choking, 'u'),
+            (!self.am_interested && !self.peer_choking, 'K'),
+            (!self.peer_interested && !self.am_choking, '?'),
+            (self.optimistic && !self.am_choking, 'O'),
+            (self.snubbed, 'S'),
+            (self.direction == Direction::Incoming, 'I'),
+            (self.source == Some(Source::Pex), 'X'),
+        ];
+        letters.into_iter().filter_map(|(holds, letter)| holds.then_some(letter)).collect()
+    }
+}
+
+impl Peer {
+    fn client(&self) -> String {
+        let said = self.extended.as_ref().and_then(|extended| extended.said.client.clone());
+        said.or_else(|| client_of(self.id)).unwrap_or_default()
+    }
+}
+
+/// Bytes of a message that are not payload.
+pub(super) fn overhead(message: &Message) -> u64 {
+    let payload = if let Message::Piece { data, .. } = message { data.len() } else { 0 };
+    (message.wire_len() - payload) as u64
 }

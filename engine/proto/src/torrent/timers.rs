@@ -1,6 +1,6 @@
 //! When to wake up, and why: every deadline of the machine is one of these.
 
-use super::limits::{ASK_AGAIN, ENDGAME_LOOK, IDLE_TIMEOUT, KEEP_ALIVE};
+use super::limits::{ASK_AGAIN, ENDGAME_LOOK, IDLE_TIMEOUT, INACTIVITY, KEEP_ALIVE};
 use crate::time::Instant;
 use crate::torrent::machine::Torrent;
 use crate::torrent::{DisconnectReason, Output, PeerKey};
@@ -111,6 +111,12 @@ impl Torrent {
             let Some(peer) = self.peers.get(&key) else { continue };
             if peer.last_received + IDLE_TIMEOUT <= now {
                 self.disconnect(now, key, DisconnectReason::Idle);
+                continue;
+            }
+            let wanted = peer.us.interested || peer.them.interested;
+            let is_full = self.peers.len() >= self.config.max_peers;
+            if is_full && !wanted && peer.interest_changed + INACTIVITY <= now {
+                self.disconnect(now, key, DisconnectReason::Useless);
                 continue;
             }
             let (quiet, overdue) = (peer.last_sent + KEEP_ALIVE <= now, peer.pipeline.overdue_at());

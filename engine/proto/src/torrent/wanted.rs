@@ -93,6 +93,12 @@ impl Torrent {
         self.wanted.wants(piece) && !self.have.has(piece)
     }
 
+    /// Bytes of wanted pieces, here or not.
+    pub(super) fn wanted_len(&self) -> u64 {
+        let wanted = self.geometry.all_pieces().filter(|&piece| self.wanted.wants(piece));
+        wanted.map(|piece| u64::from(self.geometry.len_of(piece))).sum()
+    }
+
     /// Bytes of wanted pieces that are not here.
     pub(super) fn wanted_left(&self) -> u64 {
         if self.wanted.is_finished() {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use proto::id::InfoHash;
 use proto::torrent::policy::{NEEDIEST, Named, Policies, RAREST_FIRST, TIT_FOR_TAT};
 use proto::tracker::TrackerUrl;
@@ -31,12 +31,27 @@ Exit status:
 
 /// BitTorrent peer: make, check, download and share torrents.
 ///
-/// Set `OURTORRENT_LOG=debug` to see what happens inside.
+/// `-v` says more of what happens inside; `OURTORRENT_LOG=debug` does so too.
 #[derive(Debug, Parser)]
 #[command(name = "ourtorrent", version, after_help = STATUSES, max_term_width = 100)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LogArgs {
+    /// Log more: -v what matters, -vv every connection, -vvv everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Log at this level, such as `debug`, or by part, such as `info,engine::peer=trace`
+    #[arg(long, global = true, value_name = "FILTER", value_parser = log_filter, conflicts_with = "verbose")]
+    pub(crate) log_level: Option<String>,
+    /// Add the log to this file, from level `info` on, instead of showing it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) log_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -180,6 +195,9 @@ pub(crate) struct NetworkArgs {
     pub(crate) resume: ResumeArgs,
     #[command(flatten)]
     pub(crate) policies: PolicyArgs,
+    /// Show the trackers and the busiest peers as well
+    #[arg(long)]
+    pub(crate) peers: bool,
     /// Print one JSON object a line instead of text
     #[arg(long)]
     pub(crate) json: bool,
@@ -273,6 +291,12 @@ fn rule(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err(format!("no such rule; there are {}", ids.join(", ")))
+}
+
+/// Reads what to log.
+fn log_filter(text: &str) -> Result<String, String> {
+    let read = tracing_subscriber::EnvFilter::try_new(text);
+    read.map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 /// Reads 40 hexadecimal digits.

@@ -30,6 +30,6 @@ async fn download(args: &DownloadArgs) -> Result<Status, Failure> {
         .map_err(|error| Failure::new(Status::Storage, error))?;
     let storage = network::with_record(&args.network.resume, storage);
     let goal = if args.seed { Goal::CompleteThenSeed } else { Goal::Complete };
-    let report = Report::new(&metainfo, args.network.json);
+    let report = Report::new(&args.network);
     Transfer { metainfo, storage, config, goal, report, seed }.run().await
 }

@@ -4,6 +4,7 @@ mod args;
 mod create;
 mod download;
 mod failure;
+mod logging;
 mod man;
 mod network;
 mod probe;
@@ -13,11 +14,11 @@ mod seed;
 mod selection;
 mod show;
 mod source;
+mod table;
 mod torrent_file;
 mod transfer;
 mod verify;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -26,12 +27,8 @@ use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_env("OURTORRENT_LOG"))
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
-    let outcome = match args.command {
+    let started = logging::start(&args.log);
+    let outcome = started.and_then(|()| match args.command {
         Command::Create(args) => create::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Download(args) => download::run(&args),
@@ -39,7 +36,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Man => man::run(),
-    };
+    });
     let status = outcome.unwrap_or_else(|failure| {
         screen::note(format_args!("ourtorrent: {failure}"));
         failure.status

@@ -1,19 +1,21 @@
-//! How a running transfer is shown: a progress bar on a terminal, lines elsewhere, JSON for scripts.
+//! How a running transfer is shown: redrawn in place on a terminal, lines elsewhere, JSON for scripts. `table` has
+//! the texts.
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use engine::EngineEvent;
+use engine::{EngineEvent, TorrentSnapshot, TrackerSnapshot};
 use indicatif::{BinaryBytes, ProgressBar, ProgressStyle};
-use proto::metainfo::Metainfo;
-use proto::torrent::Stats;
+use proto::torrent::{Banned, PeerStats};
 use serde_json::json;
 
-use crate::screen::{note, print};
+use crate::args::NetworkArgs;
+use crate::screen::{draw, note, print};
 use crate::show::printable;
+use crate::table;
 
-/// Between two redraws of the bar.
-const BAR_PERIOD: Duration = Duration::from_millis(250);
+/// Between two redraws on a terminal.
+const DRAW_PERIOD: Duration = Duration::from_secs(1);
 
 /// Between two lines where there is no terminal.
 const LINE_PERIOD: Duration = Duration::from_secs(5);
@@ -21,11 +23,24 @@ const LINE_PERIOD: Duration = Duration::from_secs(5);
 /// Between two progress objects of `--json`.
 const JSON_PERIOD: Duration = Duration::from_secs(1);
 
+/// Peers in the table at the most; the rest is counted.
+const MAX_ROWS: usize = 20;
+
+/// Columns of a line where there is no terminal.
+const LINE_WIDTH: usize = 120;
+
 /// Where a transfer's news go. Texts go to the error stream; the output stream has the JSON or the verdict.
 #[derive(Debug)]
-pub(crate) enum Report {
+pub(crate) struct Report {
+    form: Form,
+    /// Trackers and peers are wanted too.
+    peers: bool,
+}
+
+#[derive(Debug)]
+enum Form {
     /// A terminal.
-    Bar(ProgressBar),
+    Drawn(ProgressBar),
     /// A log.
     Lines,
     /// A script.
@@ -34,108 +49,111 @@ pub(crate) enum Report {
 
 impl Report {
     /// Chooses by what the error stream is.
-    pub(crate) fn new(metainfo: &Metainfo, json: bool) -> Self {
-        if json {
-            return Self::Json;
-        }
-        if !std::io::stderr().is_terminal() {
-            return Self::Lines;
-        }
-        let bar = ProgressBar::new(metainfo.geometry().len());
-        let template = "{prefix} [{bar:32}] {percent:>3} %  {binary_bytes}/{binary_total_bytes}  {msg}";
-        bar.set_style(style(template));
-        bar.set_prefix(printable(metainfo.name()));
-        Self::Bar(bar)
+    pub(crate) fn new(args: &NetworkArgs) -> Self {
+        let (json, peers) = (args.json, args.peers);
+        let form = match (json, std::io::stderr().is_terminal()) {
+            (true, _) => Form::Json,
+            (false, false) => Form::Lines,
+            (false, true) => {
+                let bar = ProgressBar::new_spinner();
+                bar.set_style(style("{msg}"));
+                draw(Some(bar.clone()));
+                Form::Drawn(bar)
+            }
+        };
+        Self { form, peers }
     }
 
     /// How often [`Self::progress`] wants to be called.
     pub(crate) fn period(&self) -> Duration {
-        match self {
-            Self::Bar(_) => BAR_PERIOD,
-            Self::Lines => LINE_PERIOD,
-            Self::Json => JSON_PERIOD,
+        match self.form {
+            Form::Drawn(_) => DRAW_PERIOD,
+            Form::Lines => LINE_PERIOD,
+            Form::Json => JSON_PERIOD,
         }
     }
 
     /// Shows how far the check at the start is, in bytes.
     pub(crate) fn checking(&self, done: u64, total: u64) {
-        match self {
-            Self::Bar(bar) => {
-                bar.set_position(done);
-                bar.set_message("checking what is there");
-            }
-            Self::Lines => {
-                let (done, total) = (BinaryBytes(done), BinaryBytes(total));
-                note(format_args!("checking what is there: {done} of {total}"));
-            }
-            Self::Json => print(json!({ "event": "checking", "done": done, "total": total })),
+        let text = || format!("checking what is there: {} of {}", BinaryBytes(done), BinaryBytes(total));
+        match &self.form {
+            Form::Drawn(bar) => bar.set_message(text()),
+            Form::Lines => note(text()),
+            Form::Json => print(json!({ "event": "checking", "done": done, "total": total })),
         }
     }
 
-    /// Shows where the transfer stands; `total` is how many bytes are wanted.
-    pub(crate) fn progress(&self, stats: &Stats, total: u64) {
-        let done = total - stats.wanted_left.min(total);
-        let (down, up) = (stats.download_rate, stats.upload_rate);
-        let peers = stats.peers.len();
-        match self {
-            Self::Bar(bar) => {
-                bar.set_length(total);
-                bar.set_position(done);
-                let (down_text, up_text) = (BinaryBytes(down), BinaryBytes(up));
-                bar.set_message(format!("↓ {down_text}/s  ↑ {up_text}/s  {peers} peers  {}", eta(stats)));
+    /// Shows where the transfers stand.
+    pub(crate) fn progress(&self, snapshots: &[TorrentSnapshot]) {
+        match &self.form {
+            Form::Drawn(bar) => bar.set_message(self.screenful(snapshots).join("\n")),
+            Form::Lines => table::torrents(snapshots, LINE_WIDTH).into_iter().for_each(note),
+            Form::Json => {
+                for snapshot in snapshots {
+                    print(as_object("progress", snapshot, self.peers));
+                }
             }
-            Self::Lines => {
-                let percent = done as f64 * 100.0 / total as f64;
-                let (done, down, up) = (BinaryBytes(done), BinaryBytes(down), BinaryBytes(up));
-                let total = BinaryBytes(total);
-                note(format_args!(
-                    "{percent:.1} %, {done} of {total}, down {down}/s, up {up}/s, {peers} peers"
-                ));
-            }
-            Self::Json => {
-                let (uploaded, downloaded) = (stats.progress.uploaded, stats.progress.downloaded);
-                print(json!({
-                    "event": "progress", "done": done, "total": total, "peers": peers,
-                    "download_rate": down, "upload_rate": up,
-                    "downloaded": downloaded, "uploaded": uploaded,
-                }));
-            }
+        }
+    }
+
+    /// What fits the terminal.
+    fn screenful(&self, snapshots: &[TorrentSnapshot]) -> Vec<String> {
+        let (height, width) = console::Term::stderr().size();
+        let (height, width) = (usize::from(height), usize::from(width));
+        let mut lines = table::torrents(snapshots, width);
+        for snapshot in snapshots.iter().filter(|_| self.peers) {
+            lines.extend(table::trackers(&snapshot.trackers, width));
+            lines.extend(table::peers(&snapshot.stats, snapshot.pieces, MAX_ROWS, width));
+        }
+        // A line stays free: what is taller than the terminal cannot be redrawn in place.
+        lines.truncate(height.saturating_sub(1).max(1));
+        lines
+    }
+
+    /// Says how it went.
+    pub(crate) fn summary(&self, snapshot: &TorrentSnapshot, elapsed: Duration) {
+        if let Form::Json = self.form {
+            let mut object = as_object("summary", snapshot, self.peers);
+            object["elapsed"] = json!(elapsed.as_secs_f64());
+            print(object);
+        } else {
+            table::summary(snapshot, elapsed).into_iter().for_each(note);
         }
     }
 
     /// Passes an event on, if it is worth a word.
     pub(crate) fn event(&self, event: &EngineEvent) {
-        if let Self::Json = self {
+        if let Form::Json = self.form {
             if let Some(object) = as_json(event) {
                 print(object);
             }
         } else if let Some(text) = as_text(event) {
-            self.say(&text);
+            note(text);
         }
     }
 
-    /// Says something besides the bar.
+    /// Says something besides.
     pub(crate) fn say(&self, text: &str) {
-        match self {
-            Self::Bar(bar) => bar.println(text),
-            Self::Lines => note(text),
-            Self::Json => {}
+        match self.form {
+            Form::Drawn(_) | Form::Lines => note(text),
+            Form::Json => {}
         }
     }
 
     /// Says that everything is there.
     pub(crate) fn complete(&self, text: &str) {
-        match self {
-            Self::Bar(bar) => bar.println(text),
-            Self::Lines => print(text),
-            Self::Json => print(json!({ "event": "complete" })),
+        match self.form {
+            Form::Drawn(_) => note(text),
+            Form::Lines => print(text),
+            Form::Json => print(json!({ "event": "complete" })),
         }
     }
 
-    /// Nothing follows.
+    /// Nothing is drawn any more.
     pub(crate) fn close(&self) {
-        if let Self::Bar(bar) = self {
+        if let Form::Drawn(bar) = &self.form {
             bar.finish_and_clear();
+            draw(None);
         }
     }
 }
@@ -155,13 +173,49 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-fn eta(stats: &Stats) -> String {
-    let left = stats.wanted_left;
-    match left.checked_div(stats.download_rate) {
-        _ if left == 0 => "seeding".to_owned(),
-        None => "waiting for data".to_owned(),
-        Some(secs) => format!("{} left", indicatif::FormattedDuration(Duration::from_secs(secs))),
+/// A snapshot as `engine/docs/statistics.md` describes it.
+fn as_object(event: &str, snapshot: &TorrentSnapshot, with_peers: bool) -> serde_json::Value {
+    let stats = &snapshot.stats;
+    let mut object = json!({
+        "event": event, "name": snapshot.name, "total": stats.wanted,
+        "done": stats.wanted - stats.wanted_left,
+        "pieces": stats.pieces, "pieces_total": snapshot.pieces,
+        "pieces_started": stats.partial_pieces, "pieces_verifying": stats.verifying_pieces,
+        "download_rate": stats.download_rate, "upload_rate": stats.upload_rate,
+        "downloaded": stats.progress.downloaded, "uploaded": stats.progress.uploaded,
+        "overhead_down": stats.overhead_down, "overhead_up": stats.overhead_up,
+        "duplicate": stats.duplicate, "wasted": stats.wasted, "failed": stats.failed,
+        "hash_failures": stats.hash_failures, "availability": stats.availability,
+        "eta": stats.eta().map(|eta| eta.as_secs()),
+        "peers": stats.peers.len(), "dialling": stats.dialling, "known": stats.known,
+        "trackers": snapshot.trackers.iter().map(tracker_object).collect::<Vec<_>>(),
+        "banned": stats.banned.iter().map(ban_object).collect::<Vec<_>>(),
+    });
+    if with_peers {
+        object["peer_list"] = stats.peers.iter().map(peer_object).collect();
     }
+    object
+}
+
+fn tracker_object(tracker: &TrackerSnapshot) -> serde_json::Value {
+    let crowd = tracker.outcome.as_ref().ok();
+    json!({
+        "url": tracker.url, "family": tracker.family.map(|family| family.to_string()),
+        "seeders": crowd.map(|crowd| crowd.seeders), "leechers": crowd.map(|crowd| crowd.leechers),
+        "error": tracker.outcome.as_ref().err(), "next_announce": tracker.next_announce.map(|next| next.as_secs()),
+    })
+}
+
+fn peer_object(peer: &PeerStats) -> serde_json::Value {
+    json!({
+        "addr": peer.addr, "client": peer.client, "flags": peer.flags(), "pieces": peer.pieces,
+        "download_rate": peer.download_rate, "upload_rate": peer.upload_rate,
+        "downloaded": peer.downloaded, "uploaded": peer.uploaded, "requests": peer.requests,
+    })
+}
+
+fn ban_object(banned: &Banned) -> serde_json::Value {
+    json!({ "who": banned.who.to_string(), "reason": banned.reason.to_string() })
 }
 
 fn as_text(event: &EngineEvent) -> Option<String> {

@@ -22,7 +22,7 @@ pub(crate) fn run(args: &SeedArgs) -> Result<Status, Failure> {
     // Whoever only reads fetches nothing, even if a file is lost.
     config.priorities = vec![Priority::Skip; metainfo.files().len()];
     config.torrent.super_seeding = args.super_seed;
-    let report = Report::new(&metainfo, args.network.json);
+    let report = Report::new(&args.network);
     let seed = random_seed()?;
     on_runtime(Transfer { metainfo, storage, config, goal: Goal::Seed, report, seed }.run())
 }

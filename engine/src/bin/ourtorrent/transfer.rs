@@ -76,7 +76,11 @@ impl Transfer {
         let Some(started) = self.checking(started, &progress).await else { return Ok(Status::Interrupted) };
         let (mut handle, root) = started?;
         let mut root = tokio::spawn(root);
+        let clock = OsClock::new();
         let outcome = self.watch(&mut handle).await;
+        if let Some(snapshot) = handle.snapshot().await {
+            self.report.summary(&snapshot, Duration::from_micros(clock.now().as_micros()));
+        }
         handle.stop();
         let ended = tokio::select! {
             biased;
@@ -140,9 +144,9 @@ impl Transfer {
                     }
                 }
                 _ = tick.tick() => {
-                    if let Some(stats) = handle.stats().await {
-                        self.report.progress(&stats, self.wanted_len());
-                        outlook.judge(&stats)?;
+                    if let Some(snapshot) = handle.snapshot().await {
+                        self.report.progress(std::slice::from_ref(&snapshot));
+                        outlook.judge(&snapshot.stats)?;
                     }
                 }
             }
@@ -355,22 +359,7 @@ mod tests {
             alone_since: None,
         };
         let progress = proto::torrent::Progress { left: 1, ..Default::default() };
-        let stats = Stats {
-            progress,
-            wanted_left: 1,
-            download_rate: 0,
-            upload_rate: 0,
-            wasted: 0,
-            duplicate: 0,
-            failed: 0,
-            hash_failures: 0,
-            pieces: 0,
-            partial_pieces: 0,
-            min_copies: 0,
-            banned: Vec::new(),
-            dialling: 0,
-            peers: Vec::new(),
-        };
+        let stats = Stats { progress, wanted_left: 1, ..Stats::default() };
         (outlook, stats)
     }
 
