@@ -153,7 +153,7 @@ impl Torrent {
             gives: given(peer),
             takes: peer.uplink.meter.rate(now),
             progress: self.known_progress(peer),
-            has_nothing: peer.has.is_empty(),
+            has_nothing: peer.has.is_empty() && !self.hides(peer),
             interested: peer.them.interested,
             served: (!peer.us.choking).then(|| now.since(peer.choking_changed)),
             waits: peer.us.choking.then(|| now.since(peer.choking_changed)),
@@ -236,9 +236,18 @@ impl Torrent {
         drawn.map(|&(_, key, _)| key)
     }
 
-    /// Bytes that a peer has by its own word, or that we sent it: who hides what it has gains little.
+    /// Bytes that a peer has by its own word, or that we sent it: who hides what it has gains little. Who says that
+    /// it has nothing although it had a whole piece from us is behind nobody: or whoever only takes would look
+    /// needier than all others for ever.
     fn known_progress(&self, peer: &Peer) -> u64 {
+        if self.hides(peer) {
+            return u64::MAX;
+        }
         (u64::from(peer.has.count()) * u64::from(self.geometry.piece_len())).max(peer.uplink.sent)
+    }
+
+    fn hides(&self, peer: &Peer) -> bool {
+        peer.has.is_empty() && peer.uplink.sent > u64::from(self.geometry.piece_len())
     }
 
     /// Unchokes the chosen ones and chokes everybody else.
@@ -262,6 +271,7 @@ impl Torrent {
         } else {
             peer.uplink.asked_at = now;
             peer.uplink.since_unchoked = 0;
+            peer.uplink.refused = 0;
             self.tell_haves(now, key);
             self.send(now, key, Message::Unchoke);
         }

@@ -118,6 +118,9 @@ pub(super) const UNPROVEN_RATE: u64 = BLOCK_LEN as u64;
 
 /// Requests queued for one peer; libtorrent, the most generous, keeps 2000 as well.
 pub(super) const MAX_QUEUED_REQUESTS: usize = 2000;
+/// Requests of a peer that are refused since it was last unchoked: twice what crosses a choke at the most, as
+/// clients have up to 500 under way. Each reject costs our uplink as much as the request cost theirs.
+pub(super) const MAX_REFUSED_REQUESTS: u32 = 1000;
 /// Bytes handed to a peer's connection and not yet sent, at least: two blocks keep a socket busy.
 pub(super) const MIN_SEND_WATERMARK: u64 = 2 * BLOCK_LEN as u64;
 /// The same, at the most.

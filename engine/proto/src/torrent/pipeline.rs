@@ -98,12 +98,15 @@ impl Pipeline {
     }
 
     /// How long until its `position`th answer, at its present rate; a peer that stalls is taken to need as long
-    /// again for each block as it has been silent.
+    /// again for each block as it has been silent. Who has not been asked lately is not slow for that: it is as
+    /// good as a stranger at least. A snub is not forgotten with the request.
     pub(super) fn wait(&self, now: Instant, position: usize, unproven: u64) -> Duration {
-        let rate = if self.received == 0 { unproven } else { self.rate(now).max(1) };
+        let idle = self.asked.is_empty() || self.received == 0;
+        let rate = self.rate(now).max(if idle { unproven } else { 1 });
         let block = Duration::from_micros(u64::from(BLOCK_LEN) * 1_000_000 / rate);
         let silent = if self.asked.is_empty() { Duration::ZERO } else { now.since(self.progress) };
-        block.max(silent) * (position as u32 + 1)
+        let snub = if self.snubbed { SNUB_AFTER } else { Duration::ZERO };
+        block.max(silent).max(snub) * (position as u32 + 1)
     }
 
     //= BEP 10: `reqq` is how many requests the peer keeps before it drops any.

@@ -97,8 +97,13 @@ impl Torrent {
         if peer.pipeline.asked.is_empty() {
             peer.pipeline.progress = now;
         }
-        peer.pipeline.asked.push_back(Asked { block, at: now, released: false });
+        // Who snubs us is tried, and nobody waits for it: two of them would hold a block for ever.
+        let released = peer.pipeline.snubbed;
+        peer.pipeline.asked.push_back(Asked { block, at: now, released });
         self.partials.ask(block);
+        if released {
+            self.partials.release(block);
+        }
         self.wake_for_peers(now + if self.endgame() { ENDGAME_LOOK } else { SNUB_AFTER });
         self.tell_haves(now, key);
         self.send(now, key, Message::Request(raw(block)));

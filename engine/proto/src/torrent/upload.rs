@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::limits::{
-    CHOKER_SPAN, HAVE_DELAY, MAX_HAVES, MAX_QUEUED_REQUESTS, MAX_SEND_WATERMARK, MIN_SEND_WATERMARK,
-    SEND_SPAN,
+    CHOKER_SPAN, HAVE_DELAY, MAX_HAVES, MAX_QUEUED_REQUESTS, MAX_REFUSED_REQUESTS, MAX_SEND_WATERMARK,
+    MIN_SEND_WATERMARK, SEND_SPAN,
 };
 use crate::piece::{BLOCK_LEN, Block};
 use crate::time::Instant;
@@ -39,6 +39,8 @@ pub(super) struct Uplink {
     pub(super) idle_until: Instant,
     /// Payload bytes sent since it was last unchoked.
     pub(super) since_unchoked: u64,
+    /// Requests refused since then.
+    pub(super) refused: u32,
 }
 
 impl Uplink {
@@ -51,6 +53,7 @@ impl Uplink {
             meter: Meter::new(CHOKER_SPAN, now),
             sent: 0,
             since_unchoked: 0,
+            refused: 0,
             asked_at: now,
             idle_until: now,
         }
@@ -115,6 +118,10 @@ impl Torrent {
         // Without the fast extension, a request that crossed our choke, perhaps to be repeated after our
         // unchoke, is passed over in silence.
         if !there || repeated || (peer.us.choking && !granted) || (full && peer.fast.is_some()) {
+            peer.uplink.refused += 1;
+            if peer.uplink.refused > MAX_REFUSED_REQUESTS {
+                return Err(DisconnectReason::RequestFlood);
+            }
             self.reject(now, key, raw);
             return Ok(());
         }

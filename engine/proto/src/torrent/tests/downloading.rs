@@ -163,3 +163,28 @@ fn endgame_asks_afaster_peer_for_the_slowest_block_alone() {
     let doubled = requests(&second);
     assert_eq!(doubled.first(), first.last(), "the block that is due last");
 }
+
+#[test]
+fn in_the_end_whoever_idles_is_no_worse_than_a_stranger_that_stalls() {
+    let mut table = Table::new(2, &[]);
+    let (honest, asked) = table.server(&[0]);
+    table.answer_all(honest, asked);
+    let (_, held) = table.server(&[1]);
+    assert_eq!(held.len() as u32, BLOCKS, "everything that is missing is on order");
+    table.pass(SNUB_AFTER / 2);
+    let taken = requests(&table.say(honest, Message::Have { piece: 1 }));
+    assert_eq!(taken.first(), held.last());
+}
+
+#[test]
+fn what_liars_hold_is_free_for_whoever_serves() {
+    let mut table = Table::new(2, &[]);
+    let (honest, asked) = table.server(&[0, 1]);
+    asked.into_iter().for_each(|block| drop(table.answer(honest, block)));
+    table.say(honest, Message::Choke);
+    let _liars = [table.server(&[0, 1]), table.server(&[0, 1])];
+    // They are tried again now and then, as they say that they serve us.
+    table.pass(2 * REQUEST_TIMEOUT);
+    let taken = requests(&table.say(honest, Message::Unchoke));
+    assert_eq!(taken.len() as u32, BLOCKS);
+}

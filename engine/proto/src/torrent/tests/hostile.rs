@@ -1,7 +1,8 @@
 //! What a peer may not do: each misdeed closes its connection with its own reason, and only its.
 
 use super::*;
-use crate::torrent::limits::{MAX_QUEUED_REQUESTS, MAX_UNSENT, MAX_UNSOLICITED};
+use crate::torrent::limits::{MAX_QUEUED_REQUESTS, MAX_REFUSED_REQUESTS, MAX_UNSENT, MAX_UNSOLICITED};
+use crate::wire::Feature;
 
 fn fate(pieces: u32, have: &[u32], messages: impl IntoIterator<Item = Message>) -> Option<DisconnectReason> {
     let mut table = Table::new(pieces, have);
@@ -59,6 +60,17 @@ fn the_request_queue_has_an_end() {
     };
     assert_eq!(flood(MAX_QUEUED_REQUESTS), None);
     assert_eq!(flood(MAX_QUEUED_REQUESTS + 3), Some(DisconnectReason::RequestFlood));
+}
+
+#[test]
+fn requests_that_are_refused_have_an_end_as_well() {
+    let mut table = Table::new(2, &[0]);
+    let fast = Feature::FAST.add_to([0; 8]);
+    let (peer, _) = table.arrive_with(1, Direction::Incoming, fast);
+    table.say(peer, Message::HaveNone);
+    let mut ask = |table: &mut Table| closes(&table.say(peer, Message::Request(block(1, 0, 16384))));
+    assert!((0..MAX_REFUSED_REQUESTS).all(|_| ask(&mut table).is_empty()), "each is rejected");
+    assert_eq!(ask(&mut table), [(peer, DisconnectReason::RequestFlood)]);
 }
 
 #[test]
