@@ -3,6 +3,7 @@
 pub mod bound;
 pub mod compare;
 pub mod defect;
+pub mod hostile;
 pub mod network;
 pub mod oracle;
 pub mod record;

@@ -1,13 +1,14 @@
 //! What was seen in one run: plain data, from which the oracles judge and the report is written.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use proto::tracker::ScrapeEntry;
 
 use crate::bound::{Leecher, Swarm};
+use crate::hostile::Poisoned;
 use crate::network::Seen;
-use crate::scenario::{FaultKind, PeerPlan, Plan, Role};
+use crate::scenario::{Behaviour, FaultKind, PeerPlan, Plan, Role};
 
 /// One run. Everything in it follows from the plan, so equal plans have equal records.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +31,8 @@ pub struct Record {
     pub settings: String,
     /// What the scenario asked for and the run had no occasion for.
     pub vacuous: Vec<String>,
+    /// When the last honest leecher would have been complete without the hostile peers, if that was asked for.
+    pub undisturbed: Option<Duration>,
 }
 
 /// What was seen of the tracker, at its door: nothing here is its own word.
@@ -103,16 +106,27 @@ pub struct PeerRecord {
     pub downloaded: u64,
     /// Payload that it had no more use for, in bytes.
     pub duplicate: u64,
-    /// How often a power cut took pieces from it when it was complete.
-    pub undone: u32,
-    /// Pieces that it fetched although they were whole on its disk.
-    pub needless: u32,
-    /// Pieces that it called its own at a start and that were not whole on its disk.
-    pub false_claims: u32,
-    /// A life of it ended before it could say what it had sent and received.
-    pub uncounted: bool,
     /// The engine's complaint, if it ended with one.
     pub failure: Option<String>,
+    /// Pieces that failed their hash check, and when.
+    pub failed: Vec<(Duration, u32)>,
+    /// Whom the engine refuses from some time on, and why.
+    pub bans: Vec<Ban>,
+    /// Wrong blocks that a hostile peer sent, by its own account.
+    pub poisoned: Vec<Poisoned>,
+    /// Bytes of the content that a hostile peer holds, by its own account.
+    pub loot: u64,
+}
+
+/// Somebody is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// Since when.
+    pub at: Duration,
+    /// Who.
+    pub who: IpAddr,
+    /// Why, in the engine's words.
+    pub reason: String,
 }
 
 /// How a peer went.
@@ -131,6 +145,12 @@ impl Record {
         peers.filter(|(plan, _)| plan.role == Role::Leecher)
     }
 
+    /// The hostile peers: how they behave, what was planned and what was seen.
+    pub fn hostile(&self) -> impl Iterator<Item = (Behaviour, &PeerPlan, &PeerRecord)> {
+        let peers = self.plan.peers.iter().zip(&self.peers);
+        peers.filter_map(|(plan, peer)| Some((plan.role.behaviour()?, plan, peer)))
+    }
+
     /// Leechers that went for good before they were complete.
     pub fn left_early(&self) -> usize {
         self.leechers().filter(|(_, peer)| peer.completed.is_none() && peer.gone.is_some()).count()
@@ -146,7 +166,9 @@ impl Record {
     /// The swarm as the bounds see it.
     pub fn swarm(&self) -> Swarm {
         let torrent = self.plan.torrent;
-        let seeders = || self.plan.peers.iter().filter(|peer| peer.role == Role::Seeder);
+        // Whoever serves right bytes adds to the supply, whatever else it does.
+        let serves = |role: Role| role == Role::Seeder || role.behaviour().is_some_and(Behaviour::serves);
+        let seeders = || self.plan.peers.iter().filter(|peer| serves(peer.role));
         let up = |seeder: &PeerPlan| self.plan.link_of(seeder).up as f64;
         let leecher = |(plan, seen): (&PeerPlan, &PeerRecord)| {
             let link = self.plan.link_of(plan);
@@ -226,6 +248,7 @@ overhead = \"<= 20 %\"
             wire_bytes: 4_600_000,
             settings: "50 connections".to_owned(),
             vacuous: Vec::new(),
+            undisturbed: None,
         }
     }
 

@@ -7,10 +7,11 @@ use crate::record::Record;
 mod bounds;
 mod conservation;
 mod integrity;
+mod justice;
 mod liveness;
-mod resume;
 mod tracker;
 
+pub use justice::{Figures as JusticeFigures, figures as justice_figures};
 pub use tracker::{Figures as TrackerFigures, figures as tracker_figures};
 
 /// Something that must never be.
@@ -31,10 +32,10 @@ pub enum Oracle {
     Conservation,
     /// Nothing is faster than it can be.
     Bounds,
-    /// After a crash a peer claims what it holds, and fetches none of it again.
-    Resume,
     /// Whoever can complete, does.
     Liveness,
+    /// No honest peer is refused, and who spoils pieces is.
+    Justice,
     /// The tracker says nothing that contradicts what it was told.
     Tracker,
 }
@@ -52,7 +53,7 @@ impl Oracle {
     /// How bad its violations are.
     pub const fn severity(self) -> Severity {
         match self {
-            Self::Integrity | Self::Conservation | Self::Bounds | Self::Resume | Self::Tracker => {
+            Self::Integrity | Self::Conservation | Self::Bounds | Self::Justice | Self::Tracker => {
                 Severity::Safety
             }
             Self::Liveness => Severity::Liveness,
@@ -66,8 +67,8 @@ impl fmt::Display for Oracle {
             Self::Integrity => "integrity",
             Self::Conservation => "conservation",
             Self::Bounds => "bounds",
-            Self::Resume => "resume",
             Self::Liveness => "liveness",
+            Self::Justice => "justice",
             Self::Tracker => "tracker",
         })
     }
@@ -84,8 +85,8 @@ pub fn judge(record: &Record) -> Vec<Violation> {
     let mut violations = integrity::check(record);
     violations.extend(conservation::check(record));
     violations.extend(bounds::check(record));
-    violations.extend(resume::check(record));
     violations.extend(liveness::check(record));
+    violations.extend(justice::check(record));
     violations.extend(tracker::check(record));
     violations
 }

@@ -46,7 +46,7 @@ impl Utilisation {
     pub fn of(record: &Record) -> Self {
         let (mut used, mut could) = ((0.0, 0.0), (0.0, 0.0));
         let peers = record.plan.peers.iter().zip(&record.peers);
-        for (plan, peer) in peers.filter(|(plan, _)| plan.role != Role::Announcer) {
+        for (plan, peer) in peers.filter(|(plan, _)| plan.role.is_honest()) {
             let until = peer.gone.as_ref().map_or(record.end, |gone| gone.at);
             let seconds = until.saturating_sub(plan.arrival).as_secs_f64();
             let link = record.plan.link_of(plan);

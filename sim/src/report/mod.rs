@@ -6,12 +6,13 @@
 use serde::Serialize;
 
 use crate::bound;
-use crate::oracle::{self, Severity, TrackerFigures, Violation};
+use crate::oracle::{self, JusticeFigures, Severity, TrackerFigures, Violation};
 use crate::record::{Packets, Record};
 use crate::scenario::quantity::duration_text;
 use crate::scenario::{Completed, Expect};
 
 mod figures;
+mod justice;
 mod reference;
 mod table;
 mod text;
@@ -85,6 +86,8 @@ pub struct Verdict {
     pub efficiency: f64,
     /// What the tracker's oracle counted.
     pub tracker: TrackerFigures,
+    /// What came of hostile peers, if there are any.
+    pub justice: Option<JusticeFigures>,
     /// Of the links.
     pub utilisation: Utilisation,
     /// Fairness of the share ratios.
@@ -123,6 +126,7 @@ impl Verdict {
             bound,
             efficiency,
             tracker: oracle::tracker_figures(&record),
+            justice: oracle::justice_figures(&record),
             utilisation: Utilisation::of(&record),
             jain: figures::jain(&record),
             overhead: if useful > 0.0 { record.wire_bytes as f64 / useful - 1.0 } else { 0.0 },
@@ -162,6 +166,7 @@ impl Verdict {
             within(self.overhead, expect.overhead),
         );
         checks.extend(self.check_tracker(expect));
+        checks.extend(justice::checks(&expect.justice, self.justice));
         checks
     }
 
@@ -232,6 +237,7 @@ impl Verdict {
             overhead: self.overhead,
             duplicate_bytes: self.duplicate_bytes,
             tracker: self.tracker,
+            justice: self.justice,
             packets: self.record.packets,
             violations: self.complaints(),
         }
@@ -266,6 +272,8 @@ struct Summary<'a> {
     overhead: f64,
     duplicate_bytes: u64,
     tracker: TrackerFigures,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    justice: Option<JusticeFigures>,
     packets: Packets,
     violations: Vec<String>,
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::figures::Percentiles;
 use super::text::{Style, bar, bytes, curve, grouped, percent};
-use super::{Outcome, Verdict, reference};
+use super::{Outcome, Verdict, justice, reference};
 
 /// Characters of a line.
 const WIDTH: usize = 84;
@@ -45,6 +45,9 @@ impl Verdict {
         row("overhead", self.overhead_row());
         for line in self.tracker_rows() {
             row(line.0, line.1);
+        }
+        if let Some(figures) = self.justice {
+            row("justice", justice::row(figures));
         }
         let packets = self.record.packets;
         let [sent, delivered, dropped] = [packets.sent, packets.delivered, packets.dropped].map(grouped);

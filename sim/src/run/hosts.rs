@@ -91,6 +91,17 @@ pub(super) fn announce_url() -> String {
     format!("udp://{TRACKER}:{TRACKER_PORT}/announce")
 }
 
+/// Where everybody is and can be reached, for those who gossip.
+pub(super) fn rumours(plan: &Plan) -> Vec<Vec<SocketAddr>> {
+    let both = |index| {
+        let mut addrs = addresses(plan, Target::Peer(index));
+        addrs.extend(public_addresses(plan, index));
+        addrs.dedup();
+        addrs
+    };
+    (0..plan.peers.len()).map(both).collect()
+}
+
 /// 10.0.0.1 and so on, of which no last byte is 0 or 255, which are no hosts' addresses; or `fd00::1` and so on.
 fn ip(index: usize, family: Family) -> IpAddr {
     if family == Family::V6 {

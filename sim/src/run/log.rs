@@ -1,13 +1,11 @@
 //! What one peer has told the runner, across crashes and restarts.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use proto::torrent::Stats;
+use proto::torrent::{Banned, Giver, Stats};
 
-use crate::record::{Departed, Presence};
-use crate::storage::Loss;
+use crate::record::{Ban, Departed, Presence};
 
 /// Sums of one or more lives of an engine, in bytes of payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,61 +38,35 @@ pub(super) struct Log {
     pub(super) gone: Option<Departed>,
     pub(super) pieces: Vec<Option<Duration>>,
     pub(super) failure: Option<String>,
+    pub(super) failed: Vec<(Duration, u32)>,
+    pub(super) bans: Vec<Ban>,
     lives: Vec<Presence>,
     past: Sums,
     present: Sums,
-    /// Pieces that are on the disk, as far as the engine may know.
-    stored: BTreeSet<u32>,
-    /// Pieces that came in although they were there.
-    pub(super) needless: u32,
-    /// Pieces that the engine found on its disk at a start and that are not there.
-    pub(super) false_claims: u32,
-    /// How often it was complete and lost that.
-    pub(super) undone: u32,
-    /// The present life's sums are written down up to now.
-    counted: bool,
-    /// A life has ended and nobody knows its sums.
-    pub(super) uncounted: bool,
 }
 
 impl Log {
-    /// The engine found so many pieces on its disk, which holds so many.
-    pub(super) fn checked(&mut self, now: Duration, have: u32, sound: u32) {
-        self.false_claims += have.saturating_sub(sound);
+    /// The engine found so many pieces on its disk.
+    pub(super) fn checked(&mut self, now: Duration, have: u32) {
         if have as usize == self.pieces.len() {
             self.completed.get_or_insert(now);
             for piece in &mut self.pieces {
                 piece.get_or_insert(now);
             }
-        } else {
-            // It was complete, and has noticed that it is not.
-            self.undone += u32::from(self.completed.take().is_some());
         }
     }
 
     /// A piece came in, its hash is right.
     pub(super) fn verified(&mut self, now: Duration, piece: u32) {
-        self.needless += u32::from(!self.stored.insert(piece));
         if let Some(place) = self.pieces.get_mut(piece as usize) {
             place.get_or_insert(now);
         }
     }
 
-    /// Bits have rotted on the disk, and nobody knows.
-    pub(super) fn rotted(&mut self, pieces: &[u32]) {
-        for piece in pieces {
-            self.stored.remove(piece);
-        }
-    }
-
-    /// The power went, and with it what was not flushed. Who was complete may not be any more.
-    pub(super) fn lost(&mut self, loss: &Loss) {
-        self.rotted(&loss.unsafe_ones);
-        for &piece in &loss.gone {
-            self.pieces.get_mut(piece as usize).map(Option::take);
-        }
-        if !loss.gone.is_empty() {
-            self.undone += u32::from(self.completed.take().is_some());
+    /// Somebody is refused from now on. Web seeds have no address to be known by.
+    pub(super) fn banned(&mut self, now: Duration, banned: &Banned) {
+        if let Giver::Peer(who) = banned.who {
+            self.bans.push(Ban { at: now, who, reason: banned.reason.to_string() });
         }
     }
 
@@ -103,7 +75,6 @@ impl Log {
         self.lives.push(Presence { from: now, until: None });
         self.past = self.sums();
         self.present = Sums::default();
-        self.counted = false;
     }
 
     /// The present life is over: the host died, or began to leave.
@@ -111,7 +82,6 @@ impl Log {
         if let Some(life) = self.lives.last_mut() {
             life.until.get_or_insert(now);
         }
-        self.uncounted |= !self.counted;
     }
 
     /// It leaves in good order.
@@ -128,7 +98,6 @@ impl Log {
     /// The engine's own count of this life.
     pub(super) fn count(&mut self, stats: &Stats) {
         self.present = Sums::of(stats);
-        self.counted = true;
     }
 
     /// Of all lives; a crash takes with it what was not counted before.

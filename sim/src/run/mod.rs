@@ -20,8 +20,10 @@ mod hosts;
 mod log;
 mod peer;
 mod stage;
+mod start;
 mod torrent;
 mod tracker;
+mod vandal;
 
 use stage::Stage;
 
@@ -78,7 +80,7 @@ pub fn run(plan: &Plan, watch: &mut dyn FnMut(Glimpse)) -> Result<Record, RunErr
     run_tampered(plan, &Tampered::nobody(), watch)
 }
 
-/// The same with defects, to see that somebody notices.
+/// The same with defects, to see that somebody notices. What hostile peers cost is measured against sound engines.
 ///
 /// # Errors
 /// As [`run`].
@@ -87,6 +89,15 @@ pub fn run_tampered(
     tampered: &Tampered,
     watch: &mut dyn FnMut(Glimpse),
 ) -> Result<Record, RunError> {
+    let mut record = perform(plan, tampered, watch)?;
+    if plan.expect.justice.slowdown.is_some() {
+        let undisturbed = perform(&plan.without_hostile(), &Tampered::nobody(), &mut |_| ())?;
+        record.undisturbed = undisturbed.completions().last().copied();
+    }
+    Ok(record)
+}
+
+fn perform(plan: &Plan, tampered: &Tampered, watch: &mut dyn FnMut(Glimpse)) -> Result<Record, RunError> {
     let mut stage = Stage::set(plan, tampered)?;
     let limit = plan.run.time_limit;
     let mut step = 0;
@@ -117,6 +128,7 @@ pub fn imagine(plan: &Plan, time: Duration) -> Record {
         wire_bytes: 0,
         settings: String::new(),
         vacuous: Vec::new(),
+        undisturbed: None,
         plan: plan.clone(),
     }
 }

@@ -33,8 +33,6 @@ pub(super) struct Life<T: Transport, S> {
     pub(super) environment: Environment<T, SimClock>,
     pub(super) metainfo: Arc<Metainfo>,
     pub(super) storage: S,
-    /// The disk itself, for those who watch.
-    pub(super) disk: SharedStorage,
     pub(super) config: EngineConfig,
     pub(super) seed: Seed,
     pub(super) departure: Departure,
@@ -57,7 +55,6 @@ impl Life<SimTransport, SharedStorage> {
             config,
             clock,
             metainfo: self.metainfo,
-            disk: self.disk,
             seed: self.seed,
             departure: self.departure,
             arrival: self.arrival,
@@ -80,7 +77,6 @@ pub(super) async fn live<T: Transport, S: Storage>(life: Life<T, S>) {
                 departure: life.departure,
                 orders: life.orders,
                 log: life.log,
-                disk: life.disk,
                 clock,
             };
             // A task of its own, so that it is not asked each time the engine is.
@@ -105,7 +101,6 @@ struct Observer {
     handle: EngineHandle,
     clock: SimClock,
     log: SharedLog,
-    disk: SharedStorage,
     orders: mpsc::UnboundedReceiver<Order>,
     departure: Departure,
     leave_at: Option<Duration>,
@@ -134,18 +129,16 @@ impl Observer {
         let now = elapsed(&self.clock);
         let mut log = self.log.lock();
         match event {
-            EngineEvent::Checked { have, .. } => {
-                log.checked(now, have, self.disk.canonical_pieces().count());
-            }
+            EngineEvent::Checked { have, .. } => log.checked(now, have),
             EngineEvent::PieceVerified(piece) => log.verified(now, piece),
             EngineEvent::Completed | EngineEvent::SelectionCompleted => {
                 log.completed.get_or_insert(now);
             }
             EngineEvent::StorageFailed { error, .. } => log.failure = Some(error),
+            EngineEvent::PieceFailed(piece) => log.failed.push((now, piece)),
+            EngineEvent::Banned(banned) => log.banned(now, &banned),
             EngineEvent::Listening(_)
-            | EngineEvent::PieceFailed(_)
             | EngineEvent::FileLost { .. }
-            | EngineEvent::Banned(_)
             | EngineEvent::Announced { .. }
             | EngineEvent::TrackerFailed { .. }
             | EngineEvent::Missed(_)

@@ -4,35 +4,35 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{EngineConfig, Environment};
+use engine::EngineConfig;
 use proto::metainfo::Metainfo;
 use proto::time::Instant;
 use proto::torrent::TorrentConfig;
 use tokio::sync::mpsc;
 
 use super::agenda::{Action, Agenda};
-use super::announcer::{self, Chore};
 use super::exam::{self, Answer};
 use super::log::SharedLog;
-use super::peer::{self, Life, Order};
+use super::peer::Order;
 use super::tracker::TrackerHost;
 use super::{Glimpse, RunError, STEP, hosts, torrent};
-use crate::defect::{SharedDefect, Tampered, TamperedTransport};
+use crate::defect::{SharedDefect, Tampered};
+use crate::hostile::Deeds;
 use crate::oracle;
 use crate::record::{Packets, PeerRecord, Record, TrackerRecord};
 use crate::scenario::expand::keyed;
 use crate::scenario::quantity::duration_text;
 use crate::scenario::{Clock, PeerPlan, Plan, Policy, Role, TRACKER, Target};
 use crate::storage::{Content, SharedStorage};
-use crate::world::{ClockError, HostId, SimClock, SimTransport, World, WorldSettings};
+use crate::world::{ClockError, World, WorldSettings};
 
 /// A plan in progress.
 pub(super) struct Stage<'a> {
     pub(super) plan: &'a Plan,
     pub(super) world: World,
     pub(super) agenda: Agenda,
-    content: Arc<Content>,
-    metainfo: Arc<Metainfo>,
+    pub(super) content: Arc<Content>,
+    pub(super) metainfo: Arc<Metainfo>,
     pub(super) tracker: TrackerHost,
     pub(super) peers: Vec<Peer>,
     /// Faults that found nobody.
@@ -44,12 +44,14 @@ pub(super) struct Peer {
     pub(super) storage: SharedStorage,
     pub(super) log: SharedLog,
     /// How often it was started.
-    lives: u64,
-    orders: Option<mpsc::UnboundedSender<Order>>,
+    pub(super) lives: u64,
+    pub(super) orders: Option<mpsc::UnboundedSender<Order>>,
     /// Its completion stands in the digest.
     noted: bool,
     /// What is wrong with it, in a test of the bench.
-    defect: Option<SharedDefect>,
+    pub(super) defect: Option<SharedDefect>,
+    /// What it does if it is hostile.
+    pub(super) deeds: Deeds,
 }
 
 impl<'a> Stage<'a> {
@@ -68,13 +70,16 @@ impl<'a> Stage<'a> {
         let peer = |peer: &PeerPlan| Peer {
             storage: match peer.role {
                 Role::Seeder => SharedStorage::full(Arc::clone(&content)),
-                Role::Leecher | Role::Announcer => SharedStorage::empty(Arc::clone(&content)),
+                Role::Leecher | Role::Announcer | Role::Hostile(_) => {
+                    SharedStorage::empty(Arc::clone(&content))
+                }
             },
-            log: SharedLog::new(if peer.role == Role::Announcer { 0 } else { content.geometry().pieces() }),
+            log: SharedLog::new(if peer.role.is_honest() { content.geometry().pieces() } else { 0 }),
             lives: 0,
             orders: None,
             noted: false,
             defect: tampered.of(&peer.name),
+            deeds: Deeds::new(world.clock()),
         };
         let peers = plan.peers.iter().map(peer).collect();
         let (agenda, tracker) = (Agenda::of(plan), TrackerHost::new(plan, tampered.of(TRACKER)));
@@ -94,6 +99,7 @@ impl<'a> Stage<'a> {
             let next = self.agenda.next_at().map_or(until, |at| at.min(until));
             self.world.run_until(Instant::ZERO + next);
             self.note_completions();
+            self.bury();
             self.act();
         }
     }
@@ -108,60 +114,6 @@ impl<'a> Stage<'a> {
                 Action::Mend(fault) => self.mend(fault),
             }
         }
-    }
-
-    fn start(&mut self, target: Target) {
-        let Some(host) = self.world.host(hosts::index(target)) else { return };
-        let (now, environment) = (self.now(), self.world.environment(host));
-        let index = match target {
-            Target::Tracker => return self.start_tracker(host, now, environment),
-            Target::Peer(index) => index,
-        };
-        let Some((peer, plan)) = self.peers.get_mut(index).zip(self.plan.peers.get(index)) else { return };
-        let (sender, orders) = mpsc::unbounded_channel();
-        peer.orders = Some(sender);
-        peer.log.lock().reborn(now);
-        let seed = keyed(self.plan.seed, "engine", &plan.name).child(peer.lives);
-        peer.lives += 1;
-        let (clock, log) = (self.world.clock(), peer.log.clone());
-        if plan.role == Role::Announcer {
-            let Some((tracker, addr)) = hosts::talking(self.plan, target) else { return };
-            let left = self.plan.torrent.size;
-            let leave_at = peer::leave_at(plan.departure, plan.arrival, now);
-            let chore = Chore { environment, tracker, addr, left, seed, leave_at, log, orders, clock };
-            return self.world.start(host, announcer::live(chore));
-        }
-        let life = Life {
-            environment,
-            metainfo: Arc::clone(&self.metainfo),
-            storage: peer.storage.clone(),
-            disk: peer.storage.clone(),
-            config: config(self.plan, target),
-            seed,
-            departure: plan.departure,
-            arrival: plan.arrival,
-            log,
-            orders,
-            clock,
-        };
-        match peer.defect.clone() {
-            None => self.world.start(host, peer::live(life)),
-            Some(defect) => self.world.start(host, peer::live(life.tampered(defect))),
-        }
-    }
-
-    fn start_tracker(
-        &mut self,
-        host: HostId,
-        now: Duration,
-        environment: Environment<SimTransport, SimClock>,
-    ) {
-        let Some(defect) = self.tracker.defect.clone() else {
-            return self.world.start(host, self.tracker.live(now, environment));
-        };
-        let transport = TamperedTransport::new(environment.transport, defect, self.world.clock());
-        let environment = Environment { transport, clock: environment.clock };
-        self.world.start(host, self.tracker.live(now, environment));
     }
 
     pub(super) fn order(&self, target: Target, order: Order) {
@@ -224,6 +176,8 @@ impl<'a> Stage<'a> {
                 .map(|fault| format!("fault at {}: the run was over", duration_text(fault.at))),
         );
         record.vacuous = std::mem::take(&mut self.vacuous);
+        // Before the engines are asked, which count what they send once it has left.
+        let accounts: Vec<_> = self.peers.iter().map(|peer| peer.deeds.account()).collect();
         for index in 0..self.peers.len() {
             self.order(Target::Peer(index), Order::Count);
         }
@@ -234,10 +188,11 @@ impl<'a> Stage<'a> {
             let missed = record.tracker.missed;
             record.vacuous.push(format!("tracker: {missed} datagrams were too many to judge any"));
         }
-        for (seen, peer) in record.peers.iter_mut().zip(&self.peers) {
+        for ((seen, peer), account) in record.peers.iter_mut().zip(&self.peers).zip(accounts) {
             let sums = peer.log.lock().sums();
             (seen.uploaded, seen.downloaded, seen.duplicate) =
                 (sums.uploaded, sums.downloaded, sums.duplicate);
+            account.confess(seen);
             seen.identical = peer.storage.canonical_pieces().count();
         }
         record
@@ -279,6 +234,7 @@ impl<'a> Stage<'a> {
             wire_bytes: totals.sent_bytes,
             settings: settings(self.plan, &self.tracker),
             vacuous: Vec::new(),
+            undisturbed: None,
         }
     }
 
@@ -295,10 +251,8 @@ impl<'a> Stage<'a> {
             up_bytes: up.carried,
             down_bytes: down.carried,
             failure: log.failure.clone(),
-            undone: log.undone,
-            needless: log.needless,
-            false_claims: log.false_claims,
-            uncounted: log.uncounted,
+            failed: log.failed.clone(),
+            bans: log.bans.clone(),
             ..PeerRecord::default()
         })
     }
@@ -348,7 +302,7 @@ fn settings(plan: &Plan, tracker: &TrackerHost) -> String {
 }
 
 /// The engine's production settings, save what the scenario says.
-fn config(plan: &Plan, target: Target) -> EngineConfig {
+pub(super) fn config(plan: &Plan, target: Target) -> EngineConfig {
     let mut config = EngineConfig::at(hosts::addresses(plan, target));
     if let Some(connections) = plan.run.max_connections {
         config.torrent.max_peers = connections as usize;

@@ -64,8 +64,7 @@ impl TrackerHost {
             | FaultKind::Leave
             | FaultKind::Pause(_)
             | FaultKind::ClockJump(_)
-            | FaultKind::StoreFails(_)
-            | FaultKind::Disk(_) => {}
+            | FaultKind::StoreFails(_) => {}
         }
     }
 

@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::fields::{Fields, Value, duration, share, text, wrong};
+use super::justice::{self, ExpectJustice};
 use super::quantity;
 use super::source::Refusal;
 
@@ -25,6 +26,8 @@ pub struct Expect {
     pub overhead: Option<f64>,
     /// Of the tracker.
     pub tracker: ExpectTracker,
+    /// Where hostile peers are about.
+    pub justice: ExpectJustice,
 }
 
 /// What must come out for the tracker: the least share of each.
@@ -77,11 +80,12 @@ impl Default for Expect {
             duplicates: None,
             overhead: None,
             tracker: ExpectTracker::default(),
+            justice: ExpectJustice::default(),
         }
     }
 }
 
-const KEYS: &[&str] = &["completed", "efficiency", "time", "duplicates", "overhead", "tracker"];
+const KEYS: &[&str] = &["completed", "efficiency", "time", "duplicates", "overhead", "tracker", "justice"];
 
 pub(super) fn decode(value: Option<&Value<'_>>) -> Result<Expect, Refusal> {
     let Some(value) = value else { return Ok(Expect::default()) };
@@ -93,6 +97,7 @@ pub(super) fn decode(value: Option<&Value<'_>>) -> Result<Expect, Refusal> {
         duplicates: fields.optional("duplicates", |value| share(&operand(value, "<=", "5 %")?))?,
         overhead: fields.optional("overhead", |value| share(&operand(value, "<=", "20 %")?))?,
         tracker: fields.optional("tracker", tracker)?.unwrap_or_default(),
+        justice: fields.optional("justice", justice::decode)?.unwrap_or_default(),
     })
 }
 
@@ -119,7 +124,7 @@ fn completed(value: &Value<'_>) -> Result<Completed, Refusal> {
 }
 
 /// The right-hand side of a comparison with `operator`, which is the only one that makes sense there.
-fn operand<'a>(value: &Value<'a>, operator: &str, example: &str) -> Result<Value<'a>, Refusal> {
+pub(super) fn operand<'a>(value: &Value<'a>, operator: &str, example: &str) -> Result<Value<'a>, Refusal> {
     let due = format!("a text such as \"{operator} {example}\"");
     let text = value.get_ref().as_str().ok_or_else(|| wrong(value, &due))?;
     let rest = text.trim().strip_prefix(operator).ok_or_else(|| {
@@ -149,5 +154,6 @@ pub(super) fn write(expect: &Expect) -> String {
     for (key, least) in expect.tracker.shares() {
         least.inspect(|least| line(&format!("tracker.{key}"), format!(">= {least}")));
     }
+    justice::lines(&expect.justice).for_each(|(key, value)| line(key, value));
     out
 }

@@ -13,7 +13,8 @@ use super::quantity::duration_text;
 use super::source::Refusal;
 use super::write::line;
 use super::{
-    Clock, Families, Link, MAX_PEERS, Nat, PeerPlan, Policy, TRACKER, clock, family, link, nat, policy,
+    Behaviour, Clock, Families, Link, MAX_PEERS, Nat, PeerPlan, Policy, TRACKER, behaviour, clock, family,
+    link, nat, policy,
 };
 
 /// What a peer starts with.
@@ -25,6 +26,33 @@ pub enum Role {
     Leecher,
     /// Nothing, and it never gets anything: it only announces, for a torrent of its own, as an engine would.
     Announcer,
+    /// Nothing; it is no engine but a script, and not counted among the leechers.
+    Hostile(Behaviour),
+}
+
+impl Role {
+    /// Its name in scenarios; a hostile peer has none, and a behaviour instead.
+    const WORDS: [(&str, Self); 3] =
+        [("seeder", Self::Seeder), ("leecher", Self::Leecher), ("announcer", Self::Announcer)];
+
+    /// It is an engine that takes part in the torrent, and keeps the rules.
+    pub const fn is_honest(self) -> bool {
+        matches!(self, Self::Seeder | Self::Leecher)
+    }
+
+    /// How it behaves if it is hostile.
+    pub const fn behaviour(self) -> Option<Behaviour> {
+        match self {
+            Self::Hostile(behaviour) => Some(behaviour),
+            Self::Seeder | Self::Leecher | Self::Announcer => None,
+        }
+    }
+
+    /// What a group is called unless its author says otherwise.
+    fn default_name(self) -> String {
+        let words = Self::WORDS.iter().find(|(_, role)| *role == self).map(|(word, _)| *word);
+        words.or(self.behaviour().map(Behaviour::word)).unwrap_or_default().replace(' ', "-")
+    }
 }
 
 /// Peers that are alike.
@@ -141,20 +169,13 @@ fn group(
     (base, policies): (Policy, &Policies),
 ) -> Result<Group, Refusal> {
     const KEYS: &[&str] =
-        &["name", "count", "role", "link", "nat", "family", "clock", "arrival", "departure"];
-    const ROLES: [(&str, Role); 3] =
-        [("seeder", Role::Seeder), ("leecher", Role::Leecher), ("announcer", Role::Announcer)];
+        &["name", "count", "role", "behaviour", "link", "nat", "family", "clock", "arrival", "departure"];
     let keys = [KEYS, policy::KEYS.as_slice()].concat();
     let fields = Fields::of(value, "[[peers]]", &keys)?;
-    let role = fields.required("role", |value| word(value, &ROLES))?;
-    let default = match role {
-        Role::Seeder => "seeder",
-        Role::Leecher => "leecher",
-        Role::Announcer => "announcer",
-    };
+    let role = role(&fields)?;
     let name = fields.optional("name", |value| plain_name(&text(value)?, value.span()))?;
     Ok(Group {
-        name: name.unwrap_or_else(|| default.to_owned()),
+        name: name.unwrap_or_else(|| role.default_name()),
         count: fields.optional("count", |value| within(value, 1..=MAX_PEERS as u32))?.unwrap_or(1),
         role,
         link: fields.required("link", |value| link::name(value, links))?,
@@ -165,6 +186,18 @@ fn group(
         arrival: fields.optional("arrival", arrival)?.unwrap_or(Arrival::At(Duration::ZERO)),
         departure: fields.optional("departure", |value| departure(value, role))?.unwrap_or(Departure::Never),
     })
+}
+
+/// What a peer is: an engine in its role, or a script in its place.
+fn role(fields: &Fields<'_>) -> Result<Role, Refusal> {
+    match (fields.value("role"), fields.value("behaviour")) {
+        (Some(_), Some(behaviour)) => {
+            let refusal = Refusal::new(behaviour.span(), "a peer has a `role` or a `behaviour`, not both");
+            Err(refusal.hint("who behaves is a script and no engine: leave its `role` out"))
+        }
+        (None, Some(value)) => behaviour::decode(value).map(Role::Hostile),
+        (_, None) => fields.required("role", |value| word(value, &Role::WORDS)),
+    }
 }
 
 /// Reads a table with exactly one of `choices`.
@@ -215,10 +248,11 @@ fn departure(value: &Value<'_>, role: Role) -> Result<Departure, Refusal> {
         })?
     };
     match (departure, role) {
-        (Departure::AfterCompletion(_), Role::Seeder | Role::Announcer) => {
+        (Departure::AfterCompletion(_), Role::Seeder | Role::Announcer | Role::Hostile(_)) => {
             let message = match role {
                 Role::Seeder | Role::Leecher => "a seeder is complete from the start",
                 Role::Announcer => "an announcer never completes",
+                Role::Hostile(_) => "nobody can say when a hostile peer is complete",
             };
             let refusal = Refusal::new(value.span(), message);
             Err(refusal.hint("say when it leaves: { after = \"90 s\" }"))
@@ -230,15 +264,12 @@ fn departure(value: &Value<'_>, role: Role) -> Result<Departure, Refusal> {
 pub(super) fn write(out: &mut String, peer: &PeerPlan) {
     out.push_str("\n[[peers]]\n");
     line(out, "name", &peer.name);
-    line(
-        out,
-        "role",
-        match peer.role {
-            Role::Seeder => "seeder",
-            Role::Leecher => "leecher",
-            Role::Announcer => "announcer",
-        },
-    );
+    match Role::WORDS.iter().find(|(_, role)| *role == peer.role) {
+        Some((word, _)) => line(out, "role", word),
+        None => peer.role.behaviour().into_iter().for_each(|behaviour| {
+            let _ = writeln!(out, "behaviour = {behaviour}");
+        }),
+    }
     line(out, "link", &peer.link);
     peer.nat.iter().for_each(|place| line(out, "nat", &place.name));
     line(out, "family", &peer.family.to_string());

@@ -6,14 +6,15 @@
 
 use std::collections::BTreeMap;
 
+mod behaviour;
 mod clock;
 mod decode;
-mod disk_fault;
 pub(crate) mod expand;
 mod expect;
 mod family;
 mod fault;
 mod group;
+mod justice;
 mod link;
 mod nat;
 mod overrides;
@@ -27,12 +28,13 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use behaviour::Behaviour;
 pub use clock::Clock;
-pub use disk_fault::DiskFault;
 pub use expect::{Completed, Expect, ExpectTracker};
 pub use family::Families;
 pub use fault::{Fault, FaultKind};
 pub use group::{Arrival, Departure, Group, Role};
+pub use justice::ExpectJustice;
 pub use link::Link;
 pub use nat::{Nat, NatPlace};
 pub use plan::{FaultPlan, PeerPlan, Plan, Target};

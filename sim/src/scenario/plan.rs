@@ -109,4 +109,24 @@ impl Plan {
     pub fn leechers(&self) -> impl Iterator<Item = (usize, &PeerPlan)> {
         self.peers.iter().enumerate().filter(|(_, peer)| peer.role == Role::Leecher)
     }
+
+    /// The same without the hostile peers, and without what befalls them.
+    #[must_use]
+    pub fn without_hostile(&self) -> Self {
+        let stays = |peer: &PeerPlan| peer.role.behaviour().is_none();
+        let mut places = Vec::new();
+        for peer in &self.peers {
+            let next = places.iter().flatten().count();
+            places.push(stays(peer).then_some(next));
+        }
+        let faults = self.faults.iter().filter_map(|fault| {
+            let target = match fault.target {
+                Target::Tracker => Target::Tracker,
+                Target::Peer(index) => Target::Peer(places.get(index).copied().flatten()?),
+            };
+            Some(FaultPlan { target, ..*fault })
+        });
+        let peers = self.peers.iter().filter(|peer| stays(peer)).cloned().collect();
+        Self { peers, faults: faults.collect(), ..self.clone() }
+    }
 }

@@ -52,6 +52,8 @@ struct Audit<'a> {
     proven: BTreeSet<IpAddr>,
     /// Requests without a reply yet, by client and transaction.
     open: BTreeMap<(SocketAddr, u32), Vec<Option<Asked>>>,
+    /// When it last told counts to an outsider.
+    scraped_at: Option<Duration>,
     figures: Figures,
     violations: Vec<Violation>,
 }
@@ -66,6 +68,7 @@ impl<'a> Audit<'a> {
             strangers: BTreeMap::new(),
             proven: BTreeSet::new(),
             open: BTreeMap::new(),
+            scraped_at: None,
             figures: Figures { refused: record.tracker.refused, ..Figures::default() },
             violations: Vec::new(),
         };
@@ -151,7 +154,8 @@ impl<'a> Audit<'a> {
                 self.truth.compare(at, &asked, &head, &mut self.figures);
                 self.named(at, &asked, &peers);
             }
-            (Reply::Scrape { .. }, None) | (Reply::Error { .. }, _) => {}
+            (Reply::Scrape { .. }, None) => self.scraped_at = Some(at),
+            (Reply::Error { .. }, _) => {}
             (Reply::Connect { .. } | Reply::Announce { .. } | Reply::Scrape { .. }, _) => {
                 self.complain(at, &format!("answered {peer} what it had not asked"));
             }
@@ -188,7 +192,7 @@ impl<'a> Audit<'a> {
         let Some(counts) = self.record.tracker.in_the_end else { return };
         let told = self.swarms.completions();
         let truth = self.truth.completions(&told);
-        let at_least = self.swarms.kept_completions(self.record);
+        let at_least = self.swarms.kept_completions(self.record, self.scraped_at);
         self.figures.counted = Some(counts.completed);
         self.figures.downloads = truth as u64;
         let end = self.record.end;

@@ -226,9 +226,10 @@ impl Swarms {
         self.said.clone()
     }
 
-    /// Completed downloads that no crash and no power cut excuses from being counted.
-    pub(super) fn kept_completions(&self, record: &Record) -> usize {
-        self.heard.values().filter(|&&at| self.is_kept(record, at)).count()
+    /// Completed downloads that no crash and no power cut excuses from being counted when it was asked.
+    pub(super) fn kept_completions(&self, record: &Record, asked: Option<Duration>) -> usize {
+        let in_time = |at: Duration| asked.is_none_or(|asked| at <= asked);
+        self.heard.values().filter(|&&at| in_time(at) && self.is_kept(record, at)).count()
     }
 
     fn is_kept(&self, record: &Record, at: Duration) -> bool {
@@ -242,8 +243,7 @@ impl Swarms {
             | FaultKind::Leave
             | FaultKind::Pause(_)
             | FaultKind::ClockJump(_)
-            | FaultKind::StoreFails(_)
-            | FaultKind::Disk(_) => false,
+            | FaultKind::StoreFails(_) => false,
         };
         crash > flushed && !ends().any(is_lost)
     }

@@ -39,13 +39,13 @@ impl<'a> Truth<'a> {
         self.peer(addr).is_some_and(|(plan, peer)| {
             let is_there = peer.lives.iter().any(|life| life.covers(at));
             let is_complete = peer.completed.is_some_and(|completed| completed <= at);
-            is_there && plan.role != Role::Announcer && !(asked.is_complete && is_complete)
+            is_there && plan.role.is_honest() && !(asked.is_complete && is_complete)
         })
     }
 
     /// Compares the counts that a peer of the torrent was told with who was there.
     pub(super) fn compare(&self, at: Duration, asked: &Asked, head: &AnnounceHead, figures: &mut Figures) {
-        if self.peer(asked.addr).is_none_or(|(plan, _)| plan.role == Role::Announcer) {
+        if self.peer(asked.addr).is_none_or(|(plan, _)| !plan.role.is_honest()) {
             return;
         }
         let [seeders, leechers] = self.present(at);
@@ -61,7 +61,7 @@ impl<'a> Truth<'a> {
         let (before, after) = (at.saturating_sub(SLACK), at + SLACK);
         let mut ranges = [(0, 0); 2];
         for (plan, peer) in self.record.plan.peers.iter().zip(&self.record.peers) {
-            if plan.role == Role::Announcer {
+            if !plan.role.is_honest() {
                 continue;
             }
             let overlaps = |life: &&crate::record::Presence| {
@@ -82,14 +82,15 @@ impl<'a> Truth<'a> {
         ranges.map(|(least, most)| least..=most)
     }
 
-    /// Downloads that ended: by the ledger, or by the word of the client itself to the tracker. What a power cut
-    /// undid had ended all the same, and ends once more.
+    /// Downloads that ended: by the ledger, or by the word of the client itself to the tracker, which has nothing
+    /// else to count by.
     pub(super) fn completions(&self, told: &BTreeSet<SocketAddr>) -> usize {
-        let ended = |peer: &PeerRecord| {
-            let once = peer.completed.is_some() || peer.addrs.iter().any(|addr| told.contains(addr));
-            usize::from(once) + peer.undone as usize
-        };
-        self.record.leechers().map(|(_, peer)| ended(peer)).sum()
+        let ended = self.record.leechers().filter(|(_, peer)| {
+            peer.completed.is_some() || peer.addrs.iter().any(|addr| told.contains(addr))
+        });
+        let is_leecher =
+            |addr: &SocketAddr| self.peer(*addr).is_some_and(|(plan, _)| plan.role == Role::Leecher);
+        ended.count() + told.iter().filter(|addr| !is_leecher(addr)).count()
     }
 }
 

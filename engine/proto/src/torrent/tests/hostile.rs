@@ -68,7 +68,7 @@ fn requests_that_are_refused_have_an_end_as_well() {
     let fast = Feature::FAST.add_to([0; 8]);
     let (peer, _) = table.arrive_with(1, Direction::Incoming, fast);
     table.say(peer, Message::HaveNone);
-    let mut ask = |table: &mut Table| closes(&table.say(peer, Message::Request(block(1, 0, 16384))));
+    let ask = |table: &mut Table| closes(&table.say(peer, Message::Request(block(1, 0, 16384))));
     assert!((0..MAX_REFUSED_REQUESTS).all(|_| ask(&mut table).is_empty()), "each is rejected");
     assert_eq!(ask(&mut table), [(peer, DisconnectReason::RequestFlood)]);
 }

@@ -1,0 +1,98 @@
+//! The scenarios with hostile peers: each claim holds, and is seen to fail where the engine is broken.
+
+use std::fs;
+use std::path::PathBuf;
+
+use sim::defect::Tampered;
+use sim::defect::catalogue::{ReadsWrong, SkipsHashes};
+use sim::report::{Outcome, Style, Verdict};
+use sim::run::{run, run_tampered};
+use sim::scenario::{Plan, Scenario};
+
+/// The plan of a scenario of the collection, with `sets` over it.
+fn plan(name: &str, sets: &[&str]) -> Plan {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../scenarios/{name}.toml"));
+    let text = fs::read_to_string(path).expect("it is there");
+    let sets: Vec<_> = sets.iter().map(ToString::to_string).collect();
+    let scenario = Scenario::parse(&format!("{name}.toml"), &text, &sets);
+    let scenario = scenario.unwrap_or_else(|error| panic!("{error}"));
+    scenario.expand(scenario.seed)
+}
+
+fn verdict(name: &str, sets: &[&str]) -> Verdict {
+    Verdict::of(run(&plan(name, sets), &mut |_| ()).expect("it runs"))
+}
+
+fn passes(name: &str) -> Verdict {
+    let verdict = verdict(name, &[]);
+    assert_eq!(verdict.outcome, Outcome::Pass, "{}", verdict.table(Style::Plain));
+    verdict
+}
+
+/// What is wrong with a run, one line each.
+fn complaints(verdict: &Verdict) -> String {
+    assert_ne!(verdict.outcome, Outcome::Pass, "{}", verdict.table(Style::Plain));
+    verdict.complaints().join("\n")
+}
+
+/// A swarm of a size for mutations.
+const SMALL: [&str; 2] = ["torrent.size=\"2 MiB\"", "peers.leecher.count=6"];
+
+#[test]
+fn poisoners_are_refused_and_nobody_else_is() {
+    let verdict = passes("poisoners");
+    let justice = verdict.justice.expect("four are hostile");
+    assert_eq!(justice.refused, justice.sufferers);
+    assert!(justice.sufferers >= 24, "{justice:?}");
+}
+
+#[test]
+fn an_engine_that_skips_hashes_takes_wrong_bytes_for_right_ones() {
+    let skips = Tampered::only("leecher-1", || SkipsHashes);
+    let verdict = Verdict::of(run_tampered(&plan("poisoners", &SMALL), &skips, &mut |_| ()).expect("runs"));
+    let complaints = complaints(&verdict);
+    assert!(complaints.contains("integrity: leecher-1 says that it is complete"), "{complaints}");
+}
+
+#[test]
+fn an_honest_peer_that_is_refused_is_named() {
+    // Its disk spoils what it serves: whoever refuses it is right, and the oracle cannot know.
+    let spoils = Tampered::only("leecher-1", ReadsWrong::default);
+    let verdict = Verdict::of(run_tampered(&plan("poisoners", &SMALL), &spoils, &mut |_| ()).expect("runs"));
+    let complaints = complaints(&verdict);
+    assert!(complaints.contains("refused leecher-1"), "{complaints}");
+    assert!(complaints.contains("which is honest"), "{complaints}");
+}
+
+#[test]
+fn free_riders_are_done_after_those_who_give() {
+    let justice = passes("free_riders").justice.expect("six are hostile");
+    assert!(justice.loot.is_some_and(|loot| loot < 1.0), "{justice:?}");
+}
+
+#[test]
+fn without_tit_for_tat_free_riders_gain() {
+    let verdict = verdict("free_riders", &["torrent.choker=\"random\""]);
+    let complaints = complaints(&verdict);
+    assert!(complaints.contains("expectation: slowdown"), "{complaints}");
+}
+
+#[test]
+fn liars_cost_little_time() {
+    passes("lying_peers");
+}
+
+#[test]
+fn rude_peers_cost_little_time() {
+    passes("rude_peers");
+}
+
+#[test]
+fn slow_peers_do_not_hold_up_the_end() {
+    passes("slow_peer_does_not_stall");
+}
+
+#[test]
+fn dead_peers_keep_nobody_from_the_living() {
+    passes("dead_peers");
+}
