@@ -37,6 +37,13 @@ impl TorrentSnapshot {
             trackers: trackers.list(now),
         }
     }
+
+    /// Bytes that are verified, of so many that are wanted; who wants nothing shares what there is.
+    pub fn done_of(&self) -> (u64, u64) {
+        let Stats { wanted, wanted_left, progress, .. } = &self.stats;
+        let (left, all) = if *wanted > 0 { (*wanted_left, *wanted) } else { (progress.left, self.len) };
+        (all - left.min(all), all)
+    }
 }
 
 /// A tracker, asked over one family, as it stood then.

@@ -175,10 +175,9 @@ fn style(template: &str) -> ProgressStyle {
 
 /// A snapshot as `engine/docs/statistics.md` describes it.
 fn as_object(event: &str, snapshot: &TorrentSnapshot, with_peers: bool) -> serde_json::Value {
-    let stats = &snapshot.stats;
+    let (stats, (done, total)) = (&snapshot.stats, snapshot.done_of());
     let mut object = json!({
-        "event": event, "name": snapshot.name, "total": stats.wanted,
-        "done": stats.wanted - stats.wanted_left,
+        "event": event, "name": snapshot.name, "total": total, "done": done,
         "pieces": stats.pieces, "pieces_total": snapshot.pieces,
         "pieces_started": stats.partial_pieces, "pieces_verifying": stats.verifying_pieces,
         "download_rate": stats.download_rate, "upload_rate": stats.upload_rate,

@@ -25,7 +25,7 @@ pub(crate) fn torrents(snapshots: &[TorrentSnapshot], width: usize) -> Vec<Strin
 /// room for all.
 fn torrent(snapshot: &TorrentSnapshot, width: usize) -> String {
     let stats = &snapshot.stats;
-    let (wanted, done) = (stats.wanted, stats.wanted - stats.wanted_left.min(stats.wanted));
+    let (done, wanted) = snapshot.done_of();
     let seeders = stats.peers.iter().filter(|peer| peer.pieces == snapshot.pieces).count();
     let mut figures = vec![
         (5, bar(done, wanted)),
