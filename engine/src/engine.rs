@@ -27,6 +27,7 @@ use crate::storage::Storage;
 use crate::throttle::{RateLimits, Throttle};
 use crate::torrent::{LoopState, TorrentLoop};
 use crate::transport::{Listener, Transport};
+use crate::web_seed::{WebSeedPort, WebTerms};
 
 /// What a user may choose.
 #[derive(Clone, Debug)]
@@ -105,7 +106,8 @@ impl Engine {
     ) -> Result<(EngineHandle, impl Future<Output = ()> + Send + 'static), StartError> {
         let (listeners, addrs) = listen(&environment.transport, &config.listen).await?;
         let (queue, happenings) = mpsc::unbounded_channel();
-        let trackers = TrackerPort::open(&environment, &addrs, config.tracker_trust, queue.clone()).await;
+        let trackers =
+            TrackerPort::open(&environment, &addrs, config.tracker_trust.clone(), queue.clone()).await;
         let trackers = trackers.map_err(StartError::Socket)?;
         let storage = Arc::new(storage);
         storage.select(config.priorities.clone()).await.map_err(StartError::Storage)?;
@@ -119,6 +121,8 @@ impl Engine {
         }
         let _ = events.send(EngineEvent::Checked { have: have.count(), pieces: have.pieces() });
         let throttle = Throttle::new(config.limits);
+        let keys = Keys::default();
+        let web = WebTerms::new(&environment, &config.tracker_trust, &throttle, &keys);
         let handle = EngineHandle::new(queue.clone(), receiver, throttle.clone());
 
         let now = environment.clock.now();
@@ -133,7 +137,6 @@ impl Engine {
             timeouts: config.timeouts,
             throttle,
         };
-        let keys = Keys::default();
         let door = Door::new(environment.clone(), terms.clone(), keys.clone(), queue.clone());
         let pace = terms.throttle.clone().keep(environment.clock.clone());
         let mut torrent_loop = TorrentLoop {
@@ -142,6 +145,7 @@ impl Engine {
             torrent,
             announcer: Announcer::new(announce, seed.child(1)),
             trackers,
+            web_seeds: WebSeedPort::new(web, queue.clone()),
             disk: DiskJobs::new(storage, queue.clone()),
             keeper,
             past: Past::of(record.as_ref()),
@@ -151,11 +155,11 @@ impl Engine {
             events,
             state: LoopState::default(),
         };
-        torrent_loop.torrent.handle_input(now, Input::Ours(addrs));
         if !config.priorities.is_empty() {
             let wanted = metainfo.piece_priorities(&config.priorities);
             torrent_loop.torrent.handle_input(now, Input::Wanted(wanted));
         }
+        torrent_loop.torrent.handle_input(now, Input::Ours(addrs));
         torrent_loop.torrent.handle_input(now, Input::UploadLimit(config.limits.up.of_torrent()));
         torrent_loop.torrent.handle_input(now, Input::Candidates(Source::User, config.peers));
         let met = record.map(|record| record.peers).unwrap_or_default();

@@ -78,6 +78,13 @@ pub enum EngineEvent {
         /// Nothing came back, which may be no more than a lost datagram; it is asked again.
         silent: bool,
     },
+    /// A web seed is of no use, at least at present (BEP 19).
+    WebSeedFailed {
+        /// As the torrent has it.
+        url: String,
+        /// Why.
+        error: String,
+    },
     /// The engine has ended in order; nothing follows.
     Stopped,
     /// The listener was too slow and did not hear this many events; [`EngineHandle::stats`] has the sums.

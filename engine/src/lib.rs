@@ -14,6 +14,7 @@ pub mod environment;
 pub mod fetch;
 pub mod handle;
 pub mod metadata;
+mod paced;
 pub mod peer;
 pub mod probe;
 mod queue;
@@ -24,6 +25,7 @@ mod throttle;
 mod torrent;
 pub mod tracker;
 pub mod transport;
+mod web_seed;
 
 pub use engine::{Engine, EngineConfig, StartError};
 pub use environment::Environment;

@@ -177,6 +177,7 @@ impl<T: Transport, C: Clock> Search<T, C> {
             Happening::Disk(_)
             | Happening::Stats(_)
             | Happening::Snapshot(_)
+            | Happening::Web(..)
             | Happening::Priorities(_)
             | Happening::UploadLimit(_)
             | Happening::Stop => {}
@@ -247,7 +248,13 @@ impl<T: Transport, C: Clock> Search<T, C> {
                     self.announcer.handle_input(now, &progress, announce::Input::Announce(event));
                 }
                 // There is no content yet.
-                Output::Write { .. } | Output::Hash { .. } | Output::Read { .. } | Output::Event(_) => {}
+                Output::Write { .. }
+                | Output::Hash { .. }
+                | Output::Read { .. }
+                | Output::Event(_)
+                | Output::Fetch(_)
+                | Output::FetchMore { .. }
+                | Output::FetchStop { .. } => {}
             }
         }
     }

@@ -13,7 +13,7 @@ use proto::metainfo::Priority;
 use proto::piece::{Block, PieceIndex};
 use proto::rate::Rate;
 use proto::resume::Stamp;
-use proto::torrent::{PeerKey, Stats};
+use proto::torrent::{FetchKey, PeerKey, Stats, WebNews};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -47,6 +47,8 @@ pub(crate) enum Happening {
     Announce(proto::announce::Input, Option<OwnedSemaphorePermit>),
     /// A user chooses files: a priority for each.
     Priorities(Vec<Priority>),
+    /// A web seed has news. How many bytes wait here is limited by the core's credit.
+    Web(FetchKey, WebNews),
     /// A user limits uploads to so many bytes a second.
     UploadLimit(Rate),
     /// A user asks.

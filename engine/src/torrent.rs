@@ -31,6 +31,7 @@ use crate::resume::{Past, encoded};
 use crate::snapshot::{Crowd, TorrentSnapshot, Trackers};
 use crate::storage::{Loss, Storage};
 use crate::transport::Transport;
+use crate::web_seed::WebSeedPort;
 
 /// Files that peers read from are looked at this often: a moved one is noticed within a minute.
 const AUDIT_EVERY: Duration = Duration::from_secs(60);
@@ -62,6 +63,7 @@ pub(crate) struct TorrentLoop<T: Transport, C: Clock, S: Storage> {
     pub(crate) keeper: Keeper,
     /// What earlier runs did.
     pub(crate) past: Past,
+    pub(crate) web_seeds: WebSeedPort<T, C>,
     pub(crate) terms: Terms,
     pub(crate) keys: Keys,
     pub(crate) queue: Queue,
@@ -171,6 +173,7 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
                 self.feed(now, Input::Wanted(self.metainfo.piece_priorities(&of_files)));
                 self.submit(now, Job::Select(of_files));
             }
+            Happening::Web(key, news) => self.feed(now, Input::Web(key, news)),
             Happening::UploadLimit(limit) => self.feed(now, Input::UploadLimit(limit)),
             Happening::Stop => self.feed(now, Input::Stop),
         }
@@ -228,6 +231,9 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
                 Output::Write { block, data } => self.submit(now, Job::Write(block, data)),
                 Output::Hash { piece } => self.submit(now, Job::Hash(piece)),
                 Output::Read { peer, block } => self.submit(now, Job::Read(peer, block)),
+                Output::Fetch(fetch) => self.web_seeds.fetch(fetch),
+                Output::FetchMore { key, bytes } => self.web_seeds.more(key, bytes),
+                Output::FetchStop { key } => self.web_seeds.stop(key),
                 Output::Announce(event) => {
                     let progress = self.torrent.progress();
                     self.announcer.handle_input(now, &progress, announce::Input::Announce(event));
@@ -355,6 +361,9 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
             Event::Completed => self.tell(EngineEvent::Completed),
             Event::SelectionCompleted => self.tell(EngineEvent::SelectionCompleted),
             Event::StorageFailed => self.complain(),
+            Event::WebSeedFailed { url, error } => {
+                self.tell(EngineEvent::WebSeedFailed { url: url.clone(), error: error.to_string() });
+            }
         }
     }
 

@@ -235,5 +235,5 @@ fn silence_and_wrong_urls_are_one_clear_message() {
     let url = format!("http://127.0.0.1:{}/announce", free_port());
     let (status, _, error) = probe(&["--conformance", &url]);
     assert_eq!(status, Some(1));
-    assert!(error.contains("cannot connect to the tracker: "), "{error}");
+    assert!(error.contains("cannot connect to the server: "), "{error}");
 }

@@ -29,16 +29,16 @@ mod tls;
 pub use tls::TrackerTrust;
 
 /// Times that a tracker may send us elsewhere.
-const MAX_REDIRECTS: usize = 5;
+pub(crate) const MAX_REDIRECTS: usize = 5;
 
 /// The longest head of a response, in bytes.
 const MAX_HEAD: usize = 16 << 10;
 
 /// Headers of a response.
-const MAX_HEADERS: usize = 64;
+pub(crate) const MAX_HEADERS: usize = 64;
 
 /// What we call ourselves.
-const AGENT: &str = concat!("OurTorrent/", env!("CARGO_PKG_VERSION"));
+pub(crate) const AGENT: &str = concat!("OurTorrent/", env!("CARGO_PKG_VERSION"));
 
 /// Asks for `url` at `addr` and reads the body.
 ///
@@ -76,7 +76,7 @@ async fn follow<T: Transport, C: Clock>(
             }
         }
     }
-    Err(http("the tracker redirects without end"))
+    Err(http("the server redirects without end"))
 }
 
 /// What one request gave.
@@ -108,8 +108,18 @@ pub async fn open<T: Transport, C: Clock>(
     url: &TrackerUrl,
 ) -> Result<Box<dyn Duplex>, GetError> {
     let stream = environment.transport.connect(addr).await;
-    let stream = stream.map_err(|error| http(format_args!("cannot connect to the tracker: {error}")))?;
+    let stream = stream.map_err(|error| http(format_args!("cannot connect to the server: {error}")))?;
     let stream = tokio::io::join(stream.reader, stream.writer);
+    secure(environment, trust, url, stream).await
+}
+
+/// Speaks TLS over `stream` if `url` asks for it.
+pub(crate) async fn secure<T: Transport, C: Clock>(
+    environment: &Environment<T, C>,
+    trust: &TrackerTrust,
+    url: &TrackerUrl,
+    stream: impl Duplex + 'static,
+) -> Result<Box<dyn Duplex>, GetError> {
     match url.scheme() {
         Scheme::Http => Ok(Box::new(stream)),
         Scheme::Https => {
@@ -134,7 +144,7 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send>(
         .map_err(|error| http(format_args!("the URL cannot be asked for: {error}")))?;
     let mut builder = http1::Builder::new();
     builder.max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
-    let broken = |error: hyper::Error| http(format_args!("the tracker speaks no HTTP: {error}"));
+    let broken = |error: hyper::Error| http(format_args!("the server speaks no HTTP: {error}"));
     let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let talk = async move {
         let response = sender.send_request(request).await.map_err(broken)?;
@@ -160,7 +170,7 @@ async fn read(response: Response<Incoming>) -> Result<Answer, GetError> {
     if status.is_redirection()
         && let Some(location) = response.headers().get(LOCATION)
     {
-        let location = location.to_str().map_err(|_| http("the tracker redirects to no URL"))?;
+        let location = location.to_str().map_err(|_| http("the server redirects to no URL"))?;
         return Ok(Answer::Elsewhere(location.to_owned()));
     }
     let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
@@ -174,7 +184,7 @@ async fn read(response: Response<Incoming>) -> Result<Answer, GetError> {
 }
 
 /// Where `location` leads from `url`.
-fn redirected(url: &TrackerUrl, location: &str) -> Result<TrackerUrl, GetError> {
+pub(crate) fn redirected(url: &TrackerUrl, location: &str) -> Result<TrackerUrl, GetError> {
     let scheme = if url.scheme() == Scheme::Https { "https" } else { "http" };
     let target = if location.contains("://") {
         location.to_owned()
@@ -187,10 +197,10 @@ fn redirected(url: &TrackerUrl, location: &str) -> Result<TrackerUrl, GetError> 
         format!("{scheme}://{}{}/{location}", url.authority(), folder.map_or("", |(folder, _)| folder))
     };
     let next: TrackerUrl =
-        target.parse().map_err(|error| http(format_args!("the tracker redirects to no tracker: {error}")))?;
+        target.parse().map_err(|error| http(format_args!("the server redirects to no server: {error}")))?;
     match (url.scheme(), next.scheme()) {
-        (_, Scheme::Udp) => Err(http("the tracker redirects away from HTTP")),
-        (Scheme::Https, Scheme::Http) => Err(http("the tracker redirects from TLS to plain text")),
+        (_, Scheme::Udp) => Err(http("the server redirects away from HTTP")),
+        (Scheme::Https, Scheme::Http) => Err(http("the server redirects from TLS to plain text")),
         _ => Ok(next),
     }
 }
@@ -204,9 +214,9 @@ async fn resolve<T: Transport, C: Clock>(
     let found = environment.transport.resolve(url.host(), url.port()).await.unwrap_or_default();
     let addr = found.into_iter().find(|addr| addr.is_ipv4() == before.is_ipv4());
     let addr = addr
-        .ok_or_else(|| http(format_args!("the tracker redirects to {}, which has no address", url.host())))?;
+        .ok_or_else(|| http(format_args!("the server redirects to {}, which has no address", url.host())))?;
     if addr.ip().is_loopback() && !before.ip().is_loopback() {
-        return Err(http("the tracker redirects to this machine"));
+        return Err(http("the server redirects to this machine"));
     }
     Ok(addr)
 }

@@ -101,17 +101,17 @@ async fn redirects_are_followed_five_times() {
         assert!(said.recv().await.expect("asked").starts_with(&format!("GET {path} ")));
     }
     let (addr, _said) = server(vec![moved("/again"); 6], None).await;
-    assert_eq!(why(plain(addr, "/again").await), "the tracker redirects without end");
+    assert_eq!(why(plain(addr, "/again").await), "the server redirects without end");
     let (addr, _said) = server(vec![moved("udp://t.org:1/"), moved("ftp://t.org/")], None).await;
-    assert_eq!(why(plain(addr, "/").await), "the tracker redirects away from HTTP");
-    assert!(why(plain(addr, "/").await).starts_with("the tracker redirects to no tracker: only udp://"));
+    assert_eq!(why(plain(addr, "/").await), "the server redirects away from HTTP");
+    assert!(why(plain(addr, "/").await).starts_with("the server redirects to no server: only udp://"));
 }
 
 #[test]
 fn tls_is_not_given_up() {
     let url: TrackerUrl = "https://t.org/announce".parse().expect("valid");
     let error = redirected(&url, "http://t.org/announce").expect_err("refused");
-    assert_eq!(error.to_string(), "the tracker redirects from TLS to plain text");
+    assert_eq!(error.to_string(), "the server redirects from TLS to plain text");
     assert_eq!(redirected(&url, "//u.org/x").expect("kept").to_string(), "https://u.org/x");
 }
 
@@ -128,7 +128,7 @@ async fn what_is_no_answer_is_told() {
     assert!(why(plain(addr, "/").await).starts_with("cannot read the tracker's answer: "));
     for _ in 0..3 {
         let why = why(plain(addr, "/").await);
-        assert!(why.starts_with("the tracker speaks no HTTP: "), "{why}");
+        assert!(why.starts_with("the server speaks no HTTP: "), "{why}");
     }
 }
 
@@ -142,7 +142,7 @@ async fn silence_ends_with_patience_and_a_closed_port_at_once() {
     let trust = TrackerTrust::default();
     assert_eq!(get(&environment, &trust, addr, &url, short).await, Err(GetError::NoAnswer));
     drop(listener);
-    assert!(why(plain(addr, "/").await).starts_with("cannot connect to the tracker: "));
+    assert!(why(plain(addr, "/").await).starts_with("cannot connect to the server: "));
 }
 
 #[tokio::test]

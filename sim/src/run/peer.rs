@@ -141,6 +141,7 @@ impl Observer {
             | EngineEvent::FileLost { .. }
             | EngineEvent::Announced { .. }
             | EngineEvent::TrackerFailed { .. }
+            | EngineEvent::WebSeedFailed { .. }
             | EngineEvent::Missed(_)
             | EngineEvent::Stopped => {}
         }

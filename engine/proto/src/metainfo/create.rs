@@ -76,6 +76,8 @@ pub struct Draft {
     geometry: Geometry,
     /// Announce URLs in tiers (BEP 12).
     pub trackers: Vec<Vec<String>>,
+    /// URLs at which HTTP servers have the content (BEP 19).
+    pub web_seeds: Vec<String>,
     /// BEP 27: peers come from the tracker only.
     pub private: bool,
     /// Comment, creator and date.
@@ -90,9 +92,9 @@ impl Draft {
             return Err(CreateError::PieceLength(piece_len));
         }
         let geometry = Geometry::new(content.len(), u64::from(piece_len))?;
-        let (trackers, private, notes) = (Vec::new(), false, Notes::default());
+        let (trackers, web_seeds, private, notes) = (Vec::new(), Vec::new(), false, Notes::default());
         let (name, padding) = (name.to_owned(), Vec::new());
-        let draft = Self { name, content, padding, geometry, trackers, private, notes };
+        let draft = Self { name, content, padding, geometry, trackers, web_seeds, private, notes };
         // Refuse bad names now and not after an hour of hashing.
         draft.encode(&vec![PieceHash::default(); geometry.pieces() as usize])?;
         Ok(draft)
@@ -161,6 +163,7 @@ impl Draft {
             created_by: self.notes.created_by.as_deref(),
             creation_date: self.notes.creation_date,
             info: self.info(hashes),
+            url_list: (!self.web_seeds.is_empty()).then_some(self.web_seeds.as_slice()),
         }
     }
 
@@ -207,6 +210,8 @@ struct Outer<'a> {
     #[serde(rename = "creation date", skip_serializing_if = "Option::is_none")]
     creation_date: Option<i64>,
     info: Info<'a>,
+    #[serde(rename = "url-list", skip_serializing_if = "Option::is_none")]
+    url_list: Option<&'a [String]>,
 }
 
 #[derive(Serialize)]

@@ -1,7 +1,7 @@
 //! Magnet links (BEP 9, with BEP 53's `so`): the info hash, and where to begin to look for the rest.
 //!
 //! ```text
-//! magnet:?xt=urn:btih:<40 hex or 32 base32 digits>&dn=<name>&tr=<tracker>&x.pe=<host:port>&so=<files>
+//! magnet:?xt=urn:btih:<40 hex or 32 base32 digits>&dn=<name>&tr=<tracker>&x.pe=<host:port>&ws=<url>&so=<files>
 //! ```
 
 use std::fmt;
@@ -33,6 +33,8 @@ pub struct Magnet {
     pub trackers: Vec<String>,
     /// `x.pe`: peers to try, each a host name or address and a port.
     pub peers: Vec<(String, u16)>,
+    /// `ws`: web seeds (BEP 19).
+    pub web_seeds: Vec<String>,
     /// `so`: the files to download, by their numbers (BEP 53); none means all.
     pub select_only: Vec<RangeInclusive<u32>>,
 }
@@ -70,6 +72,7 @@ impl Magnet {
             name: Some(metainfo.name().to_owned()),
             trackers: metainfo.trackers().iter().flatten().take(MAX_ENTRIES).cloned().collect(),
             peers: Vec::new(),
+            web_seeds: metainfo.web_seeds().to_vec(),
             select_only: Vec::new(),
         }
     }
@@ -80,7 +83,14 @@ impl Magnet {
     }
 
     fn bare(info_hash: InfoHash) -> Self {
-        Self { info_hash, name: None, trackers: Vec::new(), peers: Vec::new(), select_only: Vec::new() }
+        Self {
+            info_hash,
+            name: None,
+            trackers: Vec::new(),
+            peers: Vec::new(),
+            web_seeds: Vec::new(),
+            select_only: Vec::new(),
+        }
     }
 
     fn take(&mut self, key: &str, value: String) -> Result<(), MagnetError> {
@@ -90,6 +100,9 @@ impl Magnet {
                 self.trackers.push(value);
             }
             "x.pe" if self.peers.len() < MAX_ENTRIES => self.peers.extend(peer(&value)),
+            "ws" if self.web_seeds.len() < MAX_ENTRIES && !self.web_seeds.contains(&value) => {
+                self.web_seeds.push(value);
+            }
             "so" => self.select_only = selection(&value).ok_or(MagnetError::BadSelection(value))?,
             _ => {}
         }
@@ -127,6 +140,7 @@ impl fmt::Display for Magnet {
             let host = if brackets { format!("[{host}]") } else { host.clone() };
             write!(f, "&x.pe={}", Escaped(&format!("{host}:{port}")))?;
         }
+        self.web_seeds.iter().try_for_each(|url| write!(f, "&ws={}", Escaped(url)))?;
         let range = |range: &RangeInclusive<u32>| match (range.start(), range.end()) {
             (start, end) if start == end => start.to_string(),
             (start, end) => format!("{start}-{end}"),
@@ -246,7 +260,7 @@ mod tests {
     fn everything_that_helps_is_read() {
         let text = format!(
             "magnet:?dn=My%20Holiday+2026&tr.1=udp%3A%2F%2Fa.example%3A1%2Fannounce&xt=urn:btih:{HEX}&tr=udp://b:2\
-             &x.pe=10.0.0.7:6881&x.pe=[2001:db8::1]:7000&x.pe=host.example:80&x.pe=nonsense&so=0,2,4-6&xl=7&junk"
+             &x.pe=10.0.0.7:6881&x.pe=[2001:db8::1]:7000&x.pe=host.example:80&x.pe=nonsense&ws=http%3A%2F%2Fmirror.example%2Fa%2520b&so=0,2,4-6&xl=7&junk"
         );
         let magnet = parse(&text).unwrap();
         assert_eq!(magnet.name.as_deref(), Some("My Holiday 2026"));
@@ -254,6 +268,7 @@ mod tests {
         assert_eq!(magnet.tiers().len(), 2);
         let peers = [("10.0.0.7", 6881), ("2001:db8::1", 7000), ("host.example", 80)];
         assert_eq!(magnet.peers, peers.map(|(host, port)| (host.to_owned(), port)));
+        assert_eq!(magnet.web_seeds, ["http://mirror.example/a%20b"]);
         assert_eq!(magnet.select_only, [0..=0, 2..=2, 4..=6]);
     }
 
@@ -277,8 +292,10 @@ mod tests {
             files in proptest::collection::vec((0_u32..50, 0_u32..50), 0..3)
         ) {
             let select_only = files.into_iter().map(|(start, more)| start..=start + more).collect();
-            let trackers = trackers.into_iter().collect();
-            let magnet = Magnet { info_hash: InfoHash(hash), name: Some(name), trackers, peers, select_only };
+            let trackers: Vec<String> = trackers.into_iter().collect();
+            let (info_hash, name) = (InfoHash(hash), Some(name));
+            let web_seeds = trackers.iter().map(|url: &String| format!("{url}&#?/")).collect();
+            let magnet = Magnet { info_hash, name, trackers, peers, web_seeds, select_only };
             prop_assert_eq!(parse(&magnet.to_string()), Ok(magnet));
         }
 

@@ -12,6 +12,7 @@ mod path;
 mod selection;
 #[cfg(test)]
 mod tests;
+pub mod web_seed;
 
 use bytes::Bytes;
 
@@ -33,6 +34,7 @@ pub struct Metainfo {
     pub(crate) hashes: Vec<PieceHash>,
     pub(crate) files: Vec<FileEntry>,
     pub(crate) trackers: Vec<Vec<String>>,
+    pub(crate) web_seeds: Vec<String>,
     pub(crate) private: bool,
     pub(crate) info: Bytes,
     pub(crate) notes: Notes,

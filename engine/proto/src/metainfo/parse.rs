@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_bencode::value::Value;
 use serde_bytes::ByteBuf;
 
-use super::{FileEntry, FileKind, Metainfo, MetainfoError, Notes, UnsafePath, path};
+use super::{FileEntry, FileKind, Metainfo, MetainfoError, Notes, UnsafePath, path, web_seed};
 use crate::bencode::{self, KeyOrder, Limits, Scanned};
 use crate::id::{ID_LEN, InfoHash, PieceHash};
 use crate::piece::{Geometry, MAX_PIECES};
@@ -31,6 +31,7 @@ impl Metainfo {
         let outer: Outer = scanned.decode()?;
         let mut metainfo = Self::from_info(Bytes::copy_from_slice(info), outer.trackers())?;
         metainfo.notes = outer.notes();
+        metainfo.web_seeds = web_seed::usable(outer.url_list());
         Ok(metainfo)
     }
 
@@ -61,10 +62,20 @@ impl Metainfo {
             hashes,
             files,
             trackers,
+            web_seeds: Vec::new(),
             private,
             info,
             notes: Notes::default(),
         })
+    }
+}
+
+impl Metainfo {
+    /// Where each file lies below a web seed's root, ready for a URL: the names as the torrent has them, not as
+    /// they were made safe for our disk.
+    pub fn web_paths(&self) -> Vec<String> {
+        let raw = scan(&self.info).and_then(|scanned| Ok(scanned.decode::<RawInfo>()?));
+        raw.map(|raw| raw.paths().iter().map(|path| web_seed::escaped(path)).collect()).unwrap_or_default()
     }
 }
 
@@ -83,9 +94,17 @@ struct Outer {
     created_by: Option<Value>,
     #[serde(rename = "creation date")]
     creation_date: Option<Value>,
+    #[serde(rename = "url-list")]
+    url_list: Option<Value>,
 }
 
 impl Outer {
+    //= BEP 19: "This key will refer to a one or more URLs": a string, or a list of them.
+    fn url_list(&self) -> impl Iterator<Item = String> + '_ {
+        let lone = self.url_list.as_ref().filter(|value| !matches!(value, Value::List(_)));
+        list(self.url_list.as_ref()).iter().chain(lone).filter_map(text)
+    }
+
     //= BEP 12: if the client is compatible and `announce-list` is present, `announce` is ignored.
     // An empty list is not a list of trackers, and some tools write one.
     fn trackers(&self) -> Vec<Vec<String>> {
@@ -201,6 +220,13 @@ impl RawFile {
 impl RawInfo {
     fn name(&self) -> &[u8] {
         self.name_utf8.as_ref().unwrap_or(&self.name)
+    }
+
+    /// The raw components of each file's path, as [`Metainfo::files`] has them made safe.
+    fn paths(&self) -> Vec<Vec<&[u8]>> {
+        let Some(files) = &self.files else { return vec![vec![self.name()]] };
+        let below = |file| RawFile::path(file).iter().map(|name| name.as_slice());
+        files.iter().map(|file| std::iter::once(self.name()).chain(below(file)).collect()).collect()
     }
 
     /// The name and the files, in order and with their offsets.

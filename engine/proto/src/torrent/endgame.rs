@@ -32,6 +32,7 @@ impl Torrent {
             let (position, asked) = late.find(|(_, asked)| useful(asked.block))?;
             Some((peer.pipeline.wait(now, position, UNPROVEN_RATE), asked.block))
         });
+        let slowest = slowest.chain(self.web_seeds.late(now, useful));
         let (wait, block) = slowest.max_by_key(|&(wait, _)| wait)?;
         let ours = second.pipeline.wait(now, second.pipeline.len(), UNPROVEN_RATE / 2);
         (wait > ours + ENDGAME_GAIN).then_some(block)
@@ -39,6 +40,7 @@ impl Torrent {
 
     /// Takes back the other requests for a block that has come.
     pub(super) fn cancel_elsewhere(&mut self, now: Instant, block: Block) {
+        self.unclaim(block);
         let mut askers = Vec::new();
         for (&key, peer) in &mut self.peers {
             if let Some(asked) = peer.pipeline.take(block) {

@@ -32,6 +32,7 @@ impl Torrent {
         }
         let lacking = self.geometry.all_pieces().filter(|&piece| self.wants(piece)).count();
         assert_eq!(self.wanted.is_finished(), lacking == 0, "finished is to have all that is wanted");
+        on_order += self.web_seeds.on_order();
         assert_eq!(self.partials.on_order(), on_order, "each request under way is known to its piece");
         for piece in self.geometry.all_pieces() {
             let copies = self.peers.values().filter(|peer| peer.has.has(piece)).count();

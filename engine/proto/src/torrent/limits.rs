@@ -24,6 +24,8 @@ pub struct TorrentConfig {
     pub allowed_fast: u32,
     /// Exchange addresses with peers (BEP 11); never for a private torrent.
     pub pex: bool,
+    /// Fetch from the torrent's HTTP servers (BEP 19).
+    pub web_seeds: bool,
     /// Show each peer one piece at a time until every piece is elsewhere (BEP 16), if complete at the start.
     pub super_seeding: bool,
     /// Which piece is fetched next.
@@ -45,6 +47,7 @@ impl Default for TorrentConfig {
             max_per_address: 8,
             allowed_fast: 10,
             pex: true,
+            web_seeds: true,
             super_seeding: false,
             picker: RAREST_FIRST,
             choker: TIT_FOR_TAT,
@@ -198,3 +201,22 @@ pub(super) const SHOW_PATIENCE: Duration = Duration::from_secs(30);
 pub(super) const MAX_HAVES: usize = 4096;
 /// `have` messages that change nothing at once wait this long, to share a packet.
 pub(super) const HAVE_DELAY: Duration = Duration::from_secs(2);
+
+/// Web seeds that send at once: each has a line of its own, and a few fill any downlink.
+pub(super) const MAX_FETCHES: usize = 4;
+/// A web seed is asked for this much time's worth of bytes: BEP 19 wants few long requests rather than hundreds.
+pub(super) const FETCH_SPAN: Duration = Duration::from_secs(20);
+/// Bytes asked of a web seed at once, at the least (unless the gap is smaller).
+pub(super) const MIN_FETCH: u64 = 1 << 20;
+/// The same, at the most: what is on order there is not asked of peers.
+pub(super) const MAX_FETCH: u64 = 16 << 20;
+/// Bytes of a fetch that may be on their way from the driver to the storage.
+pub(super) const FETCH_CREDIT: usize = 1 << 20;
+/// A web seed that sends nothing for this long has failed.
+pub(super) const FETCH_PATIENCE: Duration = Duration::from_secs(30);
+/// Wait this long after a web seed's first failure, twice as long after each further one in a row.
+pub(super) const WEB_BACKOFF: Duration = Duration::from_secs(15);
+/// The longest wait, also by the server's own word.
+pub(super) const MAX_WEB_BACKOFF: Duration = Duration::from_secs(30 * 60);
+/// The span over which a web seed's rate is measured.
+pub(super) const WEB_METER: Duration = Duration::from_secs(10);

@@ -17,6 +17,7 @@ use super::super_seed::SuperSeed;
 use super::suspects::Suspects;
 use super::verify::StorageQueue;
 use super::wanted::Wanted;
+use super::web_seed::WebSeeds;
 use crate::bitfield::Bitfield;
 use crate::id::PeerId;
 use crate::metainfo::Metainfo;
@@ -61,6 +62,7 @@ pub struct Torrent {
     pub(super) choker: Choker,
     pub(super) super_seed: Option<SuperSeed>,
     pub(super) totals: Totals,
+    pub(super) web_seeds: WebSeeds,
     pub(super) outputs: VecDeque<Output>,
     /// No peer has a deadline before this.
     pub(super) peers_due: Option<Instant>,
@@ -115,6 +117,7 @@ impl Torrent {
             storage: StorageQueue::default(),
             choker: Choker::new(now, config),
             super_seed: SuperSeed::wanted(config, &have),
+            web_seeds: WebSeeds::new(&metainfo, config.web_seeds, now),
             totals: Totals { left, ..Totals::default() },
             outputs: VecDeque::from([Output::Announce(Some(AnnounceEvent::Started))]),
             peers_due: None,
@@ -173,6 +176,7 @@ impl Torrent {
             Input::Written { block, ok } => self.written(now, block, ok),
             Input::Hashed { piece, hash } => self.hashed(now, piece, hash),
             Input::BlockRead { peer, block, data } => self.block_read(now, peer, block, data),
+            Input::Web(key, news) => self.web_news(now, key, news),
             Input::Candidates(source, addrs) => self.candidates_named(source, addrs),
             Input::Ours(addrs) => self.listens_at(addrs),
             Input::Doubt(pieces) => self.doubt(now, pieces),
@@ -195,6 +199,10 @@ impl Torrent {
         }
         if std::mem::take(&mut self.refill) {
             self.fill_all(now);
+            self.web_seeds.hungry = true;
+        }
+        if std::mem::take(&mut self.web_seeds.hungry) {
+            self.feed_web_seeds(now);
         }
         if std::mem::take(&mut self.slots_changed) {
             self.use_free_slots(now);
@@ -227,6 +235,7 @@ impl Torrent {
         for key in keys {
             self.disconnect(now, key, DisconnectReason::Stopping);
         }
+        self.stop_web_seeds();
         self.stopped = true;
     }
 }

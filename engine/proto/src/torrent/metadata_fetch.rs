@@ -144,6 +144,7 @@ impl MetadataFetch {
             | Input::UploadLimit(_)
             | Input::Written { .. }
             | Input::Hashed { .. }
+            | Input::Web(..)
             | Input::BlockRead { .. }
             | Input::Doubt(_)
             | Input::Wanted(_) => {}
@@ -290,7 +291,10 @@ impl MetadataFetch {
         match copy.whole() {
             None => self.ask_somebody(now),
             Some(info) if InfoHash::of(&info) == self.magnet.info_hash => {
-                self.outcome = Some(Metainfo::from_info(info, self.magnet.tiers()));
+                self.outcome = Some(
+                    Metainfo::from_info(info, self.magnet.tiers())
+                        .map(|metainfo| metainfo.with_web_seeds(self.magnet.web_seeds.clone())),
+                );
             }
             Some(_) => {
                 let who = suspects::Giver::peer(giver.addr.ip());

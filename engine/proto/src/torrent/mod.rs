@@ -25,6 +25,7 @@
 //! | `suspects` | who spoiled a piece, by block; `bans` who is refused, and why |
 //! | `upload` | which request to serve, and how far ahead of the socket |
 //! | `choker` | whom to serve; `slots` how many at once |
+//! | `web_seed` | HTTP servers as sources of blocks: which gap to ask of whom, when to give up |
 //! | `timers` | when to wake up, and why |
 
 mod bans;
@@ -62,6 +63,7 @@ mod timers;
 mod upload;
 mod verify;
 mod wanted;
+mod web_seed;
 
 #[cfg(test)]
 mod tests;
@@ -75,6 +77,7 @@ pub use metadata_fetch::MetadataFetch;
 pub use stats::{PeerStats, Stats};
 pub use suspects::Giver;
 pub use timers::Timer;
+pub use web_seed::{AnswerHead, Body, Fetch, FetchKey, WebError, WebNews, WebSeedState, WebSeedStats};
 
 use std::net::SocketAddr;
 
@@ -162,6 +165,8 @@ pub enum Input {
         /// Its content.
         data: Option<Bytes>,
     },
+    /// A [`Output::Fetch`] has news.
+    Web(FetchKey, WebNews),
     /// Addresses of peers, and who named them.
     Candidates(Source, Vec<SocketAddr>),
     /// Addresses at which we listen ourselves, of either family: they are not dialled, and peers are told the
@@ -221,6 +226,20 @@ pub enum Output {
         /// The block.
         block: Block,
     },
+    /// Ask a web seed for a range of a file.
+    Fetch(Fetch),
+    /// A fetch may take in so many bytes more.
+    FetchMore {
+        /// Which.
+        key: FetchKey,
+        /// Bytes.
+        bytes: usize,
+    },
+    /// A fetch is not wanted any more; nothing need be said of it.
+    FetchStop {
+        /// Which.
+        key: FetchKey,
+    },
     /// Tell the tracker. `None` asks for a regular announce because more peers are wanted.
     Announce(Option<AnnounceEvent>),
     /// Something that a user or an oracle wants to know.
@@ -256,6 +275,13 @@ pub enum Event {
     SelectionCompleted,
     /// The storage refused; downloading pauses.
     StorageFailed,
+    /// A web seed failed, in another way than before; it may be tried again.
+    WebSeedFailed {
+        /// As the torrent has it.
+        url: String,
+        /// Why.
+        error: WebError,
+    },
 }
 
 /// Counters for the tracker and the user, in bytes of payload.

@@ -8,32 +8,36 @@ use crate::torrent::machine::Torrent;
 use crate::torrent::peers::Peer;
 use crate::torrent::{DisconnectReason, PeerKey};
 
-/// The masks for IPv4: of strangers, within one /16, within one /24.
-const V4_MASKS: [u32; 3] = [0xffff_5555, 0xffff_ff55, 0xffff_ffff];
-
-/// The upper halves of the masks for IPv6: of strangers, within one /48, within one /56; the lower half is 55…
-const V6_MASKS: [u64; 3] = [0xffff_ffff_ffff_5555, 0xffff_ffff_ffff_ff55, 0xffff_ffff_ffff_ffff];
+/// Leading bytes that are compared in any case: those of a /16 of IPv4, of a /48 of IPv6.
+const V4_WHOLE: usize = 2;
+const V6_WHOLE: usize = 6;
 
 /// The priority of a connection between two addresses; nothing across families.
 //= BEP 40: CRC32-C over both masked addresses, the smaller one first; over the ports if the addresses are equal.
 fn priority(one: SocketAddr, other: SocketAddr) -> Option<u32> {
     let bytes = match (one.ip().to_canonical(), other.ip().to_canonical()) {
         (a, b) if a == b => sorted(one.port().to_be_bytes(), other.port().to_be_bytes()),
-        (IpAddr::V4(a), IpAddr::V4(b)) => {
-            let (a, b) = (a.to_bits(), b.to_bits());
-            let shared = usize::from(a >> 16 == b >> 16) + usize::from(a >> 8 == b >> 8);
-            let mask = V4_MASKS.get(shared)?;
-            sorted((a & mask).to_be_bytes(), (b & mask).to_be_bytes())
-        }
-        (IpAddr::V6(a), IpAddr::V6(b)) => {
-            let (a, b) = (a.to_bits(), b.to_bits());
-            let shared = usize::from(a >> 80 == b >> 80) + usize::from(a >> 72 == b >> 72);
-            let mask = u128::from(*V6_MASKS.get(shared)?) << 64 | 0x5555_5555_5555_5555;
-            sorted((a & mask).to_be_bytes(), (b & mask).to_be_bytes())
-        }
+        (IpAddr::V4(a), IpAddr::V4(b)) => masked(a.octets(), b.octets(), V4_WHOLE),
+        (IpAddr::V6(a), IpAddr::V6(b)) => masked(a.octets(), b.octets(), V6_WHOLE),
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return None,
     };
     Some(crc32c(&bytes))
+}
+
+//= BEP 40: FF.FF.55.55 "unless the IP addresses are in the same /16. In that case, the mask to be used should be
+//= FF.FF.FF.55", and so on, byte by byte; for IPv6 "derived in the same way", from a /48.
+/// Both addresses, whole up to and with the first byte in which they differ, then every other bit.
+fn masked<const N: usize>(mut a: [u8; N], mut b: [u8; N], whole: usize) -> Vec<u8> {
+    let shared = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
+    for byte in a
+        .iter_mut()
+        .chain(&mut b)
+        .enumerate()
+        .filter_map(|(i, byte)| (i % N > shared.max(whole - 1)).then_some(byte))
+    {
+        *byte &= 0x55;
+    }
+    sorted(a, b)
 }
 
 fn sorted<const N: usize>(one: [u8; N], other: [u8; N]) -> Vec<u8> {
@@ -98,6 +102,31 @@ mod tests {
         assert_ne!(of("1.2.3.4:1", "1.2.3.4:2"), of("1.2.3.4:1", "1.2.3.4:3"));
         assert_ne!(of("[2001:db8::1]:1", "[2001:db8::2]:1"), of("[2001:db8::1]:1", "[2001:db8:1::2]:1"));
         assert_eq!(of("1.2.3.4:1", "[2001:db8::1]:1"), None);
+        // Hosts of one /64, told apart by the first byte in which they differ, whatever follows.
+        assert_ne!(of("[2001:db8::1]:1", "[2001:db8::2]:1"), of("[2001:db8::1]:1", "[2001:db8::4]:1"));
+        assert_ne!(
+            of("[2001:db8::1]:1", "[2001:db8::100:0]:1"),
+            of("[2001:db8::1]:1", "[2001:db8::200:0]:1")
+        );
+        assert_eq!(
+            of("[2001:db8::1]:1", "[2001:db8::200:0]:1"),
+            of("[2001:db8::1]:1", "[2001:db8::200:aa]:1")
+        );
+    }
+
+    #[test]
+    fn masks_are_those_of_the_specification() {
+        let mask = |one: &str, other: &str| {
+            let (one, other): (std::net::Ipv6Addr, std::net::Ipv6Addr) =
+                (one.parse().unwrap(), other.parse().unwrap());
+            let bytes = masked(one.octets(), other.octets(), V6_WHOLE);
+            u128::from_be_bytes(bytes[16..].try_into().unwrap())
+        };
+        let all = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
+        assert_eq!(mask("::", all), 0xffff_ffff_ffff_5555_5555_5555_5555_5555);
+        assert_eq!(mask("ffff:ffff:ffff::", all), 0xffff_ffff_ffff_ff55_5555_5555_5555_5555);
+        assert_eq!(mask("ffff:ffff:ffff:ff00::", all), 0xffff_ffff_ffff_ffff_5555_5555_5555_5555);
+        assert_eq!(mask("ffff:ffff:ffff:ffff::", all), 0xffff_ffff_ffff_ffff_ff55_5555_5555_5555);
     }
 
     proptest! {

@@ -140,11 +140,7 @@ impl Torrent {
 
     /// A request is off the table: its block may be asked for elsewhere.
     pub(super) fn free_again(&mut self, asked: Asked) {
-        self.partials.forget(asked.block, asked.released);
-        let piece = asked.block.piece();
-        if self.partials.drop_untouched(piece) {
-            self.reopen(piece);
-        }
+        self.give_back(asked.block, asked.released);
     }
 
     /// A peer that refused a request is asked again once its pause is over.

@@ -8,7 +8,7 @@ use crate::id::PeerId;
 use crate::time::Instant;
 use crate::torrent::machine::Torrent;
 use crate::torrent::peers::Peer;
-use crate::torrent::{Banned, Direction, PeerKey, Progress, Source};
+use crate::torrent::{Banned, Direction, PeerKey, Progress, Source, WebSeedStats};
 use crate::wire::Message;
 
 /// Running sums, in bytes of payload unless it says otherwise.
@@ -35,7 +35,7 @@ pub struct Stats {
     pub wanted: u64,
     /// Bytes of wanted pieces that are not verified yet.
     pub wanted_left: u64,
-    /// Bytes a second that peers send us.
+    /// Bytes a second that peers and web seeds send us.
     pub download_rate: u64,
     /// Bytes a second that we send to peers.
     pub upload_rate: u64,
@@ -63,6 +63,8 @@ pub struct Stats {
     pub min_copies: u32,
     /// Who is refused, and why; oldest first.
     pub banned: Vec<Banned>,
+    /// HTTP servers that have the content (BEP 19).
+    pub web_seeds: Vec<WebSeedStats>,
     /// Connections being opened.
     pub dialling: usize,
     /// Addresses in the book.
@@ -129,12 +131,13 @@ impl Torrent {
 
     /// A snapshot; costs O(pieces + peers).
     pub fn stats(&self, now: Instant) -> Stats {
-        let peers = self.peer_stats(now);
+        let (peers, web_seeds) = (self.peer_stats(now), self.web_seeds.stats(now));
+        let from_web: u64 = web_seeds.iter().map(|seed| seed.download_rate).sum();
         Stats {
             progress: self.progress(),
             wanted: self.wanted_len(),
             wanted_left: self.wanted_left(),
-            download_rate: peers.iter().map(|peer| peer.download_rate).sum(),
+            download_rate: from_web + peers.iter().map(|peer| peer.download_rate).sum::<u64>(),
             upload_rate: peers.iter().map(|peer| peer.upload_rate).sum(),
             wasted: self.totals.wasted,
             duplicate: self.totals.duplicate,
@@ -154,6 +157,7 @@ impl Torrent {
                 .unwrap_or(0),
             banned: self.candidates.banned(),
             known: self.candidates.known(),
+            web_seeds,
             dialling: self.candidates.dialling(),
             peers,
         }

@@ -21,6 +21,8 @@ pub enum Timer {
     Dial,
     /// The tracker may be asked for more peers again.
     AskForPeers,
+    /// A web seed is tried again, or has been silent for too long.
+    WebSeeds,
     /// The storage is tried again.
     RetryStorage,
 }
@@ -37,6 +39,7 @@ impl Torrent {
             (self.gossip_due.filter(|_| connected), Timer::Gossip),
             (self.candidates.due().filter(|_| self.may_dial()), Timer::Dial),
             ((wants_peers && !self.wanted.is_finished()).then_some(self.ask_at), Timer::AskForPeers),
+            (self.web_seeds.due(), Timer::WebSeeds),
             (self.storage.retry_at(), Timer::RetryStorage),
         ];
         let due = deadlines.into_iter().filter_map(|(at, timer)| Some((at?, timer)));
@@ -62,6 +65,9 @@ impl Torrent {
         }
         if self.gossip_due.is_some_and(|at| at <= now) {
             self.spread_gossip(now);
+        }
+        if self.web_seeds.due().is_some_and(|at| at <= now) {
+            self.look_after_web_seeds(now);
         }
         if self.storage.retry_at().is_some_and(|at| at <= now) {
             self.retry_storage(now);

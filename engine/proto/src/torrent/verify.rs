@@ -211,6 +211,7 @@ impl Torrent {
             return;
         }
         self.outputs.push_back(Output::Event(Event::Banned(banned)));
+        self.ban_web_seed(now, who);
         let guilty =
             self.peers.iter().filter(|(_, peer)| Giver::peer(peer.addr.ip()) == who).map(|(&key, _)| key);
         for key in guilty.collect::<Vec<_>>() {

@@ -152,6 +152,7 @@ impl Torrent {
             let unwanted = peer.pipeline.withdraw(|block| !self.wanted.wants(block.piece()));
             withdrawn.extend(unwanted.into_iter().map(|asked| (key, asked)));
         }
+        self.withdraw_web_seeds();
         for (key, asked) in withdrawn {
             self.send(now, key, Message::Cancel(super::pipeline::raw(asked.block)));
             self.free_again(asked);

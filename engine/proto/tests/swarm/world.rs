@@ -261,6 +261,9 @@ impl Swarm {
             }
             Output::Event(Event::StorageFailed) => self.report.storage_failures += 1,
             Output::Event(_) => {}
+            Output::Fetch(_) | Output::FetchMore { .. } | Output::FetchStop { .. } => {
+                unreachable!("no torrent here has a web seed")
+            }
         }
         None
     }

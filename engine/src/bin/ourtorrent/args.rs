@@ -82,8 +82,12 @@ pub(crate) struct CreateArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
     /// Announce URL, such as `udp://tracker.example:6969`; each further one is a fallback
-    #[arg(short, long, value_name = "URL", required = true)]
+    #[arg(short, long, value_name = "URL", required_unless_present = "web_seed")]
     pub(crate) tracker: Vec<String>,
+    /// Where an HTTP server has the same file, or the folder that holds it (BEP 19), such as
+    /// `https://mirror.example/pub/`; may be repeated
+    #[arg(short, long, value_name = "URL", value_parser = web_url)]
+    pub(crate) web_seed: Vec<String>,
     /// Piece length: a power of two from 16K, such as 256K or 1M [default: by size]
     #[arg(long, value_name = "SIZE", value_parser = byte_size)]
     pub(crate) piece_length: Option<u32>,
@@ -179,9 +183,12 @@ pub(crate) struct NetworkArgs {
     /// A peer to try besides those that the trackers know; may be repeated
     #[arg(short, long, value_name = "IP:PORT")]
     pub(crate) peer: Vec<SocketAddr>,
-    /// Certificates in PEM that a tracker at https:// may have, besides those that browsers trust
+    /// Certificates in PEM that a tracker or web seed at https:// may have, besides those that browsers trust
     #[arg(long, value_name = "FILE")]
     pub(crate) tracker_ca: Option<PathBuf>,
+    /// Do not download from the HTTP servers that the torrent names (BEP 19)
+    #[arg(long)]
+    pub(crate) no_web_seeds: bool,
     /// Receive no faster than this, in bytes a second on the line, such as 500K or 2M
     #[arg(long, value_name = "RATE", value_parser = byte_rate)]
     pub(crate) limit_down: Option<NonZeroU64>,
@@ -297,6 +304,12 @@ fn rule(text: &str) -> Result<String, String> {
 fn log_filter(text: &str) -> Result<String, String> {
     let read = tracing_subscriber::EnvFilter::try_new(text);
     read.map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// Reads the URL of a web seed.
+fn web_url(text: &str) -> Result<String, String> {
+    let known = proto::metainfo::web_seed::root(text);
+    known.map(|_| text.to_owned()).ok_or_else(|| "a web seed has a URL with http:// or https://".to_owned())
 }
 
 /// Reads 40 hexadecimal digits.

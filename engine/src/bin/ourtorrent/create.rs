@@ -34,6 +34,7 @@ pub(crate) fn run(args: &CreateArgs) -> Result<Status, Failure> {
     }
     // One tier for each tracker: they are asked in the order in which they were given (BEP 12).
     draft.trackers = args.tracker.iter().map(|url| vec![url.clone()]).collect();
+    draft.web_seeds.clone_from(&args.web_seed);
     draft.private = args.private;
     let created_by = Some(concat!("OurTorrent/", env!("CARGO_PKG_VERSION")).to_owned());
     draft.notes = Notes { comment: args.comment.clone(), created_by, creation_date: None };

@@ -19,6 +19,7 @@ const PORT: u16 = 6881;
 pub(crate) fn config(args: &NetworkArgs) -> Result<EngineConfig, Failure> {
     let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
     let mut config = EngineConfig { peers: args.peer.clone(), ..EngineConfig::new(any) };
+    config.torrent.web_seeds = !args.no_web_seeds;
     config.limits.down.global = args.limit_down;
     config.limits.up.global = args.limit_up;
     if let Some(most) = args.max_peers.map(|most| usize::from(most.get())) {

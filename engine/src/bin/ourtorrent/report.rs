@@ -234,6 +234,9 @@ fn as_text(event: &EngineEvent) -> Option<String> {
                  and run the same command again"
             ))
         }
+        EngineEvent::WebSeedFailed { url, error } => {
+            Some(format!("web seed {}: {}", printable(url), printable(error)))
+        }
         EngineEvent::PieceFailed(piece) => Some(format!("piece {piece} came in damaged; fetching it again")),
         EngineEvent::Banned(banned) => Some(format!("banned {}: {}", banned.who, banned.reason)),
         EngineEvent::PieceVerified(_)
@@ -260,6 +263,9 @@ fn as_json(event: &EngineEvent) -> Option<serde_json::Value> {
         })),
         EngineEvent::FileLost { path, what } => {
             Some(json!({ "event": "file_lost", "path": path, "what": what }))
+        }
+        EngineEvent::WebSeedFailed { url, error } => {
+            Some(json!({ "event": "web_seed_failed", "url": url, "error": error }))
         }
         EngineEvent::PieceFailed(piece) => Some(json!({ "event": "piece_failed", "piece": piece })),
         EngineEvent::Banned(banned) => Some(json!({

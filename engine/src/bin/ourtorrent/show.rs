@@ -39,6 +39,7 @@ fn as_json(metainfo: &Metainfo) -> serde_json::Value {
         "pieces": geometry.pieces(),
         "private": metainfo.private(),
         "trackers": metainfo.trackers(),
+        "web_seeds": metainfo.web_seeds(),
         "magnet": Magnet::of(metainfo).to_string(),
         "comment": notes.comment,
         "created_by": notes.created_by,
@@ -61,6 +62,7 @@ fn as_text(metainfo: &Metainfo) -> String {
     for (number, tier) in metainfo.trackers().iter().enumerate() {
         lines.push(format!("tier {:<7}{}", number + 1, printable(&tier.join(" "))));
     }
+    lines.extend(metainfo.web_seeds().iter().map(|url| format!("web seed    {}", printable(url))));
     let notes = [("comment", &notes.comment), ("created by", &notes.created_by)];
     for (label, text) in notes.into_iter().filter_map(|(label, text)| Some((label, text.as_ref()?))) {
         lines.push(format!("{label:<12}{}", printable(text)));

@@ -56,7 +56,8 @@ impl Source {
 
 fn from_file(path: &Path, config: &EngineConfig) -> Result<Arc<Metainfo>, Failure> {
     let metainfo = torrent_file::read(path)?;
-    if metainfo.trackers().is_empty() && config.peers.is_empty() {
+    let web_seeds = config.torrent.web_seeds && !metainfo.web_seeds().is_empty();
+    if metainfo.trackers().is_empty() && config.peers.is_empty() && !web_seeds {
         let what = format_args!("{} names no tracker", path.display());
         return Err(Failure::new(Status::Incomplete, what).advise("Name a peer with --peer IP:PORT."));
     }

@@ -16,7 +16,7 @@ use proto::announce::MAX_TRACKERS;
 use proto::metainfo::{Metainfo, Priority};
 use proto::seed::Seed;
 use proto::time::Instant;
-use proto::torrent::Stats;
+use proto::torrent::{Stats, WebSeedState, WebSeedStats};
 
 use crate::failure::{Failure, Status};
 use crate::report::Report;
@@ -179,6 +179,7 @@ impl Transfer {
             | EngineEvent::Banned(_)
             | EngineEvent::Announced { .. }
             | EngineEvent::TrackerFailed { .. }
+            | EngineEvent::WebSeedFailed { .. }
             | EngineEvent::Stopped => false,
         };
         if !complete {
@@ -284,6 +285,7 @@ impl Outlook {
             | EngineEvent::Completed
             | EngineEvent::SelectionCompleted
             | EngineEvent::StorageFailed { .. }
+            | EngineEvent::WebSeedFailed { .. }
             | EngineEvent::Stopped
             | EngineEvent::Missed(_) => {}
         }
@@ -291,7 +293,9 @@ impl Outlook {
 
     /// Fails if no tracker has ever answered, all were tried, and there is no peer.
     fn judge(&mut self, stats: &Stats) -> Result<(), Failure> {
-        let no_peer = stats.peers.is_empty() && stats.dialling == 0 && stats.wanted_left > 0;
+        let serves = |seed: &WebSeedStats| seed.state != WebSeedState::GivenUp;
+        let no_source = stats.peers.is_empty() && !stats.web_seeds.iter().any(serves);
+        let no_peer = no_source && stats.dialling == 0 && stats.wanted_left > 0;
         if !(self.downloads && no_peer && !self.answered && self.failed.len() >= self.trackers) {
             self.alone_since = None;
             return Ok(());

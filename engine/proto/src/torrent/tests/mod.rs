@@ -16,6 +16,7 @@ mod super_seed;
 mod suspects;
 mod uploading;
 mod wanted;
+mod web_seed;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -64,6 +64,9 @@ impl Disk {
                 | Output::Disconnect { .. }
                 | Output::Send { .. }
                 | Output::Read { .. }
+                | Output::Fetch(_)
+                | Output::FetchMore { .. }
+                | Output::FetchStop { .. }
                 | Output::Announce(_)
                 | Output::Event(_) => {}
             }
@@ -213,6 +216,9 @@ impl Swarm {
                 | Output::Write { .. }
                 | Output::Hash { .. }
                 | Output::Read { .. }
+                | Output::Fetch(_)
+                | Output::FetchMore { .. }
+                | Output::FetchStop { .. }
                 | Output::Announce(_)
                 | Output::Event(_) => {}
             }
