@@ -5,6 +5,7 @@
 //! it was.
 
 use std::io::{self, ErrorKind};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use proto::bitfield::Bitfield;
@@ -12,7 +13,7 @@ use proto::metainfo::Metainfo;
 use proto::piece::PieceIndex;
 use proto::resume::{Record, Stamp, Trust};
 use proto::seed::Seed;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, warn};
 
 use crate::resume::{ResumeConfig, encoded};
@@ -96,9 +97,9 @@ impl<'a, S: Storage> Check<'a, S> {
     async fn is_sound(&self, sample: &[PieceIndex]) -> io::Result<bool> {
         self.expect(sample);
         let (mut hashing, mut all) = (Hashing::new(sample.to_vec()), true);
-        while let Some((piece, sound)) = hashing.next(self.storage, self.metainfo).await? {
+        while let Some((piece, sound)) = hashing.next(self.storage, self.metainfo).await {
             self.done(piece);
-            all &= sound;
+            all &= sound?;
         }
         Ok(all)
     }
@@ -110,9 +111,9 @@ impl<'a, S: Storage> Check<'a, S> {
             self.unchecked.set(piece);
         }
         let (mut hashing, mut since) = (Hashing::new(pieces), 0);
-        while let Some((piece, sound)) = hashing.next(self.storage, self.metainfo).await? {
+        while let Some((piece, sound)) = hashing.next(self.storage, self.metainfo).await {
             self.unchecked.clear(piece);
-            if sound {
+            if sound? {
                 self.have.set(piece);
                 since += self.done(piece);
             } else {
@@ -158,10 +159,28 @@ impl<'a, S: Storage> Check<'a, S> {
     }
 }
 
+/// Hashes every piece, believing nothing, and tells of each as it is done. What cannot be read is missing,
+/// whatever the reason.
+pub async fn hash_all<S: Storage>(
+    storage: &Arc<S>,
+    metainfo: &Arc<Metainfo>,
+    mut done: impl FnMut(PieceIndex),
+) -> Bitfield {
+    let mut have = Bitfield::empty(metainfo.geometry().pieces());
+    let mut hashing = Hashing::new(metainfo.geometry().all_pieces().collect());
+    while let Some((piece, sound)) = hashing.next(storage, metainfo).await {
+        if sound.unwrap_or(false) {
+            have.set(piece);
+        }
+        done(piece);
+    }
+    have
+}
+
 /// Pieces being hashed, as many at a time as the storage has cores for.
 struct Hashing {
     waiting: std::vec::IntoIter<PieceIndex>,
-    running: JoinSet<io::Result<(PieceIndex, bool)>>,
+    running: JoinSet<(PieceIndex, io::Result<bool>)>,
 }
 
 impl Hashing {
@@ -174,30 +193,28 @@ impl Hashing {
         &mut self,
         storage: &Arc<S>,
         metainfo: &Arc<Metainfo>,
-    ) -> io::Result<Option<(PieceIndex, bool)>> {
+    ) -> Option<(PieceIndex, io::Result<bool>)> {
         while self.running.len() < storage.parallelism().max(1)
             && let Some(piece) = self.waiting.next()
         {
-            self.running.spawn(is_there(Arc::clone(storage), Arc::clone(metainfo), piece));
+            let (storage, metainfo) = (Arc::clone(storage), Arc::clone(metainfo));
+            self.running.spawn(async move { (piece, is_there(&*storage, &metainfo, piece).await) });
         }
-        match self.running.join_next().await {
-            None => Ok(None),
-            Some(outcome) => outcome.map_err(io::Error::other)?.map(Some),
+        match self.running.join_next().await?.map_err(JoinError::try_into_panic) {
+            Ok(outcome) => Some(outcome),
+            // Not ours to hide.
+            Err(Ok(panic)) => resume_unwind(panic),
+            // The runtime is going, and nobody waits for an answer.
+            Err(Err(_)) => None,
         }
     }
 }
 
-async fn is_there<S: Storage>(
-    storage: Arc<S>,
-    metainfo: Arc<Metainfo>,
-    piece: PieceIndex,
-) -> io::Result<(PieceIndex, bool)> {
+async fn is_there<S: Storage>(storage: &S, metainfo: &Metainfo, piece: PieceIndex) -> io::Result<bool> {
     match storage.hash(piece).await {
-        Ok(hash) => Ok((piece, hash == metainfo.hash_of(piece))),
+        Ok(hash) => Ok(hash == metainfo.hash_of(piece)),
         // No such file, or not so long yet: simply not there.
-        Err(error) if [ErrorKind::NotFound, ErrorKind::UnexpectedEof].contains(&error.kind()) => {
-            Ok((piece, false))
-        }
+        Err(error) if [ErrorKind::NotFound, ErrorKind::UnexpectedEof].contains(&error.kind()) => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -5,7 +5,7 @@
 //! and the code between is the same.
 
 mod announce;
-mod check;
+pub mod check;
 pub mod clock;
 mod disk_jobs;
 mod door;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use engine::storage::Storage;
+use engine::check;
 use engine::storage::file::{Access, FileStorage};
 use indicatif::BinaryBytes;
 use proto::bitfield::Bitfield;
@@ -40,17 +40,11 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Status, Failure> {
     Ok(if have.is_full() { Status::Done } else { Status::Incomplete })
 }
 
-async fn hash_all(metainfo: &Metainfo, storage: FileStorage) -> Result<Bitfield, Failure> {
+async fn hash_all(metainfo: &Arc<Metainfo>, storage: FileStorage) -> Result<Bitfield, Failure> {
     let geometry = metainfo.geometry();
     let bar = hashing_bar(geometry.len());
-    let mut have = Bitfield::empty(geometry.pieces());
-    for piece in geometry.all_pieces() {
-        // What cannot be read is missing, whatever the reason.
-        if storage.hash(piece).await.is_ok_and(|hash| hash == metainfo.hash_of(piece)) {
-            have.set(piece);
-        }
-        bar.inc(geometry.len_of(piece).into());
-    }
+    let done = |piece| bar.inc(geometry.len_of(piece).into());
+    let have = check::hash_all(&Arc::new(storage), metainfo, done).await;
     bar.finish_and_clear();
     Ok(have)
 }
