@@ -1,14 +1,12 @@
 //! Disk jobs under way: a few at a time, the others in order behind them.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use proto::metainfo::Priority;
 use proto::piece::{Block, PieceIndex};
-use proto::resume::Stamp;
 use proto::torrent::PeerKey;
 use tokio::task::JoinSet;
 
@@ -103,7 +101,7 @@ async fn perform<S: Storage>(storage: Arc<S>, job: Job) -> Done {
         Job::Write(block, data) => Done::Written(block, storage.write(block, data).await),
         Job::Hash(piece) => Done::Hashed(piece, storage.hash(piece).await),
         Job::Read(peer, block) => Done::Read(peer, block, storage.read(block).await),
-        Job::Flush => Done::Flushed(flush(&*storage).await),
+        Job::Flush => flush(&*storage).await,
         Job::Keep(record) => Done::Kept(storage.keep_record(record).await),
         Job::Audit => Done::Audited(storage.audit().await.unwrap_or_default()),
         Job::Select(of_files) => Done::Selected(storage.select(of_files).await),
@@ -111,9 +109,10 @@ async fn perform<S: Storage>(storage: Arc<S>, job: Job) -> Done {
 }
 
 /// The stamps come first: what is written meanwhile then looks newer than its record, and is hashed at the
-/// next start.
-async fn flush<S: Storage>(storage: &S) -> io::Result<Vec<Option<Stamp>>> {
-    let stamps = storage.stamps().await?;
-    storage.flush().await?;
-    Ok(stamps)
+/// next start. What others changed before must not get a record that vouches for it, so the files are looked at.
+async fn flush<S: Storage>(storage: &S) -> Done {
+    let stamps = storage.stamps().await;
+    let losses = storage.audit().await.unwrap_or_default();
+    let flushed = storage.flush().await;
+    Done::Flushed(losses, stamps.and_then(|stamps| flushed.map(|()| stamps)))
 }

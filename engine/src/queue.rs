@@ -68,8 +68,9 @@ pub(crate) enum Done {
     Hashed(PieceIndex, io::Result<PieceHash>),
     /// A block was read for a peer, or could not be.
     Read(PeerKey, Block, io::Result<Bytes>),
-    /// What was written is safe, or not; the files as they looked when the flush began.
-    Flushed(io::Result<Vec<Option<Stamp>>>),
+    /// What was lost of the files, and whether what was written is safe: the files as they looked when the flush
+    /// began.
+    Flushed(Vec<Loss>, io::Result<Vec<Option<Stamp>>>),
     /// The resume record was written, or not.
     Kept(io::Result<()>),
     /// The files that are not what they were.

@@ -271,31 +271,24 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
                 let data = self.read(now, outcome);
                 Input::BlockRead { peer, block, data }
             }
-            Done::Audited(losses) => {
-                for Loss { path, what, pieces } in losses {
-                    self.tell(EngineEvent::FileLost { path, what });
-                    self.torrent.handle_input(now, Input::Doubt(pieces));
-                }
-                return;
-            }
+            Done::Audited(losses) => return self.lost(now, losses),
             Done::Selected(outcome) => {
                 if self.heed(outcome).is_none() {
                     self.complain();
                 }
                 return;
             }
-            Done::Flushed(outcome) => {
+            Done::Flushed(losses, outcome) => {
+                self.lost(now, losses);
                 let stamps = self.heed(outcome);
-                if stamps.is_none() {
-                    self.complain();
-                }
+                stamps.is_none().then(|| self.complain());
                 self.keeper.flushed(now, stamps);
                 return self.keep(now);
             }
             Done::Kept(outcome) => {
                 // It costs the next start some time; nothing is lost.
-                let kept = outcome.inspect_err(|error| warn!("the resume data are not kept: {error}"));
-                self.keeper.kept(now, kept.is_ok());
+                let complain = |error: &io::Error| warn!("the resume data are not kept: {error}");
+                self.keeper.kept(now, outcome.inspect_err(complain).is_ok());
                 return self.keep(now);
             }
         };
@@ -311,6 +304,17 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
                 self.submit(now, Job::Keep(encoded(&record)));
             }
             None => {}
+        }
+    }
+
+    /// Files are not what they were. The keeper hears of it at once, for a torrent that was stopped has no doubts.
+    fn lost(&mut self, now: Instant, losses: Vec<Loss>) {
+        for Loss { path, what, pieces } in losses {
+            self.tell(EngineEvent::FileLost { path, what });
+            for &piece in &pieces {
+                self.keeper.lost(now, piece);
+            }
+            self.torrent.handle_input(now, Input::Doubt(pieces));
         }
     }
 

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use engine::storage::Storage;
 use engine::storage::file::{Access, FileStorage};
+use engine::storage::{Loss, Storage};
 use engine::{Engine, EngineConfig, EngineEvent, Environment};
 use proto::id::PieceHash;
 use proto::metainfo::Metainfo;
@@ -58,6 +58,10 @@ impl Storage for Watched {
 
     async fn stamps(&self) -> io::Result<Vec<Option<Stamp>>> {
         self.files.stamps().await
+    }
+
+    async fn audit(&self) -> io::Result<Vec<Loss>> {
+        self.files.audit().await
     }
 
     async fn load_record(&self) -> io::Result<Option<Bytes>> {
@@ -185,6 +189,28 @@ async fn rot_that_the_sample_shows_has_everything_hashed() {
     let start = shelf.start(|_| ()).await;
     assert_eq!((start.have, start.hashed.len()), (PIECES as u32, SAMPLE + ALL as usize));
     assert_eq!(start.hashed.iter().collect::<BTreeSet<_>>().len(), ALL as usize);
+}
+
+/// A program that changes a file under a running engine must not get a record that vouches for it.
+#[tokio::test]
+async fn what_changes_during_a_run_is_not_claimed_at_its_end() {
+    let shelf = Shelf::new();
+    shelf.start(|_| ()).await;
+    let config = EngineConfig::new(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
+    let (environment, storage) = (Environment::os_at(&config.listen), shelf.open(usize::MAX));
+    let started = Engine::start(environment, Arc::clone(&shelf.metainfo), storage, config, Seed::from_u64(2));
+    let (handle, root) = started.await.expect("started");
+    let root = tokio::spawn(root);
+    let record = shelf.record(shelf.folder.path());
+    let first = fs::metadata(&record).and_then(|found| found.modified()).expect("there");
+    while fs::metadata(&record).and_then(|found| found.modified()).expect("there") == first {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    fs::write(shelf.file("b"), vec![0; PIECES * PIECE]).expect("written");
+    handle.stop();
+    root.await.expect("no panic");
+    let start = shelf.start(|config| config.resume.sample = 0).await;
+    assert_eq!(start.have, PIECES as u32, "{start:?}");
 }
 
 #[tokio::test]
