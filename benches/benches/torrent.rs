@@ -58,18 +58,13 @@ impl Table {
     fn feed(&mut self, input: Input) {
         self.torrent.handle_input(self.now, input);
         while let Some(output) = self.torrent.poll_output() {
-            match output {
-                Output::Send { peer, message: Message::Request(block) } => {
-                    self.asked.push_back((peer, block))
-                }
-                Output::Write { block, .. } => {
-                    self.torrent.handle_input(self.now, Input::Written { block, ok: true });
-                }
-                Output::Hash { piece } => {
-                    let hash = Some(self.metainfo.hash_of(piece));
-                    self.torrent.handle_input(self.now, Input::Hashed { piece, hash });
-                }
-                _ => {}
+            if let Output::Send { peer, message: Message::Request(block) } = output {
+                self.asked.push_back((peer, block));
+            } else if let Output::Write { block, .. } = output {
+                self.torrent.handle_input(self.now, Input::Written { block, ok: true });
+            } else if let Output::Hash { piece } = output {
+                let hash = Some(self.metainfo.hash_of(piece));
+                self.torrent.handle_input(self.now, Input::Hashed { piece, hash });
             }
         }
     }
