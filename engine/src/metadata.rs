@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::door::{Door, Keys};
 use crate::engine::{EngineConfig, StartError, listen};
 use crate::environment::Environment;
-use crate::peer::{self, Link, Terms, link};
+use crate::peer::{self, Link, Peer, Terms, link};
 use crate::queue::{Happening, Queue};
 use crate::throttle::Throttle;
 use crate::transport::Transport;
@@ -125,15 +125,6 @@ pub async fn find_metadata<T: Transport, C: Clock>(
         }
         search.time_passed(now);
     }
-}
-
-/// One connection as the search sees it.
-struct Peer {
-    link: Link,
-    addr: SocketAddr,
-    direction: Direction,
-    /// The machine knows it.
-    opened: bool,
 }
 
 struct Search<T: Transport, C: Clock> {

@@ -25,7 +25,7 @@ use crate::disk_jobs::{DiskJobs, Job};
 use crate::door::Keys;
 use crate::environment::Environment;
 use crate::handle::EngineEvent;
-use crate::peer::{self, Link, Terms, link};
+use crate::peer::{self, Link, Peer, Terms, link};
 use crate::queue::{Done, Happening, Happenings, Queue};
 use crate::resume::{Past, encoded};
 use crate::snapshot::{Crowd, TorrentSnapshot, Trackers};
@@ -41,15 +41,6 @@ const BATCH: usize = 64;
 
 /// Without any deadline the loop looks up this often, which spares it a special case.
 const IDLE: Duration = Duration::from_secs(3600);
-
-/// One connection as the loop sees it.
-struct Peer {
-    link: Link,
-    addr: SocketAddr,
-    direction: Direction,
-    /// The core knows it.
-    opened: bool,
-}
 
 /// Everything that one torrent needs, and the loop that moves it.
 pub(crate) struct TorrentLoop<T: Transport, C: Clock, S: Storage> {

@@ -56,6 +56,16 @@ impl Default for PeerTimeouts {
     }
 }
 
+/// One connection as its loop sees it.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) link: Link,
+    pub(crate) addr: SocketAddr,
+    pub(crate) direction: Direction,
+    /// The core knows it.
+    pub(crate) opened: bool,
+}
+
 /// What all connections of a torrent have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
