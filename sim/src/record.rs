@@ -106,6 +106,14 @@ pub struct PeerRecord {
     pub downloaded: u64,
     /// Payload that it had no more use for, in bytes.
     pub duplicate: u64,
+    /// How often a power cut took pieces from it when it was complete.
+    pub undone: u32,
+    /// Pieces that it fetched although they were whole on its disk.
+    pub needless: u32,
+    /// Pieces that it called its own at a start and that were not whole on its disk.
+    pub false_claims: u32,
+    /// A life of it ended before it could say what it had sent and received.
+    pub uncounted: bool,
     /// The engine's complaint, if it ended with one.
     pub failure: Option<String>,
     /// Pieces that failed their hash check, and when.

@@ -1,9 +1,10 @@
 //! The defects that the bench must notice, each as small as it can be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
+use engine::EngineConfig;
 use proto::id::PieceHash;
 use proto::piece::{Block, PieceIndex};
 use proto::time::Instant;
@@ -31,6 +32,46 @@ impl Defect for HasFavourite {
     fn says(&mut self, at: At, message: Message) -> Vec<Message> {
         let unfair = message == Message::Unchoke && *self.0.get_or_insert(at.peer.ip()) != at.peer.ip();
         if unfair { vec![] } else { vec![message] }
+    }
+}
+
+/// Believes its resume data without a look, and keeps them although nothing was made safe: they lie.
+#[derive(Debug, Default)]
+pub struct ClaimsTooEarly;
+
+impl Defect for ClaimsTooEarly {
+    fn configures(&mut self, config: &mut EngineConfig) {
+        config.resume.sample = 0;
+    }
+
+    fn flushes(&mut self) -> bool {
+        false
+    }
+}
+
+/// Believes its resume data without a look.
+#[derive(Debug, Default)]
+pub struct SkipsSample;
+
+impl Defect for SkipsSample {
+    fn configures(&mut self, config: &mut EngineConfig) {
+        config.resume.sample = 0;
+    }
+}
+
+/// Finds nothing at its starts, whatever its disk holds.
+#[derive(Debug, Default)]
+pub struct ForgetsPieces(BTreeSet<PieceIndex>);
+
+impl Defect for ForgetsPieces {
+    fn configures(&mut self, config: &mut EngineConfig) {
+        config.resume.check = true;
+    }
+
+    fn hashes(&mut self, piece: PieceIndex, stored: PieceHash, _: PieceHash) -> PieceHash {
+        // A piece that just came in is looked at for the first time, and the next time by a check.
+        let is_new = self.0.insert(piece) || !self.0.remove(&piece);
+        if is_new { stored } else { PieceHash::default() }
     }
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use engine::storage::Storage;
 use proto::id::PieceHash;
 use proto::piece::{Block, PieceIndex};
+use proto::resume::Stamp;
 
 use super::SharedDefect;
 use crate::storage::SharedStorage;
@@ -34,6 +35,19 @@ impl Storage for TamperedStorage {
     }
 
     async fn flush(&self) -> io::Result<()> {
-        self.inner.flush().await
+        let flushes = self.defect.lock().flushes();
+        if flushes { self.inner.flush().await } else { Ok(()) }
+    }
+
+    async fn stamps(&self) -> io::Result<Vec<Option<Stamp>>> {
+        self.inner.stamps().await
+    }
+
+    async fn load_record(&self) -> io::Result<Option<Bytes>> {
+        self.inner.load_record().await
+    }
+
+    async fn keep_record(&self, record: Bytes) -> io::Result<()> {
+        self.inner.keep_record(record).await
     }
 }

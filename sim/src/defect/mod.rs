@@ -74,6 +74,11 @@ pub trait Defect: Send {
         data
     }
 
+    /// The disk is asked to make safe what was written; does it, or does it only say so?
+    fn flushes(&mut self) -> bool {
+        true
+    }
+
     /// The disk is asked for the hash of what is stored; `right` is the one that the torrent file has.
     fn hashes(&mut self, piece: PieceIndex, stored: PieceHash, right: PieceHash) -> PieceHash {
         let _ = (piece, right);

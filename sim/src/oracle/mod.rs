@@ -9,6 +9,7 @@ mod conservation;
 mod integrity;
 mod justice;
 mod liveness;
+mod resume;
 mod tracker;
 
 pub use justice::{Figures as JusticeFigures, figures as justice_figures};
@@ -32,6 +33,8 @@ pub enum Oracle {
     Conservation,
     /// Nothing is faster than it can be.
     Bounds,
+    /// After a crash a peer claims what it holds, and fetches none of it again.
+    Resume,
     /// Whoever can complete, does.
     Liveness,
     /// No honest peer is refused, and who spoils pieces is.
@@ -53,9 +56,12 @@ impl Oracle {
     /// How bad its violations are.
     pub const fn severity(self) -> Severity {
         match self {
-            Self::Integrity | Self::Conservation | Self::Bounds | Self::Justice | Self::Tracker => {
-                Severity::Safety
-            }
+            Self::Integrity
+            | Self::Conservation
+            | Self::Bounds
+            | Self::Resume
+            | Self::Justice
+            | Self::Tracker => Severity::Safety,
             Self::Liveness => Severity::Liveness,
         }
     }
@@ -67,6 +73,7 @@ impl fmt::Display for Oracle {
             Self::Integrity => "integrity",
             Self::Conservation => "conservation",
             Self::Bounds => "bounds",
+            Self::Resume => "resume",
             Self::Liveness => "liveness",
             Self::Justice => "justice",
             Self::Tracker => "tracker",
@@ -85,6 +92,7 @@ pub fn judge(record: &Record) -> Vec<Violation> {
     let mut violations = integrity::check(record);
     violations.extend(conservation::check(record));
     violations.extend(bounds::check(record));
+    violations.extend(resume::check(record));
     violations.extend(liveness::check(record));
     violations.extend(justice::check(record));
     violations.extend(tracker::check(record));

@@ -1,11 +1,13 @@
 //! What one peer has told the runner, across crashes and restarts.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use proto::torrent::{Banned, Giver, Stats};
 
 use crate::record::{Ban, Departed, Presence};
+use crate::storage::Loss;
 
 /// Sums of one or more lives of an engine, in bytes of payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,21 +45,38 @@ pub(super) struct Log {
     lives: Vec<Presence>,
     past: Sums,
     present: Sums,
+    /// Pieces that are on the disk, as far as the engine may know.
+    stored: BTreeSet<u32>,
+    /// Pieces that came in although they were there.
+    pub(super) needless: u32,
+    /// Pieces that the engine found on its disk at a start and that are not there.
+    pub(super) false_claims: u32,
+    /// How often it was complete and lost that.
+    pub(super) undone: u32,
+    /// The present life's sums are written down up to now.
+    counted: bool,
+    /// A life has ended and nobody knows its sums.
+    pub(super) uncounted: bool,
 }
 
 impl Log {
-    /// The engine found so many pieces on its disk.
-    pub(super) fn checked(&mut self, now: Duration, have: u32) {
+    /// The engine found so many pieces on its disk, which holds so many.
+    pub(super) fn checked(&mut self, now: Duration, have: u32, sound: u32) {
+        self.false_claims += have.saturating_sub(sound);
         if have as usize == self.pieces.len() {
             self.completed.get_or_insert(now);
             for piece in &mut self.pieces {
                 piece.get_or_insert(now);
             }
+        } else {
+            // It was complete, and has noticed that it is not.
+            self.undone += u32::from(self.completed.take().is_some());
         }
     }
 
     /// A piece came in, its hash is right.
     pub(super) fn verified(&mut self, now: Duration, piece: u32) {
+        self.needless += u32::from(!self.stored.insert(piece));
         if let Some(place) = self.pieces.get_mut(piece as usize) {
             place.get_or_insert(now);
         }
@@ -70,11 +89,30 @@ impl Log {
         }
     }
 
+    /// Bits have rotted on the disk, and nobody knows.
+    pub(super) fn rotted(&mut self, pieces: &[u32]) {
+        for piece in pieces {
+            self.stored.remove(piece);
+        }
+    }
+
+    /// The power went, and with it what was not flushed. Who was complete may not be any more.
+    pub(super) fn lost(&mut self, loss: &Loss) {
+        self.rotted(&loss.unsafe_ones);
+        for &piece in &loss.gone {
+            self.pieces.get_mut(piece as usize).map(Option::take);
+        }
+        if !loss.gone.is_empty() {
+            self.undone += u32::from(self.completed.take().is_some());
+        }
+    }
+
     /// A new life begins.
     pub(super) fn reborn(&mut self, now: Duration) {
         self.lives.push(Presence { from: now, until: None });
         self.past = self.sums();
         self.present = Sums::default();
+        self.counted = false;
     }
 
     /// The present life is over: the host died, or began to leave.
@@ -82,6 +120,7 @@ impl Log {
         if let Some(life) = self.lives.last_mut() {
             life.until.get_or_insert(now);
         }
+        self.uncounted |= !self.counted;
     }
 
     /// It leaves in good order.
@@ -98,6 +137,7 @@ impl Log {
     /// The engine's own count of this life.
     pub(super) fn count(&mut self, stats: &Stats) {
         self.present = Sums::of(stats);
+        self.counted = true;
     }
 
     /// Of all lives; a crash takes with it what was not counted before.

@@ -33,6 +33,8 @@ pub(super) struct Life<T: Transport, S> {
     pub(super) environment: Environment<T, SimClock>,
     pub(super) metainfo: Arc<Metainfo>,
     pub(super) storage: S,
+    /// The disk itself, for those who watch.
+    pub(super) disk: SharedStorage,
     pub(super) config: EngineConfig,
     pub(super) seed: Seed,
     pub(super) departure: Departure,
@@ -55,6 +57,7 @@ impl Life<SimTransport, SharedStorage> {
             config,
             clock,
             metainfo: self.metainfo,
+            disk: self.disk,
             seed: self.seed,
             departure: self.departure,
             arrival: self.arrival,
@@ -77,6 +80,7 @@ pub(super) async fn live<T: Transport, S: Storage>(life: Life<T, S>) {
                 departure: life.departure,
                 orders: life.orders,
                 log: life.log,
+                disk: life.disk,
                 clock,
             };
             // A task of its own, so that it is not asked each time the engine is.
@@ -101,6 +105,7 @@ struct Observer {
     handle: EngineHandle,
     clock: SimClock,
     log: SharedLog,
+    disk: SharedStorage,
     orders: mpsc::UnboundedReceiver<Order>,
     departure: Departure,
     leave_at: Option<Duration>,
@@ -129,7 +134,9 @@ impl Observer {
         let now = elapsed(&self.clock);
         let mut log = self.log.lock();
         match event {
-            EngineEvent::Checked { have, .. } => log.checked(now, have),
+            EngineEvent::Checked { have, .. } => {
+                log.checked(now, have, self.disk.canonical_pieces().count());
+            }
             EngineEvent::PieceVerified(piece) => log.verified(now, piece),
             EngineEvent::Completed | EngineEvent::SelectionCompleted => {
                 log.completed.get_or_insert(now);

@@ -253,6 +253,10 @@ impl<'a> Stage<'a> {
             failure: log.failure.clone(),
             failed: log.failed.clone(),
             bans: log.bans.clone(),
+            undone: log.undone,
+            needless: log.needless,
+            false_claims: log.false_claims,
+            uncounted: log.uncounted,
             ..PeerRecord::default()
         })
     }

@@ -57,6 +57,7 @@ impl Stage<'_> {
             environment,
             metainfo: Arc::clone(&self.metainfo),
             storage: peer.storage.clone(),
+            disk: peer.storage.clone(),
             config: config(self.plan, target),
             seed,
             departure: plan.departure,

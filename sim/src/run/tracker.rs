@@ -64,7 +64,8 @@ impl TrackerHost {
             | FaultKind::Leave
             | FaultKind::Pause(_)
             | FaultKind::ClockJump(_)
-            | FaultKind::StoreFails(_) => {}
+            | FaultKind::StoreFails(_)
+            | FaultKind::Disk(_) => {}
         }
     }
 

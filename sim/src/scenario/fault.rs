@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::fields::{Fields, Value, duration, nearest, some_time, text, within};
 use super::quantity::duration_text;
 use super::source::Refusal;
-use super::{Group, Scenario, TRACKER, clock};
+use super::{DiskFault, Group, Scenario, TRACKER, clock, disk_fault};
 
 /// Something that goes wrong at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum FaultKind {
         /// How long it stays away; for ever if absent.
         back_after: Option<Duration>,
     },
-    /// As a crash, and what the tracker's store has not made safe is lost as well.
+    /// As a crash, and what the tracker's store or the peer's disk has not made safe is lost as well.
     PowerCut {
         /// How long it stays away; for ever if absent.
         back_after: Option<Duration>,
@@ -47,11 +47,24 @@ pub enum FaultKind {
     ClockJump(i64),
     /// The tracker's disk is full for so long.
     StoreFails(Duration),
+    /// Something is wrong with a peer's disk.
+    Disk(DiskFault),
 }
 
 /// The kinds by their keys.
-const KINDS: [&str; 7] =
-    ["crash", "power_cut", "lose_database", "leave", "pause", "clock_jump", "store_fails"];
+const KINDS: [&str; 11] = [
+    "crash",
+    "power_cut",
+    "lose_database",
+    "leave",
+    "pause",
+    "clock_jump",
+    "store_fails",
+    disk_fault::KEYS[0],
+    disk_fault::KEYS[1],
+    disk_fault::KEYS[2],
+    disk_fault::KEYS[3],
+];
 
 const KEYS: &[&str] = &[
     "at",
@@ -62,8 +75,14 @@ const KEYS: &[&str] = &[
     "pause",
     "clock_jump",
     "store_fails",
+    disk_fault::KEYS[0],
+    disk_fault::KEYS[1],
+    disk_fault::KEYS[2],
+    disk_fault::KEYS[3],
     "for",
     "by",
+    "latency",
+    "pieces",
     "count",
 ];
 
@@ -78,6 +97,7 @@ impl FaultKind {
             Self::Pause(_) => "pause",
             Self::ClockJump(_) => "clock_jump",
             Self::StoreFails(_) => "store_fails",
+            Self::Disk(fault) => fault.key(),
         }
     }
 
@@ -90,6 +110,7 @@ impl FaultKind {
     pub const fn lasts(self) -> Option<Duration> {
         match self {
             Self::Pause(time) | Self::StoreFails(time) => Some(time),
+            Self::Disk(fault) => fault.lasts(),
             Self::Crash { .. }
             | Self::PowerCut { .. }
             | Self::LoseDatabase { .. }
@@ -101,9 +122,9 @@ impl FaultKind {
     /// Whom it can befall.
     const fn suits(self, is_tracker: bool) -> bool {
         match self {
-            Self::Crash { .. } | Self::Pause(_) | Self::ClockJump(_) => true,
-            Self::PowerCut { .. } | Self::LoseDatabase { .. } | Self::StoreFails(_) => is_tracker,
-            Self::Leave => !is_tracker,
+            Self::Crash { .. } | Self::PowerCut { .. } | Self::Pause(_) | Self::ClockJump(_) => true,
+            Self::LoseDatabase { .. } | Self::StoreFails(_) => is_tracker,
+            Self::Leave | Self::Disk(_) => !is_tracker,
         }
     }
 }
@@ -136,6 +157,9 @@ fn kind(fields: &Fields<'_>, key: &str) -> Result<FaultKind, Refusal> {
     if by.is_some() && key != "clock_jump" {
         return refuse("only a `clock_jump` has a `by`");
     }
+    if let Some(fault) = disk_fault::decode(fields, key, time)? {
+        return Ok(FaultKind::Disk(fault));
+    }
     match key {
         "crash" => Ok(FaultKind::Crash { back_after: time }),
         "power_cut" => Ok(FaultKind::PowerCut { back_after: time }),
@@ -163,7 +187,8 @@ fn target(value: &Value<'_>, kind: FaultKind, scenario: &Scenario) -> Result<Str
     if kind.suits(name == TRACKER) {
         return Ok(name);
     }
-    Err(Refusal::new(value.span(), format!("`{}` can only befall the tracker", kind.key())))
+    let whom = if matches!(kind, FaultKind::Disk(_)) { "a peer" } else { "the tracker" };
+    Err(Refusal::new(value.span(), format!("`{}` can only befall {whom}", kind.key())))
 }
 
 /// What a fault may call the peers of `group`: all together, or each by its name.
@@ -188,6 +213,7 @@ pub(super) fn write(at: Duration, kind: FaultKind, target: &str) -> String {
         FaultKind::ClockJump(micros) => {
             let _ = writeln!(out, "by = {:?}", clock::shift_text(micros));
         }
+        FaultKind::Disk(fault) => disk_fault::write(&mut out, fault),
         FaultKind::Leave => {}
     }
     out

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 mod behaviour;
 mod clock;
 mod decode;
+mod disk_fault;
 pub(crate) mod expand;
 mod expect;
 mod family;
@@ -30,6 +31,7 @@ mod tests;
 
 pub use behaviour::Behaviour;
 pub use clock::Clock;
+pub use disk_fault::DiskFault;
 pub use expect::{Completed, Expect, ExpectTracker};
 pub use family::Families;
 pub use fault::{Fault, FaultKind};

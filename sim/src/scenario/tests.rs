@@ -260,6 +260,40 @@ fn poisson_arrivals_come_at_their_rate() {
     assert!((1_750.0..2_250.0).contains(&last), "{last}");
 }
 
+/// The scenario with this instead of its one fault.
+fn with_fault(lines: &str) -> Result<Plan, String> {
+    let text = SMALL.replace("crash = \"leecher\"\ncount = 2\nfor = \"3 s\"", lines);
+    parse(&text).map(|scenario| scenario.expand(1))
+}
+
+#[test]
+fn disk_faults_are_read_and_written_and_misuse_is_refused() {
+    for lines in [
+        "power_cut = \"leecher\"\nfor = \"2 s\"",
+        "disk_error = \"leecher\"\nfor = \"2 s\"",
+        "disk_full = \"leecher\"\nfor = \"2 s\"",
+        "slow_disk = \"leecher\"\nfor = \"2 s\"\nlatency = \"30 ms\"",
+        "bit_rot = \"leecher\"\npieces = 3",
+        "bit_rot = \"leecher\"",
+    ] {
+        let plan = with_fault(lines).expect(lines);
+        assert!(plan.faults.iter().any(|fault| lines.starts_with(fault.kind.key())), "{lines}");
+        let again = parse(&plan.to_toml()).expect("the plan is a valid scenario");
+        assert_eq!(again.expand(again.seed), plan, "{lines}");
+    }
+    for (lines, why) in [
+        ("disk_full = \"leecher\"", "`disk_full` needs a `for`"),
+        ("slow_disk = \"leecher\"\nfor = \"2 s\"", "`slow_disk` needs a `latency`"),
+        ("disk_error = \"leecher\"\nfor = \"2 s\"\nlatency = \"1 s\"", "only a `slow_disk` has a `latency`"),
+        ("crash = \"leecher\"\npieces = 3", "only `bit_rot` has `pieces`"),
+        ("bit_rot = \"leecher\"\nfor = \"2 s\"", "what rots stays so: no `for`"),
+        ("disk_full = \"tracker\"\nfor = \"2 s\"", "`disk_full` can only befall a peer"),
+    ] {
+        let error = with_fault(lines).expect_err(lines);
+        assert!(error.contains(why), "{lines}: {error}");
+    }
+}
+
 proptest! {
     #[test]
     fn an_expanded_plan_expands_to_itself(seed: u64, arrival in 0..3_usize, micros in 1..10_000_000_u64) {

@@ -3,21 +3,27 @@
 //! Content is drawn from the scenario's seed. A block that equals the canonical bytes, compared byte for
 //! byte, is remembered as one bit; a block that differs is kept as it is, for that peer alone. Hashing is
 //! the real SHA-1 of what is stored; only for a piece that was found equal to the canonical one is the result
-//! remembered.
+//! remembered. What a disk loses at a power cut and how it fails is in `durable`.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
+use engine::clock::Clock;
 use engine::storage::Storage;
 use proto::bitfield::Bitfield;
 use proto::id::PieceHash;
 use proto::piece::{BLOCK_LEN, Block, Geometry, PieceIndex};
+use proto::resume::Stamp;
 use proto::seed::Seed;
 
+mod durable;
 #[cfg(test)]
 mod tests;
+
+pub use durable::Loss;
+use durable::{Durable, Faults};
 
 /// What is shared: the bytes that every seeder starts with.
 #[derive(Debug)]
@@ -66,6 +72,8 @@ struct Disk {
     canonical: Vec<u64>,
     /// Cells that hold anything else.
     differing: BTreeMap<usize, Box<[u8]>>,
+    durable: Durable,
+    faults: Faults,
 }
 
 impl Disk {
@@ -96,7 +104,12 @@ impl SharedStorage {
     /// A disk that holds nothing.
     pub fn empty(content: Arc<Content>) -> Self {
         let cells = content.geometry.pieces() as usize * content.cells_per_piece();
-        let disk = Disk { canonical: vec![0; cells.div_ceil(64)], differing: BTreeMap::new() };
+        let disk = Disk {
+            canonical: vec![0; cells.div_ceil(64)],
+            differing: BTreeMap::new(),
+            durable: Durable::default(),
+            faults: Faults::default(),
+        };
         Self { content, disk: Arc::new(Mutex::new(disk)) }
     }
 
@@ -136,6 +149,7 @@ impl SharedStorage {
 
 impl Storage for SharedStorage {
     async fn read(&self, block: Block) -> io::Result<Bytes> {
+        self.ready(false).await?;
         Ok(self.content.read(&self.disk(), block.piece(), block.offset(), block.len()))
     }
 
@@ -143,11 +157,13 @@ impl Storage for SharedStorage {
         if data.len() != block.len() as usize {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "data of another length than its block"));
         }
+        self.ready(true).await?;
         self.content.write(&mut self.disk(), block, &data);
         Ok(())
     }
 
     async fn hash(&self, piece: PieceIndex) -> io::Result<PieceHash> {
+        self.ready(false).await?;
         let disk = self.disk();
         if self.content.cells_of(piece).all(|cell| disk.is_hole(cell)) {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "nothing was ever written there"));
@@ -160,6 +176,43 @@ impl Storage for SharedStorage {
     }
 
     async fn flush(&self) -> io::Result<()> {
+        let flush = self.disk().begin_flush();
+        self.ready(false).await?;
+        self.disk().end_flush(&flush);
+        Ok(())
+    }
+
+    async fn stamps(&self) -> io::Result<Vec<Option<Stamp>>> {
+        self.ready(false).await?;
+        Ok(vec![self.disk().stamp(self.content.geometry)])
+    }
+
+    async fn load_record(&self) -> io::Result<Option<Bytes>> {
+        self.ready(false).await?;
+        Ok(self.disk().record())
+    }
+
+    async fn keep_record(&self, record: Bytes) -> io::Result<()> {
+        self.ready(true).await?;
+        self.disk().set_record(record);
+        Ok(())
+    }
+}
+
+impl SharedStorage {
+    /// Waits as long as a slow disk takes, and fails if the disk does; `grows` if it needs room.
+    async fn ready(&self, grows: bool) -> io::Result<()> {
+        let latency = self.disk().faults.latency.clone();
+        if let Some((clock, latency)) = latency {
+            clock.sleep_until(clock.now() + latency).await;
+        }
+        let disk = self.disk();
+        if disk.faults.failing {
+            return Err(io::Error::other("the simulated disk fails"));
+        }
+        if grows && disk.faults.full {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "the simulated disk is full"));
+        }
         Ok(())
     }
 }
@@ -234,6 +287,7 @@ impl Content {
         for part in self.parts(block.piece(), block.offset(), block.len()) {
             let (new, after) = rest.split_at(part.to - part.from);
             rest = after;
+            disk.note_write(part.cell);
             let canonical = self.slice(part.start, part.len);
             if new == &canonical[..] {
                 disk.differing.remove(&part.cell);
@@ -242,13 +296,18 @@ impl Content {
             }
             let mut cell = self.cell(disk, &part).to_vec();
             cell[part.from..part.to].copy_from_slice(new);
-            let same = cell == canonical;
-            disk.set_canonical(part.cell, same);
-            if same {
-                disk.differing.remove(&part.cell);
-            } else {
-                disk.differing.insert(part.cell, cell.into());
-            }
+            self.put(disk, &part, cell);
+        }
+    }
+
+    /// Makes `bytes` all of a part's cell.
+    fn put(&self, disk: &mut Disk, part: &Part, bytes: Vec<u8>) {
+        let same = bytes == self.slice(part.start, part.len);
+        disk.set_canonical(part.cell, same);
+        if same {
+            disk.differing.remove(&part.cell);
+        } else {
+            disk.differing.insert(part.cell, bytes.into());
         }
     }
 }

@@ -111,3 +111,64 @@ proptest! {
         }
     }
 }
+
+/// Writes all of `content` to `storage`.
+fn fill(content: &Content, storage: &SharedStorage) {
+    let full = SharedStorage::full(Content::generate(content.geometry(), Seed::from_u64(1)));
+    for block in content.geometry().all_pieces().flat_map(|piece| content.geometry().blocks(piece)) {
+        run(storage.write(block, run(full.read(block)).expect("reads"))).expect("writes");
+    }
+}
+
+#[test]
+fn a_power_cut_takes_or_tears_what_was_not_flushed() {
+    let content = Content::generate(Geometry::new(100_001 * 16, 40_000).expect("valid"), Seed::from_u64(1));
+    let (kept, lost) = (SharedStorage::empty(content.clone()), SharedStorage::empty(content.clone()));
+    fill(&content, &kept);
+    run(kept.flush()).expect("flushes");
+    assert_eq!(kept.cut_power(Seed::from_u64(2)), Loss::default(), "what was flushed is safe");
+    assert!(kept.canonical_pieces().is_full());
+
+    fill(&content, &lost);
+    let Loss { gone, unsafe_ones } = lost.cut_power(Seed::from_u64(2));
+    let whole = lost.canonical_pieces();
+    assert_eq!(gone.len() as u32 + whole.count(), whole.pieces());
+    assert_eq!(unsafe_ones.len() as u32, whole.pieces(), "of every piece something was at stake");
+    assert!(!gone.is_empty() && !whole.is_empty(), "some cells reach the disk by themselves");
+    assert!(lost.own_bytes() > 0, "and some are torn");
+    assert_eq!(lost.cut_power(Seed::from_u64(3)), Loss::default(), "the next cut finds nothing to take");
+}
+
+#[test]
+fn rot_spoils_whole_pieces_and_leaves_no_trace() {
+    let content = content();
+    let storage = SharedStorage::full(content.clone());
+    let before = run(storage.stamps()).expect("there");
+    assert_eq!(storage.rot(2, Seed::from_u64(5)).len(), 2);
+    assert_eq!(storage.canonical_pieces().count(), 1);
+    assert_eq!(run(storage.stamps()).expect("there"), before);
+    let spoilt = content.geometry().all_pieces().filter(|&piece| !storage.canonical_pieces().has(piece));
+    for piece in spoilt {
+        assert_ne!(run(storage.hash(piece)).expect("hashes"), content.hashes()[piece.as_usize()]);
+    }
+}
+
+#[test]
+fn a_full_disk_reads_and_a_failing_one_does_nothing() {
+    let content = content();
+    let storage = SharedStorage::full(content.clone());
+    let block = content.geometry().block(piece(&content, 0), 0).expect("in range");
+    let write = || run(storage.write(block, vec![0; block.len() as usize].into()));
+    let kind = |error: io::Error| error.kind();
+    storage.set_full(true);
+    assert_eq!(write().map_err(kind), Err(io::ErrorKind::StorageFull));
+    assert_eq!(run(storage.keep_record(Bytes::new())).map_err(kind), Err(io::ErrorKind::StorageFull));
+    assert!(run(storage.read(block)).is_ok() && run(storage.flush()).is_ok());
+    storage.set_full(false);
+    storage.set_failing(true);
+    assert!(write().is_err() && run(storage.read(block)).is_err() && run(storage.flush()).is_err());
+    storage.set_failing(false);
+    run(storage.keep_record(Bytes::from_static(b"record"))).expect("kept");
+    assert_eq!(run(storage.load_record()).expect("there"), Some(Bytes::from_static(b"record")));
+    assert!(storage.canonical_pieces().is_full(), "what failed changed nothing");
+}

@@ -210,6 +210,15 @@ impl World {
         self.core.network.digest()
     }
 
+    /// Lets everybody answer what they were asked, without time passing.
+    pub fn settle(&self) {
+        self.runtime.block_on(async {
+            for _ in 0..DRAIN_TURNS {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+
     /// Turns the runtime, without time passing, until an aborted host holds no socket.
     fn drain(&self, host: HostId) {
         let host = self.core.host(host);

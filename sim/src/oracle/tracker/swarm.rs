@@ -243,7 +243,8 @@ impl Swarms {
             | FaultKind::Leave
             | FaultKind::Pause(_)
             | FaultKind::ClockJump(_)
-            | FaultKind::StoreFails(_) => false,
+            | FaultKind::StoreFails(_)
+            | FaultKind::Disk(_) => false,
         };
         crash > flushed && !ends().any(is_lost)
     }

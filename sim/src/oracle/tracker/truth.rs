@@ -83,14 +83,16 @@ impl<'a> Truth<'a> {
     }
 
     /// Downloads that ended: by the ledger, or by the word of the client itself to the tracker, which has nothing
-    /// else to count by.
+    /// else to count by. What a power cut undid had ended all the same, and ends once more.
     pub(super) fn completions(&self, told: &BTreeSet<SocketAddr>) -> usize {
-        let ended = self.record.leechers().filter(|(_, peer)| {
-            peer.completed.is_some() || peer.addrs.iter().any(|addr| told.contains(addr))
-        });
+        let ended = |peer: &PeerRecord| {
+            let once = peer.completed.is_some() || peer.addrs.iter().any(|addr| told.contains(addr));
+            usize::from(once) + peer.undone as usize
+        };
         let is_leecher =
             |addr: &SocketAddr| self.peer(*addr).is_some_and(|(plan, _)| plan.role == Role::Leecher);
-        ended.count() + told.iter().filter(|addr| !is_leecher(addr)).count()
+        let others = told.iter().filter(|addr| !is_leecher(addr)).count();
+        self.record.leechers().map(|(_, peer)| ended(peer)).sum::<usize>() + others
     }
 }
 

@@ -1,0 +1,104 @@
+//! Peers whose disks fail, fill up, forget and rot: the scenarios that come with the project, the same with
+//! engines that are broken on purpose, and hundreds of power cuts in one small swarm.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+use sim::defect::{Tampered, catalogue};
+use sim::oracle::Oracle;
+use sim::record::Record;
+use sim::report::{Outcome, Verdict};
+use sim::run::run_tampered;
+use sim::scenario::{Plan, Scenario};
+
+fn shipped(name: &str) -> Plan {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../scenarios").join(name);
+    let text = fs::read_to_string(path).expect("it comes with the project");
+    plan(name, &text)
+}
+
+fn plan(name: &str, text: &str) -> Plan {
+    let scenario = Scenario::parse(name, text, &[]).unwrap_or_else(|error| panic!("{error}"));
+    scenario.expand(scenario.seed)
+}
+
+fn judged(plan: &Plan, tampered: &Tampered) -> Verdict {
+    let record: Record = run_tampered(plan, tampered, &mut |_| ()).expect("it runs");
+    Verdict::of(record)
+}
+
+fn complaints(verdict: &Verdict, oracle: Oracle) -> String {
+    let of_it = verdict.violations.iter().filter(|violation| violation.oracle == oracle);
+    of_it.map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn full_disks_lose_nothing() {
+    let verdict = judged(&shipped("disk_full_then_freed.toml"), &Tampered::nobody());
+    assert_eq!(verdict.complaints(), Vec::<String>::new());
+    assert_eq!(verdict.record.vacuous, Vec::<String>::new());
+}
+
+#[test]
+fn whoever_forgets_its_pieces_is_seen_to_fetch_them_again() {
+    let tampered = Tampered::only("leecher", catalogue::ForgetsPieces::default);
+    let verdict = judged(&shipped("disk_full_then_freed.toml"), &tampered);
+    assert_eq!(verdict.outcome, Outcome::Safety);
+    let complaints = complaints(&verdict, Oracle::Resume);
+    assert!(complaints.contains("leecher-5 fetched"), "{complaints}");
+}
+
+#[test]
+fn power_cuts_spoil_nothing() {
+    let verdict = judged(&shipped("crash_and_resume.toml"), &Tampered::nobody());
+    assert_eq!(verdict.complaints(), Vec::<String>::new());
+    assert_eq!(verdict.record.vacuous, Vec::<String>::new());
+    assert!(verdict.record.peers.iter().all(|peer| !peer.uncounted), "everybody told its sums");
+    let lives: usize = verdict.record.peers.iter().map(|peer| peer.lives.len()).sum();
+    assert!(lives >= 30, "{lives} lives");
+}
+
+#[test]
+fn resume_data_that_claim_before_the_flush_are_seen_to_lie() {
+    let tampered = Tampered::only("leecher", || catalogue::ClaimsTooEarly);
+    let verdict = judged(&shipped("crash_and_resume.toml"), &tampered);
+    assert_eq!(verdict.outcome, Outcome::Safety);
+    let complaints = complaints(&verdict, Oracle::Resume);
+    assert!(complaints.contains("that its disk does not hold"), "{complaints}");
+}
+
+#[test]
+fn rot_shows_in_the_sample_and_only_there() {
+    let tampered = Tampered::only("leecher", || catalogue::SkipsSample);
+    let verdict = judged(&shipped("crash_and_resume.toml"), &tampered);
+    assert_eq!(verdict.outcome, Outcome::Safety);
+    let started = "resume: leecher-3 started with 100 pieces that its disk does not hold";
+    assert_eq!(complaints(&verdict, Oracle::Resume), started, "nobody else needs the sample");
+    assert!(complaints(&verdict, Oracle::Integrity).contains("leecher-3"), "and it stays complete in name");
+}
+
+/// Four peers lose power 75 times each; nothing of it may depend on the sample.
+#[test]
+fn hundreds_of_power_cuts_spoil_nothing() {
+    let mut text = "# Power is cut three hundred times.\nversion = 1\n\
+         [torrent]\nsize = \"1 MiB\"\npiece_length = \"16 KiB\"\n[tracker]\ninterval = \"30 s\"\n\
+         [links.home]\nup = \"60 kbit/s\"\ndown = \"1 Mbit/s\"\nlatency = \"10 ms\"\nqueue = \"50 kB\"\n\
+         [[peers]]\nrole = \"seeder\"\nlink = \"home\"\n\
+         [[peers]]\nrole = \"leecher\"\nlink = \"home\"\ncount = 4\n\
+         [run]\ntick = \"10 ms\"\nat_least = \"920 s\"\ntime_limit = \"1 h\"\n"
+        .to_owned();
+    for number in 0..75_u64 {
+        // Never at the same distance from the flushes.
+        let at = 4_000 + number * 12_000 + number * number * 7_919 % 9_000;
+        let _ = write!(text, "[[faults]]\nat = \"{at} ms\"\npower_cut = \"leecher\"\nfor = \"500 ms\"\n");
+    }
+    let plan = plan("cuts.toml", &text);
+    let honest = judged(&plan, &Tampered::only("leecher", || catalogue::SkipsSample));
+    let lives: usize = honest.record.peers.iter().map(|peer| peer.lives.len()).sum();
+    println!("{lives} lives, last completion {:?}", honest.completion.map(|times| times.last));
+    assert_eq!(honest.complaints(), Vec::<String>::new());
+    assert!(lives >= 300, "{lives} lives");
+    let lying = judged(&plan, &Tampered::only("leecher", || catalogue::ClaimsTooEarly));
+    assert!(!complaints(&lying, Oracle::Resume).is_empty(), "the same cuts find a liar");
+}
