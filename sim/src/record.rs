@@ -8,6 +8,7 @@ use proto::tracker::ScrapeEntry;
 use crate::bound::{Leecher, Swarm};
 use crate::hostile::Poisoned;
 use crate::network::Seen;
+use crate::oracle::Conduct;
 use crate::scenario::{Behaviour, FaultKind, PeerPlan, Plan, Role};
 
 /// One run. Everything in it follows from the plan, so equal plans have equal records.
@@ -23,6 +24,8 @@ pub struct Record {
     pub peers: Vec<PeerRecord>,
     /// The tracker, seen from outside.
     pub tracker: TrackerRecord,
+    /// How the peers behaved towards each other, by the rules.
+    pub conduct: Conduct,
     /// Packets of the whole network.
     pub packets: Packets,
     /// IP bytes that the hosts sent.
@@ -252,6 +255,7 @@ overhead = \"<= 20 %\"
             end: Duration::from_secs(13),
             peers: vec![seeder, full(10_000), full(12_500)],
             tracker: TrackerRecord::default(),
+            conduct: Conduct::default(),
             packets: Packets { sent: 4_321, delivered: 4_300, dropped: 21 },
             wire_bytes: 4_600_000,
             settings: "50 connections".to_owned(),

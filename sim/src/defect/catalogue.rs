@@ -10,6 +10,7 @@ use proto::piece::{Block, PieceIndex};
 use proto::time::Instant;
 use proto::torrent::AnnounceEvent;
 use proto::tracker::{AnnounceRequest, Family, Reply, Request};
+use proto::wire::extension::ExtensionHandshake;
 use proto::wire::{Message, RawBlock};
 
 use super::{At, Defect};
@@ -331,5 +332,39 @@ impl Defect for Dawdles {
         let held = self.held.entry(at.line).or_default();
         held.push((at.now, message));
         held.extract_if(.., |(since, _)| *since + self.by <= at.now).map(|(_, message)| message).collect()
+    }
+}
+
+/// Never listens to whom others are connected to.
+#[derive(Debug, Default)]
+pub struct IgnoresGossip;
+
+impl Defect for IgnoresGossip {
+    fn hears(&mut self, _: At, message: Message) -> Vec<Message> {
+        // Our id for peer exchange.
+        if matches!(message, Message::Extended { id: 1, .. }) { vec![] } else { vec![message] }
+    }
+}
+
+/// Asked for metadata, it says nothing.
+#[derive(Debug, Default)]
+pub struct KeepsMetadata;
+
+impl Defect for KeepsMetadata {
+    fn hears(&mut self, _: At, message: Message) -> Vec<Message> {
+        if matches!(message, Message::Extended { id: 2, .. }) { vec![] } else { vec![message] }
+    }
+}
+
+/// Offers peer exchange and metadata to everybody, whatever the torrent says.
+#[derive(Debug, Default)]
+pub struct TellsStrangers;
+
+impl Defect for TellsStrangers {
+    fn says(&mut self, _: At, message: Message) -> Vec<Message> {
+        let Message::Extended { id: 0, payload } = &message else { return vec![message] };
+        let Ok(said) = ExtensionHandshake::decode(payload) else { return vec![message] };
+        let open = ExtensionHandshake { pex: Some(1), metadata: Some(2), ..said };
+        vec![Message::Extended { id: 0, payload: open.encode() }]
     }
 }

@@ -9,10 +9,12 @@ mod conservation;
 mod integrity;
 mod justice;
 mod liveness;
+mod protocol;
 mod resume;
 mod tracker;
 
 pub use justice::{Figures as JusticeFigures, figures as justice_figures};
+pub use protocol::{Conduct, Court, Holdings, Rule, Suspect, conduct};
 pub use tracker::{Figures as TrackerFigures, figures as tracker_figures};
 
 /// Something that must never be.
@@ -41,6 +43,8 @@ pub enum Oracle {
     Justice,
     /// The tracker says nothing that contradicts what it was told.
     Tracker,
+    /// Peers keep the rules of the protocol.
+    Protocol,
 }
 
 /// How bad a violation is: it decides the exit status.
@@ -61,7 +65,8 @@ impl Oracle {
             | Self::Bounds
             | Self::Resume
             | Self::Justice
-            | Self::Tracker => Severity::Safety,
+            | Self::Tracker
+            | Self::Protocol => Severity::Safety,
             Self::Liveness => Severity::Liveness,
         }
     }
@@ -77,6 +82,7 @@ impl fmt::Display for Oracle {
             Self::Liveness => "liveness",
             Self::Justice => "justice",
             Self::Tracker => "tracker",
+            Self::Protocol => "protocol",
         })
     }
 }
@@ -96,6 +102,7 @@ pub fn judge(record: &Record) -> Vec<Violation> {
     violations.extend(liveness::check(record));
     violations.extend(justice::check(record));
     violations.extend(tracker::check(record));
+    violations.extend(protocol::check(record));
     violations
 }
 

@@ -32,6 +32,14 @@ impl Percentiles {
     }
 }
 
+/// Payload that the seeders sent, in copies of the content.
+pub(super) fn seed_copies(record: &Record) -> f64 {
+    let peers = record.plan.peers.iter().zip(&record.peers);
+    let seeders = peers.filter(|(plan, _)| plan.role == Role::Seeder);
+    let sent: u64 = seeders.map(|(_, peer)| peer.uploaded).sum();
+    share(sent as f64, record.plan.torrent.size as f64)
+}
+
 /// How much of the links was used between each peer's coming and its going, or the last completion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Utilisation {

@@ -3,10 +3,12 @@
 //! All of a [`Verdict`] follows from the record, so it is the same on every machine; wall time is added by
 //! whoever prints it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::bound;
-use crate::oracle::{self, JusticeFigures, Severity, TrackerFigures, Violation};
+use crate::oracle::{self, JusticeFigures, Rule, Severity, TrackerFigures, Violation};
 use crate::record::{Packets, Record};
 use crate::scenario::quantity::duration_text;
 use crate::scenario::{Completed, Expect};
@@ -94,6 +96,8 @@ pub struct Verdict {
     pub jain: f64,
     /// Wire bytes beyond the useful ones, as a share of them.
     pub overhead: f64,
+    /// Payload that the seeders sent, in copies of the content.
+    pub seed_copies: f64,
     /// Payload that came more than once.
     pub duplicate_bytes: u64,
     /// The same, as a share of the useful bytes.
@@ -130,6 +134,7 @@ impl Verdict {
             utilisation: Utilisation::of(&record),
             jain: figures::jain(&record),
             overhead: if useful > 0.0 { record.wire_bytes as f64 / useful - 1.0 } else { 0.0 },
+            seed_copies: figures::seed_copies(&record),
             duplicate_bytes,
             duplicates: figures::share(duplicate_bytes as f64, useful),
             record,
@@ -164,6 +169,13 @@ impl Verdict {
             most(expect.overhead),
             percent(self.overhead),
             within(self.overhead, expect.overhead),
+        );
+        let copies = self.seed_copies;
+        check(
+            "seed copies",
+            expect.seed_copies.map(|most| format!("<= {most}")),
+            format!("{copies:.2}"),
+            within(copies, expect.seed_copies),
         );
         checks.extend(self.check_tracker(expect));
         checks.extend(justice::checks(&expect.justice, self.justice));
@@ -235,12 +247,20 @@ impl Verdict {
             utilisation: self.utilisation,
             jain: self.jain,
             overhead: self.overhead,
+            seed_copies: self.seed_copies,
             duplicate_bytes: self.duplicate_bytes,
             tracker: self.tracker,
             justice: self.justice,
             packets: self.record.packets,
+            exercised: self.exercised(),
             violations: self.complaints(),
         }
+    }
+
+    fn exercised(&self) -> BTreeMap<&'static str, u64> {
+        let conduct = oracle::conduct(&self.record);
+        let count = |rule: Rule| (rule.name(), conduct.exercised.get(&rule).copied().unwrap_or(0));
+        Rule::ALL.into_iter().map(count).collect()
     }
 
     /// All that is wrong, one line each.
@@ -270,11 +290,14 @@ struct Summary<'a> {
     utilisation: Utilisation,
     jain: f64,
     overhead: f64,
+    seed_copies: f64,
     duplicate_bytes: u64,
     tracker: TrackerFigures,
     #[serde(skip_serializing_if = "Option::is_none")]
     justice: Option<JusticeFigures>,
     packets: Packets,
+    /// Occasions at which each rule of the protocol was checked; those without one are there too.
+    exercised: BTreeMap<&'static str, u64>,
     violations: Vec<String>,
 }
 

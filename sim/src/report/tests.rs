@@ -102,6 +102,7 @@ fn the_table_of_an_extinct_torrent() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "all fields, in their order")]
 fn the_json_of_a_run_has_exactly_these_fields() {
     let json = serde_json::to_string_pretty(&Verdict::of(good()).summary(0.5)).expect("serialises");
     insta::assert_snapshot!(json, @r#"
@@ -131,6 +132,7 @@ fn the_json_of_a_run_has_exactly_these_fields() {
       },
       "jain": 1.0,
       "overhead": 0.0967254638671875,
+      "seed_copies": 1.5,
       "duplicate_bytes": 0,
       "tracker": {
         "announces": 0,
@@ -150,6 +152,32 @@ fn the_json_of_a_run_has_exactly_these_fields() {
         "sent": 4321,
         "delivered": 4300,
         "dropped": 21
+      },
+      "exercised": {
+        "answered": 0,
+        "asked": 0,
+        "cancelled": 0,
+        "choke-pace": 0,
+        "choked-request": 0,
+        "completed-once": 0,
+        "extension-id": 0,
+        "fast-agreed": 0,
+        "gossip-pace": 0,
+        "gossip-size": 0,
+        "have-after-hash": 0,
+        "haves-told": 0,
+        "held": 0,
+        "interest": 0,
+        "interval": 0,
+        "keep-alive": 0,
+        "left": 0,
+        "outstanding": 0,
+        "private": 0,
+        "range": 0,
+        "started": 0,
+        "stopped": 0,
+        "summary": 0,
+        "syntax": 0
       },
       "violations": []
     }

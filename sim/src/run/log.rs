@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use proto::torrent::{Banned, Giver, Stats};
 
+use crate::oracle::Holdings;
 use crate::record::{Ban, Departed, Presence};
 use crate::storage::Loss;
 
@@ -147,6 +148,12 @@ impl Log {
 
     pub(super) fn held(&self) -> u64 {
         self.pieces.iter().flatten().count() as u64
+    }
+}
+
+impl Holdings for SharedLog {
+    fn look(&self, see: &mut dyn FnMut(&[Option<Duration>])) {
+        see(&self.lock().pieces);
     }
 }
 

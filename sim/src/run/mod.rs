@@ -9,6 +9,7 @@ use proto::piece::GeometryError;
 use thiserror::Error;
 
 use crate::defect::Tampered;
+use crate::oracle::Conduct;
 use crate::record::{Packets, PeerRecord, Record, TrackerRecord};
 use crate::scenario::{Plan, Role};
 
@@ -124,6 +125,7 @@ pub fn imagine(plan: &Plan, time: Duration) -> Record {
         end: time,
         peers: peers.collect(),
         tracker: TrackerRecord::default(),
+        conduct: Conduct::default(),
         packets: Packets::default(),
         wire_bytes: 0,
         settings: String::new(),

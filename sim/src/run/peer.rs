@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::clock::Clock;
+use engine::metadata::find_metadata;
 use engine::storage::Storage;
 use engine::transport::Transport;
 use engine::{Engine, EngineConfig, EngineEvent, EngineHandle, Environment};
-use proto::metainfo::Metainfo;
+use proto::metainfo::{Magnet, Metainfo};
 use proto::seed::Seed;
 use proto::time::Instant;
 use tokio::sync::mpsc;
@@ -15,7 +16,7 @@ use tokio::task::JoinSet;
 
 use super::log::SharedLog;
 use crate::defect::{SharedDefect, TamperedStorage, TamperedTransport};
-use crate::scenario::Departure;
+use crate::scenario::{Departure, Start};
 use crate::storage::SharedStorage;
 use crate::world::{SimClock, SimTransport};
 
@@ -37,6 +38,7 @@ pub(super) struct Life<T: Transport, S> {
     pub(super) disk: SharedStorage,
     pub(super) config: EngineConfig,
     pub(super) seed: Seed,
+    pub(super) start: Start,
     pub(super) departure: Departure,
     pub(super) arrival: Duration,
     pub(super) log: SharedLog,
@@ -59,6 +61,7 @@ impl Life<SimTransport, SharedStorage> {
             metainfo: self.metainfo,
             disk: self.disk,
             seed: self.seed,
+            start: self.start,
             departure: self.departure,
             arrival: self.arrival,
             log: self.log,
@@ -71,6 +74,16 @@ impl Life<SimTransport, SharedStorage> {
 pub(super) async fn live<T: Transport, S: Storage>(life: Life<T, S>) {
     let Life { environment, metainfo, storage, config, seed, clock, .. } = life;
     let now = elapsed(&clock);
+    let (metainfo, config) = match life.start {
+        Start::File => (metainfo, config),
+        Start::Magnet => {
+            let magnet = Magnet::of(&metainfo);
+            match find_metadata(environment.clone(), &magnet, &config, seed, |_| ()).await {
+                Ok(found) => (Arc::new(found.metainfo), EngineConfig { peers: found.peers, ..config }),
+                Err(error) => return life.log.lock().failure = Some(error.to_string()),
+            }
+        }
+    };
     match Engine::start(environment, metainfo, storage, config, seed).await {
         Err(error) => life.log.lock().failure = Some(error.to_string()),
         Ok((handle, root)) => {

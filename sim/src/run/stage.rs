@@ -1,7 +1,7 @@
 //! The stage: a world with its hosts, and what has happened on it so far.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::EngineConfig;
@@ -18,11 +18,11 @@ use super::tracker::TrackerHost;
 use super::{Glimpse, RunError, STEP, hosts, torrent};
 use crate::defect::{SharedDefect, Tampered};
 use crate::hostile::Deeds;
-use crate::oracle;
+use crate::oracle::{self, Conduct, Court, Suspect};
 use crate::record::{Packets, PeerRecord, Record, TrackerRecord};
 use crate::scenario::expand::keyed;
 use crate::scenario::quantity::duration_text;
-use crate::scenario::{Clock, PeerPlan, Plan, Policy, Role, TRACKER, Target};
+use crate::scenario::{Clock, FaultKind, FaultPlan, PeerPlan, Plan, Policy, Role, TRACKER, Target};
 use crate::storage::{Content, SharedStorage};
 use crate::world::{ClockError, World, WorldSettings};
 
@@ -35,6 +35,8 @@ pub(super) struct Stage<'a> {
     pub(super) metainfo: Arc<Metainfo>,
     pub(super) tracker: TrackerHost,
     pub(super) peers: Vec<Peer>,
+    /// Judges what the peers say to each other.
+    court: Arc<Mutex<Court>>,
     /// Faults that found nobody.
     pub(super) vacuous: Vec<String>,
 }
@@ -81,9 +83,12 @@ impl<'a> Stage<'a> {
             defect: tampered.of(&peer.name),
             deeds: Deeds::new(world.clock()),
         };
-        let peers = plan.peers.iter().map(peer).collect();
+        let peers: Vec<_> = plan.peers.iter().map(peer).collect();
         let (agenda, tracker) = (Agenda::of(plan), TrackerHost::new(plan, tampered.of(TRACKER)));
-        let mut stage = Self { plan, world, agenda, content, metainfo, tracker, peers, vacuous: Vec::new() };
+        let court = Arc::new(Mutex::new(judge(plan, &content, &peers)));
+        world.overhear(court.clone());
+        let mut stage =
+            Self { plan, world, agenda, content, metainfo, tracker, peers, court, vacuous: Vec::new() };
         stage.act();
         Ok(stage)
     }
@@ -184,6 +189,7 @@ impl<'a> Stage<'a> {
         let next_tick = self.world.now() + self.plan.run.tick;
         self.world.run_until(next_tick);
         record.tracker = self.examine();
+        record.conduct = self.court.lock().unwrap_or_else(PoisonError::into_inner).adjourn();
         if record.tracker.missed > 0 {
             let missed = record.tracker.missed;
             record.vacuous.push(format!("tracker: {missed} datagrams were too many to judge any"));
@@ -230,6 +236,7 @@ impl<'a> Stage<'a> {
             end: self.now(),
             peers: (0..self.peers.len()).filter_map(|index| self.peer_record(index)).collect(),
             tracker: self.tracker.record(),
+            conduct: Conduct::default(),
             packets: Packets { sent: totals.sent, delivered: totals.delivered, dropped: totals.dropped },
             wire_bytes: totals.sent_bytes,
             settings: settings(self.plan, &self.tracker),
@@ -276,6 +283,28 @@ fn conditions(world: &mut World, plan: &Plan) {
     world.tap(tracker);
 }
 
+/// Whose clock is further off cannot be held to times, in parts of a million: protocols leave a few percent.
+const MAX_DRIFT: u32 = 10_000;
+
+/// Whoever is an engine is held to the rules.
+fn judge(plan: &Plan, content: &Content, peers: &[Peer]) -> Court {
+    let engines = plan.peers.iter().zip(peers).enumerate();
+    let engines = engines.filter(|(_, (plan, _))| plan.role.is_honest());
+    let suspects = engines.map(|(index, (peer, seen))| {
+        let pauses = |fault: &FaultPlan| {
+            matches!(fault.kind, FaultKind::Pause(_)) && fault.target == Target::Peer(index)
+        };
+        let suspect = Suspect {
+            name: peer.name.clone(),
+            holdings: Box::new(seen.log.clone()),
+            super_seeds: peer.super_seed,
+            untimed: plan.faults.iter().any(pauses) || peer.clock.drift.unsigned_abs() > MAX_DRIFT,
+        };
+        (hosts::index(Target::Peer(index)), suspect)
+    });
+    Court::new(content.geometry(), plan.torrent.private, suspects)
+}
+
 /// The settings that matter, for the report.
 fn settings(plan: &Plan, tracker: &TrackerHost) -> String {
     let torrent = config(plan, Target::Peer(0)).torrent;
@@ -316,6 +345,7 @@ pub(super) fn config(plan: &Plan, target: Target) -> EngineConfig {
         && let Some(peer) = plan.peers.get(index)
     {
         peer.policy.apply(&mut config.torrent);
+        config.torrent.super_seeding = peer.super_seed;
     }
     config
 }

@@ -60,6 +60,7 @@ impl Stage<'_> {
             disk: peer.storage.clone(),
             config: config(self.plan, target),
             seed,
+            start: plan.start,
             departure: plan.departure,
             arrival: plan.arrival,
             log,

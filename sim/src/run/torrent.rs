@@ -19,6 +19,7 @@ pub(super) fn make(plan: &Plan, announce: String) -> Result<(Arc<Content>, Arc<M
     let single = create::Content::Single(plan.torrent.size);
     let mut draft = Draft::new("content", single, Some(piece_length))?;
     draft.trackers = vec![vec![announce]];
+    draft.private = plan.torrent.private;
     let metainfo = Metainfo::parse(&draft.finish(content.hashes())?)?;
     Ok((content, Arc::new(metainfo)))
 }

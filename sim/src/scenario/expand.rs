@@ -94,10 +94,11 @@ fn expand_group(seed: u64, group: &Group, places: &mut nat::Places<'_>) -> Vec<P
             }
             fixed @ (Departure::Never | Departure::AfterCompletion(_) | Departure::AfterArrival(_)) => fixed,
         };
-        let Group { role, link, nat, family, clock, policy, .. } = group;
+        let Group { role, link, nat, family, clock, policy, start, super_seed, .. } = group;
         let (role, link, nat, family, clock, policy) =
             (*role, link.clone(), nat.as_ref().and_then(|name| places.next(name)), *family, *clock, *policy);
-        PeerPlan { name, role, link, nat, clock, family, policy, arrival, departure }
+        let (start, super_seed) = (*start, *super_seed);
+        PeerPlan { name, role, link, nat, clock, family, policy, arrival, departure, start, super_seed }
     };
     (0..group.count).map(peer).collect()
 }

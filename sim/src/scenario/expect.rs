@@ -24,6 +24,8 @@ pub struct Expect {
     pub duplicates: Option<f64>,
     /// The most that the wire may carry beyond the payload due, as a share of it.
     pub overhead: Option<f64>,
+    /// The most that the seeders together may upload, in copies of the content.
+    pub seed_copies: Option<f64>,
     /// Of the tracker.
     pub tracker: ExpectTracker,
     /// Where hostile peers are about.
@@ -79,13 +81,15 @@ impl Default for Expect {
             time: None,
             duplicates: None,
             overhead: None,
+            seed_copies: None,
             tracker: ExpectTracker::default(),
             justice: ExpectJustice::default(),
         }
     }
 }
 
-const KEYS: &[&str] = &["completed", "efficiency", "time", "duplicates", "overhead", "tracker", "justice"];
+const KEYS: &[&str] =
+    &["completed", "efficiency", "time", "duplicates", "overhead", "seed_copies", "tracker", "justice"];
 
 pub(super) fn decode(value: Option<&Value<'_>>) -> Result<Expect, Refusal> {
     let Some(value) = value else { return Ok(Expect::default()) };
@@ -96,6 +100,7 @@ pub(super) fn decode(value: Option<&Value<'_>>) -> Result<Expect, Refusal> {
         time: fields.optional("time", |value| duration(&operand(value, "<=", "90 s")?))?,
         duplicates: fields.optional("duplicates", |value| share(&operand(value, "<=", "5 %")?))?,
         overhead: fields.optional("overhead", |value| share(&operand(value, "<=", "20 %")?))?,
+        seed_copies: fields.optional("seed_copies", |value| copies(&operand(value, "<=", "1.2")?))?,
         tracker: fields.optional("tracker", tracker)?.unwrap_or_default(),
         justice: fields.optional("justice", justice::decode)?.unwrap_or_default(),
     })
@@ -111,6 +116,11 @@ fn tracker(value: &Value<'_>) -> Result<ExpectTracker, Refusal> {
         punctual: at_least("punctual")?,
         counted: at_least("counted")?,
     })
+}
+
+fn copies(value: &Value<'_>) -> Result<f64, Refusal> {
+    let copies = text(value)?.parse::<f64>().ok().filter(|copies| copies.is_finite() && *copies >= 0.0);
+    copies.ok_or_else(|| wrong(value, "a number of copies such as \"<= 1.2\""))
 }
 
 fn completed(value: &Value<'_>) -> Result<Completed, Refusal> {
@@ -151,6 +161,7 @@ pub(super) fn write(expect: &Expect) -> String {
     expect.time.inspect(|most| line("time", format!("<= {}", quantity::duration_text(*most))));
     expect.duplicates.inspect(|most| line("duplicates", format!("<= {most}")));
     expect.overhead.inspect(|most| line("overhead", format!("<= {most}")));
+    expect.seed_copies.inspect(|most| line("seed_copies", format!("<= {most}")));
     for (key, least) in expect.tracker.shares() {
         least.inspect(|least| line(&format!("tracker.{key}"), format!(">= {least}")));
     }

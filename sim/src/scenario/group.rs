@@ -8,7 +8,7 @@ use proto::torrent::policy::Policies;
 use toml::Spanned;
 
 use super::decode::plain_name;
-use super::fields::{Fields, Value, duration, text, within, word};
+use super::fields::{Fields, Value, duration, text, truth, within, word};
 use super::quantity::duration_text;
 use super::source::Refusal;
 use super::write::line;
@@ -55,6 +55,16 @@ impl Role {
     }
 }
 
+/// What a peer knows of the torrent when it starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// The torrent file.
+    #[default]
+    File,
+    /// A magnet link: the rest comes from other peers (BEP 9).
+    Magnet,
+}
+
 /// Peers that are alike.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
@@ -78,6 +88,10 @@ pub struct Group {
     pub arrival: Arrival,
     /// When they go.
     pub departure: Departure,
+    /// What they know of the torrent.
+    pub start: Start,
+    /// Do they show each peer one piece at a time (BEP 16)?
+    pub super_seed: bool,
 }
 
 impl Group {
@@ -168,12 +182,31 @@ fn group(
     nats: &BTreeMap<String, Nat>,
     (base, policies): (Policy, &Policies),
 ) -> Result<Group, Refusal> {
-    const KEYS: &[&str] =
-        &["name", "count", "role", "behaviour", "link", "nat", "family", "clock", "arrival", "departure"];
+    const KEYS: &[&str] = &[
+        "name",
+        "count",
+        "role",
+        "behaviour",
+        "link",
+        "nat",
+        "family",
+        "clock",
+        "arrival",
+        "departure",
+        "start",
+        "super_seed",
+    ];
+    const STARTS: [(&str, Start); 2] = [("file", Start::File), ("magnet", Start::Magnet)];
     let keys = [KEYS, policy::KEYS.as_slice()].concat();
     let fields = Fields::of(value, "[[peers]]", &keys)?;
     let role = role(&fields)?;
     let name = fields.optional("name", |value| plain_name(&text(value)?, value.span()))?;
+    let only = |key: &str, wanted: Role, message: &str| {
+        let place = fields.value(key).filter(|_| role != wanted);
+        place.map_or(Ok(()), |place| Err(Refusal::new(place.span(), message)))
+    };
+    only("start", Role::Leecher, "only a leecher can start from a magnet link")?;
+    only("super_seed", Role::Seeder, "only a seeder can super-seed")?;
     Ok(Group {
         name: name.unwrap_or_else(|| role.default_name()),
         count: fields.optional("count", |value| within(value, 1..=MAX_PEERS as u32))?.unwrap_or(1),
@@ -185,6 +218,8 @@ fn group(
         policy: policy::decode(&fields, policies)?.over(base),
         arrival: fields.optional("arrival", arrival)?.unwrap_or(Arrival::At(Duration::ZERO)),
         departure: fields.optional("departure", |value| departure(value, role))?.unwrap_or(Departure::Never),
+        start: fields.optional("start", |value| word(value, &STARTS))?.unwrap_or_default(),
+        super_seed: fields.optional("super_seed", truth)?.unwrap_or(false),
     })
 }
 
@@ -275,6 +310,12 @@ pub(super) fn write(out: &mut String, peer: &PeerPlan) {
     line(out, "family", &peer.family.to_string());
     clock::write(peer.clock).inspect(|clock| out.push_str(clock));
     policy::write(out, peer.policy);
+    if peer.start == Start::Magnet {
+        line(out, "start", "magnet");
+    }
+    if peer.super_seed {
+        out.push_str("super_seed = true\n");
+    }
     let _ = writeln!(out, "arrival = {{ at = \"{}\" }}", duration_text(peer.arrival));
     match peer.departure {
         Departure::Never => {}

@@ -35,7 +35,7 @@ pub use disk_fault::DiskFault;
 pub use expect::{Completed, Expect, ExpectTracker};
 pub use family::Families;
 pub use fault::{Fault, FaultKind};
-pub use group::{Arrival, Departure, Group, Role};
+pub use group::{Arrival, Departure, Group, Role, Start};
 pub use justice::ExpectJustice;
 pub use link::Link;
 pub use nat::{Nat, NatPlace};

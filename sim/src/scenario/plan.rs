@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{
-    Clock, Departure, Expect, Families, FaultKind, Link, Nat, NatPlace, Policy, Role, Run, Torrent, Tracker,
+    Clock, Departure, Expect, Families, FaultKind, Link, Nat, NatPlace, Policy, Role, Run, Start, Torrent,
+    Tracker,
 };
 
 /// A scenario, drawn for one seed.
@@ -55,6 +56,10 @@ pub struct PeerPlan {
     pub arrival: Duration,
     /// When it goes; never [`Departure::Exponential`].
     pub departure: Departure,
+    /// What it knows of the torrent.
+    pub start: Start,
+    /// Does it show each peer one piece at a time?
+    pub super_seed: bool,
 }
 
 /// One fault of one host.

@@ -54,7 +54,7 @@ fn set(sets: &[&str]) -> Result<Scenario, ScenarioError> {
 fn a_scenario_reads_as_it_is_written() {
     let scenario = parse(SMALL).expect("valid");
     assert_eq!((scenario.name.as_str(), scenario.claim.as_str()), ("small", "Three fetch from one."));
-    assert_eq!(scenario.torrent, Torrent { size: 1 << 20, piece_length: 256 << 10 });
+    assert_eq!(scenario.torrent, Torrent { size: 1 << 20, piece_length: 256 << 10, private: false });
     assert_eq!(scenario.groups[1].arrival, Arrival::Uniform(Duration::from_secs(10)));
     assert_eq!(scenario.expect.completed, Completed::AtLeast(0.9));
     assert_eq!(scenario.faults[0].kind, FaultKind::Crash { back_after: Some(Duration::from_secs(3)) });
@@ -309,4 +309,23 @@ proptest! {
     fn no_text_panics(text in "(#[a-z]{0,5}\n)?(version = 1\n)?[a-z\\[\\]{}=.\" 0-9\n]{0,80}") {
         let _ = parse(&text);
     }
+}
+
+#[test]
+fn magnets_super_seeds_and_private_torrents_are_said_and_written_down() {
+    let text = SMALL
+        .replace("piece_length = \"256 KiB\"", "piece_length = \"256 KiB\"\nprivate = true")
+        .replace("link = \"server\"", "link = \"server\"\nsuper_seed = true")
+        .replace("link = \"adsl\"", "link = \"adsl\"\nstart = \"magnet\"")
+        .replace("efficiency = \">= 0.65\"", "seed_copies = \"<= 1.2\"");
+    let plan = parse(&text).expect("valid").expand(1);
+    assert!(plan.torrent.private && plan.peers[0].super_seed && plan.peers[1].start == Start::Magnet);
+    assert_eq!(plan.expect.seed_copies, Some(1.2));
+    assert_eq!(parse(&plan.to_toml()).expect("valid").expand(1), plan);
+    let refused = refusal("link = \"adsl\"", "link = \"adsl\"\nsuper_seed = true");
+    assert!(refused.contains("small.toml:16:14: only a seeder can super-seed"), "{refused}");
+    let refused = refusal("link = \"server\"", "link = \"server\"\nstart = \"magnet\"");
+    assert!(refused.contains("small.toml:12:9: only a leecher can start from a magnet link"), "{refused}");
+    let refused = refusal("efficiency = \">= 0.65\"", "seed_copies = \"<= many\"");
+    assert!(refused.contains("a number of copies such as"), "{refused}");
 }

@@ -3,7 +3,7 @@
 use proto::piece::{BLOCK_LEN, Geometry};
 use proto::torrent::policy::Policies;
 
-use super::fields::{Fields, Value, size};
+use super::fields::{Fields, Value, size, truth};
 use super::quantity::size_text;
 use super::source::Refusal;
 use super::write::line;
@@ -16,11 +16,13 @@ pub struct Torrent {
     pub size: u64,
     /// Bytes of a piece.
     pub piece_length: u32,
+    /// Its peers come from its tracker alone (BEP 27).
+    pub private: bool,
 }
 
 /// What is shared, and how all peers play unless their group says otherwise.
 pub(super) fn decode(value: &Value<'_>, policies: &Policies) -> Result<(Torrent, Policy), Refusal> {
-    let keys = [&["size", "piece_length"], policy::KEYS.as_slice()].concat();
+    let keys = [&["size", "piece_length", "private"], policy::KEYS.as_slice()].concat();
     let fields = Fields::of(value, "[torrent]", &keys)?;
     let bytes = fields.required("size", |value| match size(value)? {
         bytes if bytes <= MAX_CONTENT => Ok(bytes),
@@ -34,7 +36,8 @@ pub(super) fn decode(value: &Value<'_>, policies: &Policies) -> Result<(Torrent,
         let geometry = Geometry::new(bytes, piece_length);
         geometry.map_err(|error| Refusal::new(value.span(), error.to_string()))
     })?;
-    let torrent = Torrent { size: bytes, piece_length: piece_length.piece_len() };
+    let private = fields.optional("private", truth)?.unwrap_or(false);
+    let torrent = Torrent { size: bytes, piece_length: piece_length.piece_len(), private };
     Ok((torrent, policy::decode(&fields, policies)?))
 }
 
@@ -43,4 +46,7 @@ pub(super) fn write(out: &mut String, torrent: Torrent) {
     out.push_str("\n[torrent]\n");
     line(out, "size", &size_text(torrent.size));
     line(out, "piece_length", &size_text(u64::from(torrent.piece_length)));
+    if torrent.private {
+        out.push_str("private = true\n");
+    }
 }

@@ -46,7 +46,7 @@ pub enum What {
     Handshake(Handshake),
     /// A message other than a block.
     Message(Message),
-    /// The head of a block; its content was passed over.
+    /// A block, all of it; its content was passed over.
     Block(RawBlock),
     /// Bytes that are no message: nothing more of this direction is understood.
     Garbage,

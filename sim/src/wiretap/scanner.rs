@@ -29,8 +29,8 @@ enum State {
     Opening,
     /// A message is due.
     Message,
-    /// So many bytes of a block are passed over.
-    Payload(usize),
+    /// So many bytes of a block are passed over; it has come when they have.
+    Payload(RawBlock, usize),
     /// Not BitTorrent, or no longer.
     Deaf,
 }
@@ -49,11 +49,12 @@ impl Scanner {
                 State::Deaf => return,
                 State::Opening => self.opening(&mut bytes),
                 State::Message => self.message(&mut bytes),
-                State::Payload(left) => {
+                State::Payload(block, left) => {
                     let here = left.min(bytes.len());
                     bytes = bytes.get(here..).unwrap_or_default();
-                    self.state = if here < left { State::Payload(left - here) } else { State::Message };
-                    None
+                    let rest = left - here;
+                    self.state = if rest > 0 { State::Payload(block, rest) } else { State::Message };
+                    (rest == 0).then_some(What::Block(block))
                 }
             };
             if let Some(what) = what {
@@ -130,8 +131,11 @@ impl Scanner {
         let number = |at: usize| Some(u32::from_be_bytes(*self.held.get(at..)?.first_chunk()?));
         let block = RawBlock { piece: number(5)?, offset: number(9)?, len: len as u32 };
         self.held.clear();
-        self.state = State::Payload(len);
-        Some(What::Block(block))
+        if len == 0 {
+            return Some(What::Block(block));
+        }
+        self.state = State::Payload(block, len);
+        None
     }
 }
 
