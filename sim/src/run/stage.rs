@@ -286,10 +286,11 @@ fn conditions(world: &mut World, plan: &Plan) {
 /// Whose clock is further off cannot be held to times, in parts of a million: protocols leave a few percent.
 const MAX_DRIFT: u32 = 10_000;
 
-/// Whoever is an engine is held to the rules.
+/// Whoever is an engine is held to the rules, unless its disk forgets: nearly all of them depend on what it holds
+/// (the resume oracle has an eye on that).
 fn judge(plan: &Plan, content: &Content, peers: &[Peer]) -> Court {
     let engines = plan.peers.iter().zip(peers).enumerate();
-    let engines = engines.filter(|(_, (plan, _))| plan.role.is_honest());
+    let engines = engines.filter(|(index, (peer, _))| peer.role.is_honest() && !plan.forgets(*index));
     let suspects = engines.map(|(index, (peer, seen))| {
         let pauses = |fault: &FaultPlan| {
             matches!(fault.kind, FaultKind::Pause(_)) && fault.target == Target::Peer(index)

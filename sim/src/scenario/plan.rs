@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{
-    Clock, Departure, Expect, Families, FaultKind, Link, Nat, NatPlace, Policy, Role, Run, Start, Torrent,
-    Tracker,
+    Clock, Departure, DiskFault, Expect, Families, FaultKind, Link, Nat, NatPlace, Policy, Role, Run, Start,
+    Torrent, Tracker,
 };
 
 /// A scenario, drawn for one seed.
@@ -108,6 +108,13 @@ impl Plan {
     /// Can this peer be dialled from anywhere?
     pub fn is_open(&self, peer: &PeerPlan) -> bool {
         self.nat_of(peer).is_none_or(|nat| nat.forward)
+    }
+
+    /// May the disk of the peer at `index` lose what it held, so that nobody but that peer knows what it holds?
+    pub fn forgets(&self, index: usize) -> bool {
+        let loses =
+            |kind| matches!(kind, FaultKind::PowerCut { .. } | FaultKind::Disk(DiskFault::Rot { .. }));
+        self.faults.iter().any(|fault| fault.target == Target::Peer(index) && loses(fault.kind))
     }
 
     /// The peers that start with nothing.

@@ -325,7 +325,7 @@ fn magnets_super_seeds_and_private_torrents_are_said_and_written_down() {
     let refused = refusal("link = \"adsl\"", "link = \"adsl\"\nsuper_seed = true");
     assert!(refused.contains("small.toml:16:14: only a seeder can super-seed"), "{refused}");
     let refused = refusal("link = \"server\"", "link = \"server\"\nstart = \"magnet\"");
-    assert!(refused.contains("small.toml:12:9: only a leecher can start from a magnet link"), "{refused}");
+    assert!(refused.contains("small.toml:11:9: only a leecher can start from a magnet link"), "{refused}");
     let refused = refusal("efficiency = \">= 0.65\"", "seed_copies = \"<= many\"");
     assert!(refused.contains("a number of copies such as"), "{refused}");
 }
