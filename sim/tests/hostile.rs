@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use sim::defect::Tampered;
-use sim::defect::catalogue::{ReadsWrong, SkipsHashes};
+use sim::defect::catalogue::{KnowsOne, ReadsWrong, SkipsHashes};
 use sim::report::{Outcome, Style, Verdict};
 use sim::run::{run, run_tampered};
 use sim::scenario::{Plan, Scenario};
@@ -95,4 +95,18 @@ fn slow_peers_do_not_hold_up_the_end() {
 #[test]
 fn dead_peers_keep_nobody_from_the_living() {
     passes("dead_peers");
+}
+
+#[test]
+fn a_peer_id_that_many_share_keeps_nobody_from_completing() {
+    passes("duplicate_peer_id");
+}
+
+#[test]
+fn engines_that_take_all_for_one_peer_fail_at_it() {
+    let one = Tampered::only("leecher", || KnowsOne);
+    let verdict =
+        Verdict::of(run_tampered(&plan("duplicate_peer_id", &[]), &one, &mut |_| ()).expect("runs"));
+    let complaints = complaints(&verdict);
+    assert!(complaints.contains("expectation: efficiency"), "{complaints}");
 }

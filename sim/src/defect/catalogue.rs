@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engine::EngineConfig;
-use proto::id::PieceHash;
+use proto::id::{PeerId, PieceHash};
 use proto::piece::{Block, PieceIndex};
 use proto::time::Instant;
 use proto::torrent::AnnounceEvent;
@@ -122,6 +122,16 @@ impl Defect for ReadsWrong {
         let mut wrong = data.to_vec();
         wrong.iter_mut().take(1).for_each(|byte| *byte ^= 1);
         wrong.into()
+    }
+}
+
+/// Takes everybody for one and the same.
+#[derive(Debug, Default)]
+pub struct KnowsOne;
+
+impl Defect for KnowsOne {
+    fn meets(&mut self, _: At, _: PeerId) -> PeerId {
+        PeerId([1; 20])
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use engine::EngineConfig;
-use proto::id::PieceHash;
+use proto::id::{PeerId, PieceHash};
 use proto::piece::{Block, PieceIndex};
 use proto::time::Instant;
 use proto::wire::Message;
@@ -44,6 +44,12 @@ pub trait Defect: Send {
     /// Settings of the engine.
     fn configures(&mut self, config: &mut EngineConfig) {
         let _ = config;
+    }
+
+    /// Whoever is at the other end says what it is called; the engine hears this name instead.
+    fn meets(&mut self, at: At, name: PeerId) -> PeerId {
+        let _ = at;
+        name
     }
 
     /// The engine says a message; these are sent instead. To delay one is to return it later.

@@ -129,7 +129,9 @@ impl AsyncRead for TamperedReader {
                 return Poll::Ready(Ok(()));
             }
             let at = end.at();
-            filter.push(room.filled(), |message| end.tamper.defect.lock().hears(at, message));
+            let defect = &end.tamper.defect;
+            let rename = |name| defect.lock().meets(at, name);
+            filter.push(room.filled(), rename, |message| defect.lock().hears(at, message));
         }
         let fits = filter.output.len().min(buf.remaining());
         buf.put_slice(filter.output.get(..fits).unwrap_or_default());
@@ -147,7 +149,7 @@ impl AsyncWrite for TamperedWriter {
         let Self { inner, end, filter, taken } = &mut *self;
         if *taken == 0 {
             let at = end.at();
-            filter.push(buf, |message| end.tamper.defect.lock().says(at, message));
+            filter.push(buf, |name| name, |message| end.tamper.defect.lock().says(at, message));
             *taken = buf.len();
         }
         while !filter.output.is_empty() {

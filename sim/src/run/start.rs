@@ -28,7 +28,8 @@ impl Stage<'_> {
         let (sender, orders) = mpsc::unbounded_channel();
         peer.orders = Some(sender);
         peer.log.lock().reborn(now);
-        let seed = keyed(self.plan.seed, "engine", &plan.name).child(peer.lives);
+        let key = plan.twin_of.as_ref().unwrap_or(&plan.name);
+        let seed = keyed(self.plan.seed, "engine", key).child(peer.lives);
         peer.lives += 1;
         let (clock, log) = (self.world.clock(), peer.log.clone());
         let leave_at = peer::leave_at(plan.departure, plan.arrival, now);

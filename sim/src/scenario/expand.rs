@@ -97,8 +97,21 @@ fn expand_group(seed: u64, group: &Group, places: &mut nat::Places<'_>) -> Vec<P
         let Group { role, link, nat, family, clock, policy, start, super_seed, .. } = group;
         let (role, link, nat, family, clock, policy) =
             (*role, link.clone(), nat.as_ref().and_then(|name| places.next(name)), *family, *clock, *policy);
-        let (start, super_seed) = (*start, *super_seed);
-        PeerPlan { name, role, link, nat, clock, family, policy, arrival, departure, start, super_seed }
+        let (start, super_seed, twin_of) = (*start, *super_seed, group.twin_of.clone());
+        PeerPlan {
+            name,
+            role,
+            link,
+            nat,
+            clock,
+            family,
+            policy,
+            twin_of,
+            arrival,
+            departure,
+            start,
+            super_seed,
+        }
     };
     (0..group.count).map(peer).collect()
 }

@@ -8,7 +8,7 @@ use proto::torrent::policy::Policies;
 use toml::Spanned;
 
 use super::decode::plain_name;
-use super::fields::{Fields, Value, duration, text, truth, within, word};
+use super::fields::{Fields, Value, duration, nearest, text, truth, within, word};
 use super::quantity::duration_text;
 use super::source::Refusal;
 use super::write::line;
@@ -84,6 +84,8 @@ pub struct Group {
     pub family: Families,
     /// How they play.
     pub policy: Policy,
+    /// The peer whose engine theirs are the twins of: with its seed, and so under its peer id.
+    pub twin_of: Option<String>,
     /// When they come.
     pub arrival: Arrival,
     /// When they go.
@@ -167,6 +169,15 @@ pub(super) fn decode(
         }
         groups.push(group);
     }
+    for (value, twin) in top.tables("peers")?.iter().zip(&groups) {
+        if let Some(other) =
+            twin.twin_of.as_ref().filter(|other| *other == TRACKER || !names.contains(*other))
+        {
+            let place = value.get_ref().get("twin_of").unwrap_or(value).span();
+            let refusal = Refusal::new(place, format!("there is no peer `{other}`"));
+            return Err(refusal.hint(nearest(other, names.iter().map(String::as_str))));
+        }
+    }
     let has = |role| groups.iter().any(|group: &Group| group.role == role);
     let place = top.value("peers").map_or(0..0, Spanned::span);
     match (has(Role::Leecher), has(Role::Seeder)) {
@@ -191,6 +202,7 @@ fn group(
         "nat",
         "family",
         "clock",
+        "twin_of",
         "arrival",
         "departure",
         "start",
@@ -216,6 +228,7 @@ fn group(
         clock: fields.optional("clock", clock::decode)?.unwrap_or_default(),
         family: fields.optional("family", family::decode)?.unwrap_or(Families::V4),
         policy: policy::decode(&fields, policies)?.over(base),
+        twin_of: fields.optional("twin_of", text)?,
         arrival: fields.optional("arrival", arrival)?.unwrap_or(Arrival::At(Duration::ZERO)),
         departure: fields.optional("departure", |value| departure(value, role))?.unwrap_or(Departure::Never),
         start: fields.optional("start", |value| word(value, &STARTS))?.unwrap_or_default(),
@@ -316,6 +329,7 @@ pub(super) fn write(out: &mut String, peer: &PeerPlan) {
     if peer.super_seed {
         out.push_str("super_seed = true\n");
     }
+    peer.twin_of.iter().for_each(|other| line(out, "twin_of", other));
     let _ = writeln!(out, "arrival = {{ at = \"{}\" }}", duration_text(peer.arrival));
     match peer.departure {
         Departure::Never => {}

@@ -52,6 +52,8 @@ pub struct PeerPlan {
     pub family: Families,
     /// How it plays.
     pub policy: Policy,
+    /// The peer whose engine its own is the twin of.
+    pub twin_of: Option<String>,
     /// When it comes.
     pub arrival: Duration,
     /// When it goes; never [`Departure::Exponential`].

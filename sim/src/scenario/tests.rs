@@ -61,6 +61,13 @@ fn a_scenario_reads_as_it_is_written() {
 }
 
 #[test]
+fn a_twin_needs_somebody_whose_twin_it_is() {
+    let wrong = refusal("count = 3", "count = 3\ntwin_of = \"leecher\"");
+    assert!(wrong.contains("there is no peer `leecher`"), "{wrong}");
+    assert!(refusal("count = 3", "count = 3\ntwin_of = \"tracker\"").contains("no peer `tracker`"));
+}
+
+#[test]
 fn peers_play_as_their_group_or_else_the_torrent_says() {
     let names = |policy: Policy| [policy.picker.map(|p| p.name), policy.choker.map(|c| c.name)];
     let sets = ["torrent.picker=sequential", "torrent.choker=random", "peers.leecher.picker=random"];

@@ -141,6 +141,14 @@ impl Rank {
     }
 }
 
+/// Only these can be two connections to one peer, rather than to two of one name: from one address, or over two
+/// families, or where the peer is known to be. Whoever calls itself by another's name elsewhere must not be able
+/// to have the other's connection closed.
+fn may_be_one_peer(old: &Peer, new: SocketAddr) -> bool {
+    let (old_ip, new_ip) = (old.addr.ip().to_canonical(), new.ip().to_canonical());
+    old_ip == new_ip || old_ip.is_ipv4() != new_ip.is_ipv4() || old.listens_at.contains(&new)
+}
+
 impl Torrent {
     /// A handshake is done: the connection stays or goes.
     pub(super) fn connected(&mut self, now: Instant, arrived: Arrived) {
@@ -192,8 +200,9 @@ impl Torrent {
         Ok(arrived.dialled().into_iter().collect())
     }
 
-    /// Of two connections to one peer, the one of the higher [`Rank`] stays, else the older one. Where else the
-    /// peer can be dialled is remembered with the one that stays: a twin is not dialled again and again.
+    /// Of two connections to one peer, the one of the higher [`Rank`] stays, else the older one; so it does
+    /// if the newcomer may be another peer. Where else the peer can be dialled is remembered with the one that
+    /// stays: a twin is not dialled again and again.
     fn settle_duplicate(
         &mut self,
         now: Instant,
@@ -201,6 +210,7 @@ impl Torrent {
         new: Arrived,
     ) -> Result<Vec<SocketAddr>, DisconnectReason> {
         let Some(peer) = self.peers.get_mut(&old) else { return Err(DisconnectReason::DuplicatePeer) };
+        let is_one_peer = may_be_one_peer(peer, new.addr);
         if let Some(addr) = new.dialled().filter(|addr| !peer.listens_at.contains(addr)) {
             if peer.listens_at.len() < MAX_PEER_ADDRS {
                 peer.listens_at.push(addr);
@@ -210,7 +220,7 @@ impl Torrent {
         }
         let ours_is_larger = self.id > new.id;
         let rank = |direction, addr| Rank::of(ours_is_larger, direction, addr);
-        if rank(new.direction, new.addr) <= rank(peer.direction, peer.addr) {
+        if !is_one_peer || rank(new.direction, new.addr) <= rank(peer.direction, peer.addr) {
             return Err(DisconnectReason::DuplicatePeer);
         }
         let listens_at = std::mem::take(&mut peer.listens_at);

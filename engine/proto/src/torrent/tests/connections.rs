@@ -120,6 +120,26 @@ fn of_connections_over_both_families_one_stays_in_whatever_order_they_come() {
 }
 
 #[test]
+fn an_impostor_cannot_close_the_connection_of_the_peer_whose_name_it_uses() {
+    // Of the honest peer's connection and the impostor's, the second would always rank higher.
+    for (name, direction) in [(1, Direction::Outgoing), (255, Direction::Incoming)] {
+        let honest = if direction == Direction::Outgoing { Direction::Incoming } else { Direction::Outgoing };
+        let mut table = Table::new(4, &[]);
+        table.feed(Input::Candidates(Source::Tracker, vec![address(name), address(77)]));
+        twin(&mut table, 10, name, address(name), honest);
+        let outputs = twin(&mut table, 11, name, address(77), direction);
+        assert_eq!(closes(&outputs), [(PeerKey(11), DisconnectReason::DuplicatePeer)]);
+        assert!(table.torrent.peers.contains_key(&PeerKey(10)));
+        let outputs = twin(&mut table, 12, name, address(name), direction);
+        assert_eq!(
+            closes(&outputs),
+            [(PeerKey(10), DisconnectReason::DuplicatePeer)],
+            "from its own address"
+        );
+    }
+}
+
+#[test]
 fn a_peer_with_endless_addresses_fills_no_list() {
     let mut table = Table::new(4, &[]);
     for name in 1..=20 {
