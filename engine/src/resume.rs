@@ -8,8 +8,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proto::bitfield::Bitfield;
-use proto::resume::{Keeper, Record, SAMPLE};
-use proto::torrent::Torrent;
+use proto::resume::{Keeper, Record, SAMPLE, Step};
+use proto::time::Instant;
+use proto::torrent::{Input, Torrent};
+
+use crate::clock::Clock;
+use crate::disk_jobs::Job;
+use crate::handle::EngineEvent;
+use crate::storage::{Loss, Storage};
+use crate::torrent::TorrentLoop;
+use crate::transport::Transport;
 
 /// What was verified is made safe this often: a power cut costs no more than that, and two flushes.
 pub const FLUSH_EVERY: Duration = Duration::from_secs(10);
@@ -89,4 +97,29 @@ impl Past {
 /// The record as bytes; none at all could not be encoded, and nobody would believe them.
 pub(crate) fn encoded(record: &Record) -> Bytes {
     record.encode().unwrap_or_default().into()
+}
+
+impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
+    /// Carries out what the keeper asks for.
+    pub(crate) fn keep(&mut self, now: Instant) {
+        match self.keeper.poll_step() {
+            Some(Step::Flush) => self.submit(now, Job::Flush),
+            Some(Step::Keep) => {
+                let record = self.past.record(&self.keeper, &self.torrent);
+                self.submit(now, Job::Keep(encoded(&record)));
+            }
+            None => {}
+        }
+    }
+
+    /// Files are not what they were. The keeper hears of it at once, for a torrent that was stopped has no doubts.
+    pub(crate) fn lost(&mut self, now: Instant, losses: Vec<Loss>) {
+        for Loss { path, what, pieces } in losses {
+            self.tell(EngineEvent::FileLost { path, what });
+            for &piece in &pieces {
+                self.keeper.lost(now, piece);
+            }
+            self.torrent.handle_input(now, Input::Doubt(pieces));
+        }
+    }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use proto::announce::{self, Announcer};
 use proto::metainfo::Metainfo;
-use proto::resume::{Keeper, Step};
+use proto::resume::Keeper;
 use proto::time::Instant;
 use proto::torrent::{Direction, Event, Input, Output, PeerKey, Source, Torrent};
 use proto::wire::Message;
@@ -27,9 +27,9 @@ use crate::environment::Environment;
 use crate::handle::EngineEvent;
 use crate::peer::{self, Link, Peer, Terms, link};
 use crate::queue::{Done, Happening, Happenings, Queue};
-use crate::resume::{Past, encoded};
+use crate::resume::Past;
 use crate::snapshot::{Crowd, TorrentSnapshot, Trackers};
-use crate::storage::{Loss, Storage};
+use crate::storage::Storage;
 use crate::transport::Transport;
 use crate::web_seed::WebSeedPort;
 
@@ -247,7 +247,7 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
         self.state.dials.spawn(peer::dial(self.environment.clone(), addr, self.terms.clone(), end));
     }
 
-    fn submit(&mut self, now: Instant, job: Job) {
+    pub(crate) fn submit(&mut self, now: Instant, job: Job) {
         if let Some(done) = self.disk.submit(job) {
             self.finished(now, done);
         }
@@ -284,29 +284,6 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
             }
         };
         self.torrent.handle_input(now, input);
-    }
-
-    /// Carries out what the keeper asks for.
-    fn keep(&mut self, now: Instant) {
-        match self.keeper.poll_step() {
-            Some(Step::Flush) => self.submit(now, Job::Flush),
-            Some(Step::Keep) => {
-                let record = self.past.record(&self.keeper, &self.torrent);
-                self.submit(now, Job::Keep(encoded(&record)));
-            }
-            None => {}
-        }
-    }
-
-    /// Files are not what they were. The keeper hears of it at once, for a torrent that was stopped has no doubts.
-    fn lost(&mut self, now: Instant, losses: Vec<Loss>) {
-        for Loss { path, what, pieces } in losses {
-            self.tell(EngineEvent::FileLost { path, what });
-            for &piece in &pieces {
-                self.keeper.lost(now, piece);
-            }
-            self.torrent.handle_input(now, Input::Doubt(pieces));
-        }
     }
 
     /// A block was read, or not. Files that are read are looked after; one that is not there is what an audit says
@@ -362,7 +339,7 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
         }
     }
 
-    fn tell(&self, event: EngineEvent) {
+    pub(crate) fn tell(&self, event: EngineEvent) {
         // Nobody need listen.
         let _ = self.events.send(event);
     }
