@@ -174,6 +174,14 @@ impl Record {
         times
     }
 
+    /// The same of those who want everything: what the bounds are about.
+    pub fn whole_completions(&self) -> Vec<Duration> {
+        let whole = self.leechers().filter(|(plan, _)| plan.select.is_none());
+        let mut times: Vec<_> = whole.filter_map(|(_, peer)| peer.completed).collect();
+        times.sort_unstable();
+        times
+    }
+
     /// The swarm as the bounds see it.
     pub fn swarm(&self) -> Swarm {
         let torrent = self.plan.torrent;
@@ -188,7 +196,8 @@ impl Record {
                 down: link.down as f64,
                 arrival: plan.arrival.as_secs_f64(),
                 departure: seen.gone.as_ref().map_or(f64::INFINITY, |gone| gone.at.as_secs_f64()),
-                finishes: seen.completed.is_some(),
+                // Who wants less than everything may be done before any bound for the whole.
+                finishes: seen.completed.is_some() && plan.select.is_none(),
                 open: self.plan.is_open(plan),
             }
         };

@@ -21,6 +21,7 @@ use proto::time::Instant;
 use proto::wire::Message;
 
 pub mod catalogue;
+pub mod choice;
 mod disk;
 mod stream;
 mod wire;

@@ -10,7 +10,7 @@ const ROUNDING: f64 = 1e-6;
 pub(super) fn check(record: &Record) -> Vec<Violation> {
     let swarm = record.swarm();
     let supply = Supply::of(&swarm);
-    let completions = record.completions();
+    let completions = record.whole_completions();
     let mut violations = Vec::new();
     let mut judge = |what: String, seconds: f64, bound: f64| {
         if seconds < bound * (1.0 - ROUNDING) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::EngineConfig;
-use proto::metainfo::Metainfo;
+use proto::metainfo::{Metainfo, Priority};
 use proto::time::Instant;
 use proto::torrent::TorrentConfig;
 use tokio::sync::mpsc;
@@ -286,11 +286,10 @@ fn conditions(world: &mut World, plan: &Plan) {
 /// Whose clock is further off cannot be held to times, in parts of a million: protocols leave a few percent.
 const MAX_DRIFT: u32 = 10_000;
 
-/// Whoever is an engine is held to the rules, unless its disk forgets: nearly all of them depend on what it holds
-/// (the resume oracle has an eye on that).
+/// Whoever is an engine is held to the rules, if it is known what it holds: nearly all of them depend on that.
 fn judge(plan: &Plan, content: &Content, peers: &[Peer]) -> Court {
     let engines = plan.peers.iter().zip(peers).enumerate();
-    let engines = engines.filter(|(index, (peer, _))| peer.role.is_honest() && !plan.forgets(*index));
+    let engines = engines.filter(|(index, (peer, _))| peer.role.is_honest() && plan.is_plain(*index));
     let suspects = engines.map(|(index, (peer, seen))| {
         let pauses = |fault: &FaultPlan| {
             matches!(fault.kind, FaultKind::Pause(_)) && fault.target == Target::Peer(index)
@@ -347,6 +346,10 @@ pub(super) fn config(plan: &Plan, target: Target) -> EngineConfig {
     {
         peer.policy.apply(&mut config.torrent);
         config.torrent.super_seeding = peer.super_seed;
+        if let Some((first, last)) = peer.select {
+            let level = |file| if (first..=last).contains(&file) { Priority::Normal } else { Priority::Skip };
+            config.priorities = (0..plan.torrent.files).map(level).collect();
+        }
     }
     config
 }

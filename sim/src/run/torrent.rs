@@ -16,8 +16,13 @@ pub(super) fn make(plan: &Plan, announce: String) -> Result<(Arc<Content>, Arc<M
     let piece_length = plan.torrent.piece_length;
     let geometry = Geometry::new(plan.torrent.size, u64::from(piece_length))?;
     let content = Content::generate(geometry, keyed(plan.seed, "content", ""));
-    let single = create::Content::Single(plan.torrent.size);
-    let mut draft = Draft::new("content", single, Some(piece_length))?;
+    let lens = plan.torrent.file_lens().into_iter().enumerate();
+    let files = if plan.torrent.files == 1 {
+        create::Content::Single(plan.torrent.size)
+    } else {
+        create::Content::Multi(lens.map(|(index, len)| (vec![format!("{index:05}")], len)).collect())
+    };
+    let mut draft = Draft::new("content", files, Some(piece_length))?;
     draft.trackers = vec![vec![announce]];
     draft.private = plan.torrent.private;
     let metainfo = Metainfo::parse(&draft.finish(content.hashes())?)?;

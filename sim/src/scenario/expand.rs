@@ -94,10 +94,10 @@ fn expand_group(seed: u64, group: &Group, places: &mut nat::Places<'_>) -> Vec<P
             }
             fixed @ (Departure::Never | Departure::AfterCompletion(_) | Departure::AfterArrival(_)) => fixed,
         };
-        let Group { role, link, nat, family, clock, policy, start, super_seed, .. } = group;
+        let Group { role, link, nat, family, clock, policy, select, start, super_seed, .. } = group;
         let (role, link, nat, family, clock, policy) =
             (*role, link.clone(), nat.as_ref().and_then(|name| places.next(name)), *family, *clock, *policy);
-        let (start, super_seed, twin_of) = (*start, *super_seed, group.twin_of.clone());
+        let (select, start, super_seed, twin_of) = (*select, *start, *super_seed, group.twin_of.clone());
         PeerPlan {
             name,
             role,
@@ -107,6 +107,7 @@ fn expand_group(seed: u64, group: &Group, places: &mut nat::Places<'_>) -> Vec<P
             family,
             policy,
             twin_of,
+            select,
             arrival,
             departure,
             start,

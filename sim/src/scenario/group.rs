@@ -86,6 +86,8 @@ pub struct Group {
     pub policy: Policy,
     /// The peer whose engine theirs are the twins of: with its seed, and so under its peer id.
     pub twin_of: Option<String>,
+    /// The files that they want, from the first number to the last; nothing for all.
+    pub select: Option<(u32, u32)>,
     /// When they come.
     pub arrival: Arrival,
     /// When they go.
@@ -203,6 +205,7 @@ fn group(
         "family",
         "clock",
         "twin_of",
+        "select",
         "arrival",
         "departure",
         "start",
@@ -229,6 +232,7 @@ fn group(
         family: fields.optional("family", family::decode)?.unwrap_or(Families::V4),
         policy: policy::decode(&fields, policies)?.over(base),
         twin_of: fields.optional("twin_of", text)?,
+        select: fields.optional("select", |value| select(value, role))?,
         arrival: fields.optional("arrival", arrival)?.unwrap_or(Arrival::At(Duration::ZERO)),
         departure: fields.optional("departure", |value| departure(value, role))?.unwrap_or(Departure::Never),
         start: fields.optional("start", |value| word(value, &STARTS))?.unwrap_or_default(),
@@ -246,6 +250,19 @@ fn role(fields: &Fields<'_>) -> Result<Role, Refusal> {
         (None, Some(value)) => behaviour::decode(value).map(Role::Hostile),
         (_, None) => fields.required("role", |value| word(value, &Role::WORDS)),
     }
+}
+
+/// Reads a range of files, such as `"0-99"`.
+fn select(value: &Value<'_>, role: Role) -> Result<(u32, u32), Refusal> {
+    if role != Role::Leecher {
+        return Err(Refusal::new(value.span(), "only leechers choose what they want"));
+    }
+    let range = text(value)?;
+    let bounds =
+        range.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+    bounds.filter(|(first, last)| first <= last).ok_or_else(|| {
+        Refusal::new(value.span(), "not a range of files").hint("write numbers from 0 on, such as \"0-99\"")
+    })
 }
 
 /// Reads a table with exactly one of `choices`.
@@ -330,6 +347,9 @@ pub(super) fn write(out: &mut String, peer: &PeerPlan) {
         out.push_str("super_seed = true\n");
     }
     peer.twin_of.iter().for_each(|other| line(out, "twin_of", other));
+    if let Some((first, last)) = peer.select {
+        let _ = writeln!(out, "select = \"{first}-{last}\"");
+    }
     let _ = writeln!(out, "arrival = {{ at = \"{}\" }}", duration_text(peer.arrival));
     match peer.departure {
         Departure::Never => {}

@@ -54,6 +54,8 @@ pub struct PeerPlan {
     pub policy: Policy,
     /// The peer whose engine its own is the twin of.
     pub twin_of: Option<String>,
+    /// The files that it wants, from the first number to the last; nothing for all.
+    pub select: Option<(u32, u32)>,
     /// When it comes.
     pub arrival: Duration,
     /// When it goes; never [`Departure::Exponential`].
@@ -110,6 +112,12 @@ impl Plan {
     /// Can this peer be dialled from anywhere?
     pub fn is_open(&self, peer: &PeerPlan) -> bool {
         self.nat_of(peer).is_none_or(|nat| nat.forward)
+    }
+
+    /// Can anybody say what the peer at `index` should hold and want? Not if its disk forgets, nor (yet) if it wants
+    /// but some of the files.
+    pub fn is_plain(&self, index: usize) -> bool {
+        !self.forgets(index) && self.peers.get(index).is_some_and(|peer| peer.select.is_none())
     }
 
     /// May the disk of the peer at `index` lose what it held, so that nobody but that peer knows what it holds?

@@ -54,7 +54,8 @@ fn set(sets: &[&str]) -> Result<Scenario, ScenarioError> {
 fn a_scenario_reads_as_it_is_written() {
     let scenario = parse(SMALL).expect("valid");
     assert_eq!((scenario.name.as_str(), scenario.claim.as_str()), ("small", "Three fetch from one."));
-    assert_eq!(scenario.torrent, Torrent { size: 1 << 20, piece_length: 256 << 10, private: false });
+    let torrent = Torrent { size: 1 << 20, piece_length: 256 << 10, private: false, files: 1 };
+    assert_eq!(scenario.torrent, torrent);
     assert_eq!(scenario.groups[1].arrival, Arrival::Uniform(Duration::from_secs(10)));
     assert_eq!(scenario.expect.completed, Completed::AtLeast(0.9));
     assert_eq!(scenario.faults[0].kind, FaultKind::Crash { back_after: Some(Duration::from_secs(3)) });

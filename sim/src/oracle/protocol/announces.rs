@@ -61,7 +61,7 @@ struct Audit<'a> {
 /// Goes through all announces of judged peers.
 pub(super) fn audit(record: &Record) -> Conduct {
     let judged = record.plan.peers.iter().zip(&record.peers).enumerate();
-    let judged = judged.filter(|(index, (plan, _))| plan.role.is_honest() && !record.plan.forgets(*index));
+    let judged = judged.filter(|(index, (plan, _))| plan.role.is_honest() && record.plan.is_plain(*index));
     let by_addr = judged.flat_map(|(index, (_, peer))| peer.addrs.iter().map(move |&addr| (addr, index)));
     let mut audit = Audit {
         record,
