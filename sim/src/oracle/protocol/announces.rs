@@ -11,7 +11,7 @@ use proto::tracker::{AnnounceRequest, Family, Reply, Request};
 use super::{Conduct, Rule};
 use crate::network::{Seen, Way};
 use crate::record::{PeerRecord, Record};
-use crate::scenario::{PeerPlan, Role, Start};
+use crate::scenario::{PeerPlan, Role, Start, Target};
 
 /// A client that wants more peers may ask again after this long, whatever it was told.
 const MIN_GAP: Duration = Duration::from_secs(60);
@@ -117,7 +117,9 @@ impl<'a> Audit<'a> {
         }
         if event == Some(AnnounceEvent::Completed) {
             let from = peer.lives.get(life.wrapping_sub(1)).map_or(Duration::ZERO, |life| life.from);
-            let once = !*self.completed.entry(index).or_insert(false);
+            // An answer that was lost on its way is one that its client never had.
+            let repeats = *self.completed.entry(index).or_insert(false);
+            let once = !repeats || self.record.packets.dropped > 0;
             let did = peer.completed.is_some_and(|done| (from..=at).contains(&done));
             self.conduct.check(Rule::CompletedOnce, once && did, || said("said that it has completed"));
         }
@@ -142,7 +144,12 @@ impl<'a> Audit<'a> {
 
     /// May its announces be repeated or early for reasons of its world?
     fn may_repeat(&self, plan: &PeerPlan) -> bool {
-        self.record.plan.tracker.service_time.is_some() || plan.clock.drift.unsigned_abs() > MAX_DRIFT
+        let here = &self.record.plan;
+        // A tracker that stands still answers late, and a client whose answers are lost asks again: which of its
+        // questions an answer was for cannot be told apart at the door.
+        let confused = self.record.packets.dropped > 0
+            && here.faults.iter().any(|fault| fault.target == Target::Tracker);
+        here.tracker.service_time.is_some() || plan.clock.drift.unsigned_abs() > MAX_DRIFT || confused
     }
 
     /// `left` must be what it was at some time shortly before.
