@@ -79,13 +79,20 @@ impl Past {
         record.map(sums).unwrap_or_default()
     }
 
-    /// The record of what may be claimed now.
+    /// The record of what may be claimed now. What else was written in this run may be whole in files that look
+    /// as the record says, so the next start hashes it.
     pub(crate) fn record(self, keeper: &Keeper, torrent: &Torrent) -> Record {
         let progress = torrent.progress();
+        let mut unchecked = Bitfield::empty(keeper.claimed().pieces());
+        for piece in keeper.unclaimed().chain(torrent.started_pieces()) {
+            if !keeper.claimed().has(piece) {
+                unchecked.set(piece);
+            }
+        }
         Record {
             info_hash: torrent.handshake().info_hash,
             claimed: keeper.claimed().clone(),
-            unchecked: Bitfield::empty(keeper.claimed().pieces()),
+            unchecked,
             files: keeper.files().to_vec(),
             uploaded: self.uploaded.saturating_add(progress.uploaded),
             downloaded: self.downloaded.saturating_add(progress.downloaded),

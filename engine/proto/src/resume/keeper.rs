@@ -155,6 +155,11 @@ impl Keeper {
         &self.claimed
     }
 
+    /// Pieces that are verified, and that no flush has made safe yet.
+    pub fn unclaimed(&self) -> impl Iterator<Item = PieceIndex> {
+        self.fresh.iter().chain(&self.flushing).copied()
+    }
+
     /// The files as they were when these pieces were flushed.
     pub fn files(&self) -> &[Option<Stamp>] {
         &self.files

@@ -45,7 +45,7 @@ pub struct Record {
     pub info_hash: InfoHash,
     /// Pieces that were verified, and flushed since.
     pub claimed: Bitfield,
-    /// Pieces that nobody has looked at: the check was interrupted.
+    /// Pieces to hash whatever the files look like: a check was interrupted, or they were coming in.
     pub unchecked: Bitfield,
     /// Every file as it was when its pieces were claimed; nothing for one that was not there or is in doubt.
     pub files: Vec<Option<Stamp>>,

@@ -161,6 +161,20 @@ fn a_failed_flush_leaves_its_pieces_in_doubt() {
     assert!(keeper.has_left(), "a disk that takes no record keeps nobody");
 }
 
+#[test]
+fn what_no_flush_has_made_safe_is_known_and_not_claimed() {
+    let (metainfo, every) = (torrent("ours"), Duration::from_secs(1));
+    let (now, none) = (Instant::ZERO, Bitfield::empty(20));
+    let mut keeper = Keeper::new(now, &none, metainfo.geometry().all_pieces(), every);
+    keeper.verified(now, piece(&metainfo, 4));
+    keeper.handle_timeout(now);
+    keeper.verified(now, piece(&metainfo, 7));
+    let unclaimed = |keeper: &Keeper| bits(&metainfo, keeper.unclaimed().map(PieceIndex::get));
+    assert_eq!(unclaimed(&keeper), bits(&metainfo, [4, 7]), "one is being flushed, one came in meanwhile");
+    keeper.flushed(now, Some(stamps()));
+    assert_eq!((keeper.claimed(), unclaimed(&keeper)), (&bits(&metainfo, [4]), bits(&metainfo, [7])));
+}
+
 /// What may befall the machine and its disk.
 #[derive(Clone, Copy, Debug)]
 enum Happens {

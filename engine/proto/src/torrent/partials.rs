@@ -89,6 +89,11 @@ impl Partials {
         self.pieces.values().filter(|partial| partial.missing == 0).count()
     }
 
+    /// The started pieces, in order.
+    pub(super) fn indices(&self) -> impl Iterator<Item = PieceIndex> {
+        self.pieces.keys().copied()
+    }
+
     /// Is `piece` started?
     pub(super) fn holds(&self, piece: PieceIndex) -> bool {
         self.pieces.contains_key(&piece)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::client::client_of;
 use crate::id::PeerId;
+use crate::piece::PieceIndex;
 use crate::time::Instant;
 use crate::torrent::machine::Torrent;
 use crate::torrent::peers::Peer;
@@ -127,6 +128,11 @@ impl Torrent {
     pub fn progress(&self) -> Progress {
         let Totals { uploaded, downloaded, left, .. } = self.totals;
         Progress { uploaded, downloaded, left }
+    }
+
+    /// The pieces that are started and not verified, in order: every block of one may be stored already.
+    pub fn started_pieces(&self) -> impl Iterator<Item = PieceIndex> {
+        self.partials.indices()
     }
 
     /// A snapshot; costs O(pieces + peers).

@@ -172,8 +172,9 @@ impl Storage for FileStorage {
     async fn stamps(&self) -> io::Result<Vec<Option<Stamp>>> {
         self.blocking(|shared| {
             let before = shared.disk.stamps()?;
-            // A write within a tick of the clock that dates files leaves a file's time as it was. So what changes
-            // while that clock moves on gets no stamp, and is hashed at the next start; a later write shows.
+            // A write within a tick of the clock that dates files leaves a file's time as it was. What comes in until
+            // that clock has moved on is hashed at the next start all the same: either the record says that its piece
+            // is unchecked, or its file gets no stamp. A later write shows.
             std::thread::sleep(CLOCK_TICKS);
             let after = shared.disk.stamps()?;
             Ok(before.into_iter().zip(after).map(|(then, now)| then.filter(|_| then == now)).collect())
