@@ -1,12 +1,17 @@
-//! The sockets, the resolver and the HTTP client of the announcer, whose decisions are [`proto::announce`]'s.
+//! The sockets, the resolver and the HTTP client of the announcers, whose decisions are [`proto::announce`]'s.
+//!
+//! A process has one [`TrackerPort`], with a socket for each family, whatever the number of its torrents; each
+//! torrent has a [`TrackerLine`] to it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use proto::announce::Input;
-use proto::tracker::{TrackerUrl, TransactionId};
+use proto::rate::TorrentKey;
+use proto::tracker::{Exchanges, TrackerUrl, TransactionId};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::debug;
@@ -17,8 +22,9 @@ use crate::fetch::{self, TrackerTrust};
 use crate::queue::{Happening, Queue};
 use crate::transport::{Transport, UdpSocket};
 
-/// Datagrams that wait for the loop. A tracker sends one at a time; what exceeds this is a flood.
-const MAX_DATAGRAMS: usize = 32;
+/// Datagrams that wait for the torrents' loops. Each torrent asks one question at a time over each family; what
+/// exceeds this is a flood of somebody who reads our questions.
+const MAX_DATAGRAMS: usize = 1024;
 
 /// Datagrams taken from a socket at once.
 const RECEIVE_BATCH: usize = 8;
@@ -26,38 +32,79 @@ const RECEIVE_BATCH: usize = 8;
 /// After a failed receive the socket rests this long.
 const REST: Duration = Duration::from_secs(1);
 
-/// What an announcer needs of the network, for one torrent.
-#[derive(Debug)]
-pub(crate) struct TrackerPort<T: Transport, C: Clock> {
-    environment: Environment<T, C>,
-    trust: Arc<TrackerTrust>,
-    sockets: Vec<Arc<T::Socket>>,
-    queue: Queue,
-    tasks: JoinSet<()>,
+/// Who asks, and over which queue it hears.
+#[derive(Debug, Default)]
+struct Desk {
+    exchanges: Exchanges,
+    askers: BTreeMap<TorrentKey, Queue>,
 }
 
-impl<T: Transport, C: Clock> TrackerPort<T, C> {
+/// What the announcers of a process have of the network in common.
+pub(crate) struct TrackerPort<T: Transport> {
+    trust: Arc<TrackerTrust>,
+    sockets: Vec<Arc<T::Socket>>,
+    desk: Arc<Mutex<Desk>>,
+}
+
+impl<T: Transport> TrackerPort<T> {
     /// Binds a socket at each address of `listen`, so that a tracker sees the addresses at which we listen.
     pub(crate) async fn open(
-        environment: &Environment<T, C>,
+        transport: &T,
         listen: &[SocketAddr],
-        trust: TrackerTrust,
-        queue: Queue,
+        trust: Arc<TrackerTrust>,
     ) -> std::io::Result<Self> {
-        let (environment, trust) = (environment.clone(), Arc::new(trust));
-        let mut port = Self { environment, trust, sockets: Vec::new(), queue, tasks: JoinSet::new() };
+        let mut port = Self { trust, sockets: Vec::new(), desk: Arc::default() };
         for addr in listen {
-            let socket = Arc::new(port.environment.transport.bind(SocketAddr::new(addr.ip(), 0)).await?);
-            let (clock, queue) = (port.environment.clock.clone(), port.queue.clone());
-            port.tasks.spawn(receive(Arc::clone(&socket), clock, queue));
-            port.sockets.push(socket);
+            let socket = transport.bind(SocketAddr::new(addr.ip(), 0)).await?;
+            port.sockets.push(Arc::new(socket));
         }
         Ok(port)
     }
 
+    /// Hands out what comes in, for ever; one for each socket.
+    pub(crate) fn receivers<C: Clock>(
+        &self,
+        clock: &C,
+    ) -> impl Iterator<Item = impl Future<Output = ()> + Send + 'static> {
+        let of = |socket: &Arc<T::Socket>| receive(Arc::clone(socket), clock.clone(), Arc::clone(&self.desk));
+        self.sockets.iter().map(of)
+    }
+
+    fn socket_for(&self, addr: SocketAddr) -> Option<&T::Socket> {
+        self.sockets.iter().map(|socket| &**socket).find(|socket| is_ipv4(*socket) == addr.is_ipv4())
+    }
+}
+
+fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
+    // No code that may panic runs under this lock.
+    desk.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What an announcer needs of the network, for one torrent.
+pub(crate) struct TrackerLine<T: Transport, C: Clock> {
+    environment: Environment<T, C>,
+    port: Arc<TrackerPort<T>>,
+    torrent: TorrentKey,
+    queue: Queue,
+    tasks: JoinSet<()>,
+}
+
+impl<T: Transport, C: Clock> TrackerLine<T, C> {
+    /// A line whose answers come through `queue`.
+    pub(crate) fn new(
+        environment: Environment<T, C>,
+        port: Arc<TrackerPort<T>>,
+        torrent: TorrentKey,
+        queue: Queue,
+    ) -> Self {
+        lock(&port.desk).askers.insert(torrent, queue.clone());
+        Self { environment, port, torrent, queue, tasks: JoinSet::new() }
+    }
+
     /// Sends a datagram; a failure is a loss, which the announcer survives.
     pub(crate) async fn send(&self, addr: SocketAddr, payload: &[u8]) {
-        let Some(socket) = self.socket_for(addr) else { return };
+        let Some(socket) = self.port.socket_for(addr) else { return };
+        lock(&self.port.desk).exchanges.ask(self.torrent, payload);
         if let Err(error) = socket.send_to(payload, addr).await {
             debug!(%addr, %error, "cannot send to the tracker");
         }
@@ -67,7 +114,7 @@ impl<T: Transport, C: Clock> TrackerPort<T, C> {
     pub(crate) fn resolve(&mut self, host: String, port: u16) {
         while self.tasks.try_join_next().is_some() {}
         let (transport, queue) = (self.environment.transport.clone(), self.queue.clone());
-        let families: Vec<bool> = self.sockets.iter().map(|socket| is_ipv4(&**socket)).collect();
+        let families: Vec<bool> = self.port.sockets.iter().map(|socket| is_ipv4(&**socket)).collect();
         self.tasks.spawn(async move {
             let found = transport.resolve(&host, port).await.unwrap_or_else(|error| {
                 debug!(%host, %error, "cannot resolve the tracker");
@@ -87,16 +134,20 @@ impl<T: Transport, C: Clock> TrackerPort<T, C> {
         patience: Duration,
     ) {
         while self.tasks.try_join_next().is_some() {}
-        let (environment, trust) = (self.environment.clone(), Arc::clone(&self.trust));
+        let (environment, port) = (self.environment.clone(), Arc::clone(&self.port));
         let queue = self.queue.clone();
         self.tasks.spawn(async move {
-            let outcome = fetch::get(&environment, &trust, addr, &url, patience).await;
+            let outcome = fetch::get(&environment, &port.trust, addr, &url, patience).await;
             let _ = queue.send(Happening::Announce(Input::Got { transaction, outcome }, None));
         });
     }
+}
 
-    fn socket_for(&self, addr: SocketAddr) -> Option<&T::Socket> {
-        self.sockets.iter().map(|socket| &**socket).find(|socket| is_ipv4(*socket) == addr.is_ipv4())
+impl<T: Transport, C: Clock> Drop for TrackerLine<T, C> {
+    fn drop(&mut self) {
+        let mut desk = lock(&self.port.desk);
+        desk.exchanges.forget(self.torrent);
+        desk.askers.remove(&self.torrent);
     }
 }
 
@@ -104,15 +155,18 @@ fn is_ipv4<S: UdpSocket>(socket: &S) -> bool {
     socket.local_addr().is_ok_and(|addr| addr.is_ipv4())
 }
 
-async fn receive<S: UdpSocket, C: Clock>(socket: Arc<S>, clock: C, queue: Queue) {
+async fn receive<S: UdpSocket, C: Clock>(socket: Arc<S>, clock: C, desk: Arc<Mutex<Desk>>) {
     let permits = Arc::new(Semaphore::new(MAX_DATAGRAMS));
     loop {
         let mut received = 0;
         let each = |from, payload: &[u8]| {
             received += 1;
-            let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { return };
-            let input = Input::Datagram { from, payload: Bytes::copy_from_slice(payload) };
-            let _ = queue.send(Happening::Announce(input, Some(permit)));
+            let desk = lock(&desk);
+            for queue in desk.exchanges.askers(payload).filter_map(|torrent| desk.askers.get(&torrent)) {
+                let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { return };
+                let input = Input::Datagram { from, payload: Bytes::copy_from_slice(payload) };
+                let _ = queue.send(Happening::Announce(input, Some(permit)));
+            }
         };
         if let Err(error) = socket.recv_batch(RECEIVE_BATCH, each).await {
             debug!(%error, "cannot receive from trackers");

@@ -1,6 +1,7 @@
 //! Disk jobs under way: a few at a time, the others in order behind them.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -35,20 +36,31 @@ pub(crate) enum Job {
     Select(Vec<Priority>),
 }
 
+/// A storage of any kind, as its jobs see it.
+pub(crate) trait Disk: Send + Sync {
+    /// Does a job.
+    fn perform(self: Arc<Self>, job: Job) -> Pin<Box<dyn Future<Output = Done> + Send>>;
+}
+
+impl<S: Storage> Disk for S {
+    fn perform(self: Arc<Self>, job: Job) -> Pin<Box<dyn Future<Output = Done> + Send>> {
+        Box::pin(perform(self, job))
+    }
+}
+
 /// Runs jobs over a storage. What waits here is bounded by the core: blocks being written, pieces being
 /// hashed, and for each peer what its socket needs next.
-#[derive(Debug)]
-pub(crate) struct DiskJobs<S> {
-    storage: Arc<S>,
+pub(crate) struct DiskJobs {
+    storage: Arc<dyn Disk>,
     queue: Queue,
     waiting: VecDeque<Job>,
     running: usize,
     tasks: JoinSet<()>,
 }
 
-impl<S: Storage> DiskJobs<S> {
+impl DiskJobs {
     /// Results will come through `queue`.
-    pub(crate) fn new(storage: Arc<S>, queue: Queue) -> Self {
+    pub(crate) fn new(storage: Arc<dyn Disk>, queue: Queue) -> Self {
         Self { storage, queue, waiting: VecDeque::new(), running: 0, tasks: JoinSet::new() }
     }
 
@@ -81,7 +93,7 @@ impl<S: Storage> DiskJobs<S> {
     }
 
     fn start(&mut self, job: Job) -> Option<Done> {
-        let mut work = Box::pin(perform(Arc::clone(&self.storage), job));
+        let mut work = Arc::clone(&self.storage).perform(job);
         // A storage that answers from memory costs no task and no wake-up.
         if let Poll::Ready(done) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return Some(done);

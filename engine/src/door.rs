@@ -1,19 +1,23 @@
-//! The door: accepts connections and serves each in a task of its own, which lives no longer than the door.
+//! The door: accepts connections for all torrents of a process and serves each in a task of its own, which lives
+//! no longer than the door.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use proto::torrent::{Direction, PeerKey};
-use tokio::sync::Semaphore;
+use proto::id::InfoHash;
+use proto::torrent::PeerKey;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::environment::Environment;
-use crate::peer::{self, Terms, link};
-use crate::queue::{Happening, Queue};
-use crate::transport::{Listener, Transport};
+use crate::peer::{self, TaskEnd, Terms, link};
+use crate::queue::Happening;
+use crate::routes::{Route, Routes};
+use crate::transport::Listener;
 
 /// Incoming connections whose handshake is under way. More wait in the system's backlog, so that silent
 /// strangers hold at most this many sockets of ours, each for the handshake's time.
@@ -27,54 +31,66 @@ const REST: Duration = Duration::from_millis(200);
 pub(crate) struct Keys(Arc<AtomicU64>);
 
 impl Keys {
-    /// A number that no other connection of this engine has.
+    /// A number that no other connection of this process has.
     pub(crate) fn next(&self) -> PeerKey {
         PeerKey(self.0.fetch_add(1, Ordering::Relaxed))
     }
 }
 
-/// What the doors of an engine have in common; there is one for each address at which it listens.
+/// What the doors of a process have in common; there is one for each address at which it listens.
 #[derive(Clone, Debug)]
-pub(crate) struct Door<T: Transport, C: Clock> {
-    environment: Environment<T, C>,
-    terms: Terms,
-    keys: Keys,
-    queue: Queue,
+pub(crate) struct Door<C: Clock> {
+    pub(crate) clock: C,
+    pub(crate) routes: Routes,
+    pub(crate) keys: Keys,
+    /// How long a stranger may take to say what it wants.
+    pub(crate) patience: Duration,
     knocking: Arc<Semaphore>,
 }
 
-impl<T: Transport, C: Clock> Door<T, C> {
+impl<C: Clock> Door<C> {
     /// A door that is not open yet.
-    pub(crate) fn new(environment: Environment<T, C>, terms: Terms, keys: Keys, queue: Queue) -> Self {
-        Self { environment, terms, keys, queue, knocking: Arc::new(Semaphore::new(MAX_KNOCKING)) }
+    pub(crate) fn new(clock: C, routes: Routes, keys: Keys, patience: Duration) -> Self {
+        Self { clock, routes, keys, patience, knocking: Arc::new(Semaphore::new(MAX_KNOCKING)) }
     }
 
     /// Accepts until it is dropped.
-    pub(crate) async fn keep(self, listener: T::Listener) {
-        let Self { environment, terms, keys, queue, knocking } = self;
+    pub(crate) async fn keep<L>(self, listener: L)
+    where
+        L: Listener<Reader: AsyncRead + Unpin + Send + 'static, Writer: AsyncWrite + Unpin + Send + 'static>,
+    {
         let mut guests = JoinSet::new();
         loop {
-            let Ok(permit) = Arc::clone(&knocking).acquire_owned().await else { return };
+            let Ok(permit) = Arc::clone(&self.knocking).acquire_owned().await else { return };
             let accepted = listener.accept().await;
             while guests.try_join_next().is_some() {}
             let stream = match accepted {
                 Ok(stream) => stream,
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
-                    environment.clock.sleep_until(environment.clock.now() + REST).await;
+                    self.clock.sleep_until(self.clock.now() + REST).await;
                     continue;
                 }
             };
-            let key = keys.next();
-            let (link, end) = link(key, queue.clone());
-            let end = end.holding(permit);
-            let knock = Happening::Knock { key, addr: stream.peer_addr, link };
-            if queue.send(knock).is_err() {
-                return;
-            }
-            let clock = environment.clock.clone();
-            let terms = terms.clone();
-            guests.spawn(async move { peer::serve(&clock, stream, Direction::Incoming, terms, end).await });
+            let (clock, patience, addr) = (self.clock.clone(), self.patience, stream.peer_addr);
+            let (routes, keys) = (self.routes.clone(), self.keys.clone());
+            let find = move |info_hash| introduce(&routes, &keys, addr, permit, info_hash);
+            guests.spawn(async move { peer::receive(&clock, stream, patience, find).await });
         }
     }
+}
+
+/// Tells the torrent's loop that somebody knocks, who is let in unless the torrent is not ours.
+fn introduce(
+    routes: &Routes,
+    keys: &Keys,
+    addr: SocketAddr,
+    permit: OwnedSemaphorePermit,
+    info_hash: InfoHash,
+) -> Option<(Terms, TaskEnd)> {
+    let Route { terms, queue } = routes.find(info_hash)?;
+    let key = keys.next();
+    let (link, end) = link(key, queue.clone());
+    queue.send(Happening::Knock { key, addr, link }).ok()?;
+    Some((terms, end.holding(permit)))
 }

@@ -1,53 +1,61 @@
-//! Starting an engine: binds, looks through the storage, and hands out a handle and the root future.
+//! Starting an engine: binds, hands out a handle and the root future, and adds torrents, whose storages it looks
+//! through first.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use proto::announce::{AnnounceConfig, Announcer};
+use proto::id::InfoHash;
 use proto::metainfo::{Metainfo, Priority};
-use proto::resume::Keeper;
 use proto::seed::Seed;
-use proto::torrent::{Input, Source, Torrent, TorrentConfig};
+use proto::torrent::TorrentConfig;
 use thiserror::Error;
-use tokio::sync::{broadcast, mpsc};
-use tokio::task::JoinSet;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{self, UnboundedSender};
 
 use crate::announce::TrackerPort;
 use crate::check::{Found, look};
 use crate::clock::Clock;
-use crate::disk_jobs::DiskJobs;
-use crate::door::{Door, Keys};
+use crate::door::Keys;
 use crate::environment::Environment;
+use crate::events::Events;
 use crate::fetch::TrackerTrust;
-use crate::handle::{EVENT_BACKLOG, EngineEvent, EngineHandle};
-use crate::peer::{PeerTimeouts, Terms};
-use crate::resume::{Past, ResumeConfig};
+use crate::handle::{EngineEvent, TorrentHandle};
+use crate::peer::PeerTimeouts;
+use crate::process::{Command, Newcomer, Process};
+use crate::queue::Happening;
+use crate::resume::ResumeConfig;
+use crate::routes::Routes;
 use crate::storage::Storage;
-use crate::throttle::{RateLimits, Throttle};
-use crate::torrent::{LoopState, TorrentLoop};
+use crate::throttle::{RateLimits, Throttle, TorrentLimits};
 use crate::transport::{Listener, Transport};
-use crate::web_seed::{WebSeedPort, WebTerms};
+
+#[cfg(test)]
+mod tests;
+
+/// Torrents whose storage is looked through at once; each hashes two pieces at a time, and more would only make a
+/// disk seek.
+const MAX_CHECKS: usize = 2;
 
 /// What a user may choose.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// Where peers are accepted: an address of either family, or one of each. Port 0 takes any free one.
     pub listen: Vec<SocketAddr>,
-    /// Connection counts and upload slots.
+    /// Connection counts and upload slots of the torrent that [`Engine::start`] begins with.
     pub torrent: TorrentConfig,
     /// When to give up on a connection that does not open.
     pub timeouts: PeerTimeouts,
     /// How fast bytes may go; [`EngineHandle::set_limits`] changes it.
     pub limits: RateLimits,
-    /// How much each file is wanted, by its number; a file that this does not reach is normal.
-    /// [`EngineHandle::set_priorities`] changes it.
+    /// How much each file of that torrent is wanted, by its number; a file that this does not reach is normal.
+    /// [`TorrentHandle::set_priorities`] changes it.
     pub priorities: Vec<Priority>,
-    /// Peers to try besides those that trackers know.
+    /// Peers to try for that torrent besides those that trackers know.
     pub peers: Vec<SocketAddr>,
     /// Whom to believe when a tracker is asked over TLS.
     pub tracker_trust: TrackerTrust,
-    /// What to believe of an earlier run, and what to leave to the next.
+    /// What to believe of an earlier run of that torrent, and what to leave to the next.
     pub resume: ResumeConfig,
 }
 
@@ -89,12 +97,72 @@ pub enum StartError {
     Storage(io::Error),
 }
 
-/// One torrent, downloaded and shared.
+/// What may differ from torrent to torrent.
+#[derive(Clone, Debug, Default)]
+pub struct TorrentOptions {
+    /// Connection counts and upload slots.
+    pub torrent: TorrentConfig,
+    /// How much each file is wanted, by its number; a file that this does not reach is normal.
+    /// [`TorrentHandle::set_priorities`] changes it.
+    pub priorities: Vec<Priority>,
+    /// Peers to try besides those that trackers know.
+    pub peers: Vec<SocketAddr>,
+    /// What to believe of an earlier run, and what to leave to the next.
+    pub resume: ResumeConfig,
+    /// Rate limits of its own, in place of those that [`EngineConfig::limits`] has for each torrent.
+    pub limits: Option<TorrentLimits>,
+}
+
+/// Why a torrent was not added.
+#[derive(Debug, Error)]
+pub enum AddError {
+    /// The engine has it already.
+    #[error("the torrent {0} is being worked on already")]
+    Duplicate(InfoHash),
+    /// The storage cannot be read, as opposed to being empty.
+    #[error(transparent)]
+    Storage(io::Error),
+    /// The engine has stopped.
+    #[error("the engine has stopped")]
+    Stopped,
+}
+
+/// Torrents, downloaded and shared by one process: one port of each family, one set of limits.
 #[derive(Debug)]
 pub struct Engine;
 
 impl Engine {
-    /// Binds, hashes what the storage already holds, and returns a handle and the root future.
+    /// Binds and returns a handle, to add torrents with, and the root future.
+    ///
+    /// Nothing runs until the root future is polled, and dropping it ends every task of the engine. It ends by
+    /// itself once every torrent has ended and no clone of the handle is left, or after [`EngineHandle::stop`].
+    /// What `config` says of torrents is left to [`Self::start`].
+    pub async fn open<T: Transport, C: Clock>(
+        environment: Environment<T, C>,
+        config: EngineConfig,
+        seed: Seed,
+    ) -> Result<(EngineHandle, impl Future<Output = ()> + Send + 'static), StartError> {
+        let (listeners, addrs) = listen(&environment.transport, &config.listen).await?;
+        let trust = Arc::new(config.tracker_trust);
+        let port = TrackerPort::open(&environment.transport, &addrs, Arc::clone(&trust)).await;
+        let port = Arc::new(port.map_err(StartError::Socket)?);
+        let (commands, orders) = mpsc::unbounded_channel();
+        let (routes, throttle) = (Routes::default(), Throttle::new(config.limits));
+        let handle = EngineHandle {
+            commands,
+            routes: routes.clone(),
+            throttle: throttle.clone(),
+            addrs: addrs.clone().into(),
+            checks: Arc::new(Semaphore::new(MAX_CHECKS)),
+            seed,
+        };
+        let (timeouts, keys) = (config.timeouts, Keys::default());
+        let process = Process { environment, addrs, port, trust, timeouts, routes, keys, throttle };
+        Ok((handle, process.run(listeners, orders)))
+    }
+
+    /// An engine for one torrent: binds, hashes what the storage already holds, and returns a handle and the root
+    /// future, which ends when the torrent does.
     ///
     /// Nothing runs until the root future is polled, and dropping it ends every task of the engine.
     pub async fn start<T: Transport, C: Clock, S: Storage>(
@@ -103,77 +171,89 @@ impl Engine {
         storage: S,
         config: EngineConfig,
         seed: Seed,
-    ) -> Result<(EngineHandle, impl Future<Output = ()> + Send + 'static), StartError> {
-        let (listeners, addrs) = listen(&environment.transport, &config.listen).await?;
-        let (queue, happenings) = mpsc::unbounded_channel();
-        let trackers =
-            TrackerPort::open(&environment, &addrs, config.tracker_trust.clone(), queue.clone()).await;
-        let trackers = trackers.map_err(StartError::Socket)?;
-        let storage = Arc::new(storage);
-        storage.select(config.priorities.clone()).await.map_err(StartError::Storage)?;
-        let found = look(&storage, &metainfo, &config.resume, seed.child(2)).await;
-        let Found { have, record } = found.map_err(StartError::Storage)?;
-
-        let (events, receiver) = broadcast::channel(EVENT_BACKLOG);
-        for &addr in &addrs {
-            // The receiver is ours, so there is one.
-            let _ = events.send(EngineEvent::Listening(addr));
-        }
-        let _ = events.send(EngineEvent::Checked { have: have.count(), pieces: have.pieces() });
-        let throttle = Throttle::new(config.limits);
-        let keys = Keys::default();
-        let web = WebTerms::new(&environment, &config.tracker_trust, &throttle, &keys);
-        let handle = EngineHandle::new(queue.clone(), receiver, throttle.clone());
-
-        let now = environment.clock.now();
-        let keeper = Keeper::new(now, &have, metainfo.geometry().all_pieces(), config.resume.flush_every);
-        let torrent = Torrent::new(Arc::clone(&metainfo), have, config.torrent, seed.child(0), now);
-        let (info_hash, peer_id) = (metainfo.info_hash(), torrent.peer_id());
-        let tiers = metainfo.trackers().to_vec();
-        let announce = AnnounceConfig::new(info_hash, peer_id, &addrs, tiers);
-        let terms = Terms {
-            handshake: torrent.handshake(),
-            pieces: Some(metainfo.geometry().pieces()),
-            timeouts: config.timeouts,
-            throttle,
+    ) -> Result<(TorrentHandle, impl Future<Output = ()> + Send + 'static), StartError> {
+        let options = TorrentOptions {
+            torrent: config.torrent,
+            priorities: config.priorities.clone(),
+            peers: config.peers.clone(),
+            resume: config.resume.clone(),
+            limits: None,
         };
-        let door = Door::new(environment.clone(), terms.clone(), keys.clone(), queue.clone());
-        let pace = terms.throttle.clone().keep(environment.clock.clone());
-        let mut torrent_loop = TorrentLoop {
-            environment,
-            metainfo: Arc::clone(&metainfo),
-            torrent,
-            announcer: Announcer::new(announce, seed.child(1)),
-            trackers,
-            web_seeds: WebSeedPort::new(web, queue.clone()),
-            disk: DiskJobs::new(storage, queue.clone()),
-            keeper,
-            past: Past::of(record.as_ref()),
-            terms,
-            keys,
-            queue,
-            events,
-            state: LoopState::default(),
-        };
-        if !config.priorities.is_empty() {
-            let wanted = metainfo.piece_priorities(&config.priorities);
-            torrent_loop.torrent.handle_input(now, Input::Wanted(wanted));
-        }
-        torrent_loop.torrent.handle_input(now, Input::Ours(addrs));
-        torrent_loop.torrent.handle_input(now, Input::UploadLimit(config.limits.up.of_torrent()));
-        torrent_loop.torrent.handle_input(now, Input::Candidates(Source::User, config.peers));
-        let met = record.map(|record| record.peers).unwrap_or_default();
-        torrent_loop.torrent.handle_input(now, Input::Candidates(Source::Resume, met));
-        let root = async move {
-            // Tasks of their own, so that the loop's many wake-ups do not poll the listeners.
-            let mut tasks = JoinSet::new();
-            tasks.spawn(pace);
-            for listener in listeners {
-                tasks.spawn(door.clone().keep(listener));
+        let (engine, root) = Self::open(environment, config, seed).await?;
+        match engine.add(metainfo, storage, options).await {
+            Ok(torrent) => Ok((torrent, root)),
+            Err(AddError::Storage(error)) => Err(StartError::Storage(error)),
+            Err(error @ (AddError::Duplicate(_) | AddError::Stopped)) => {
+                Err(StartError::Storage(io::Error::other(error)))
             }
-            torrent_loop.run(happenings).await;
+        }
+    }
+}
+
+/// A running engine. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct EngineHandle {
+    commands: UnboundedSender<Command>,
+    routes: Routes,
+    throttle: Throttle,
+    addrs: Arc<[SocketAddr]>,
+    checks: Arc<Semaphore>,
+    seed: Seed,
+}
+
+impl EngineHandle {
+    /// Where peers are accepted: an address of each family.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addrs
+    }
+
+    /// Hashes what the storage already holds, then downloads and shares the torrent beside those that are there.
+    pub async fn add<S: Storage>(
+        &self,
+        metainfo: Arc<Metainfo>,
+        storage: S,
+        options: TorrentOptions,
+    ) -> Result<TorrentHandle, AddError> {
+        let info_hash = metainfo.info_hash();
+        let seat = self.routes.reserve(info_hash).ok_or(AddError::Duplicate(info_hash))?;
+        let storage = Arc::new(storage);
+        storage.select(options.priorities.clone()).await.map_err(AddError::Storage)?;
+        let number = u64::from(seat.key().0);
+        let [seed, announcing, looking] = [0, 1, 2].map(|part| self.seed.child(3 * number + part));
+        let Found { have, record } = {
+            let _turn = self.checks.acquire().await;
+            let found = look(&storage, &metainfo, &options.resume, looking).await;
+            found.map_err(AddError::Storage)?
         };
-        Ok((handle, root))
+        let (key, events) = (seat.key(), Events::default());
+        let listener = events.listen();
+        for &addr in &*self.addrs {
+            events.tell(&EngineEvent::Listening(addr));
+        }
+        events.tell(&EngineEvent::Checked { have: have.count(), pieces: have.pieces() });
+        let (queue, happenings) = mpsc::unbounded_channel();
+        let handle = TorrentHandle::new(key, queue.clone(), listener, self.throttle.clone());
+        if options.limits.is_some() {
+            self.throttle.set_own_limits(key, options.limits);
+        }
+        let (disk, seeds) = (storage, [seed, announcing]);
+        let newcomer =
+            Newcomer { seat, metainfo, disk, have, record, options, seeds, events, queue, happenings };
+        self.commands.send(Command::Add(Box::new(newcomer))).map_err(|_| AddError::Stopped)?;
+        Ok(handle)
+    }
+
+    /// Changes the rate limits of all torrents together, of each torrent and of each peer, at once and for every
+    /// connection; the upload slots follow. Torrents with limits of their own keep them.
+    pub fn set_limits(&self, limits: RateLimits) {
+        self.throttle.set_limits(limits);
+        self.routes.tell_all(|| Happening::LimitsChanged);
+    }
+
+    /// Asks every torrent to leave, as [`TorrentHandle::stop`] does, and takes no more. The root future then ends.
+    pub fn stop(&self) {
+        // An engine that is gone has stopped already.
+        let _ = self.commands.send(Command::Stop);
     }
 }
 

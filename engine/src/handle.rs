@@ -1,4 +1,4 @@
-//! What a user holds of a running engine: events, snapshots, and the wish to stop. Plain types only.
+//! What a user holds of a running torrent: events, snapshots, and the wish to stop. Plain types only.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -6,19 +6,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use proto::metainfo::Priority;
+use proto::rate::TorrentKey;
 use proto::torrent::{Banned, Stats};
 use proto::tracker::Family;
-use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::oneshot;
 
+use crate::events::Listener;
 use crate::queue::{Happening, Queue};
 use crate::snapshot::TorrentSnapshot;
-use crate::throttle::{RateLimits, Throttle};
+use crate::throttle::{Throttle, TorrentLimits};
 
-/// Events that wait for a slow listener; the oldest make room, and [`EngineEvent::Missed`] says so.
-pub(crate) const EVENT_BACKLOG: usize = 1024;
-
-/// What happens in an engine.
+/// What happens in a torrent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EngineEvent {
     /// Peers are accepted here; said for each address.
@@ -85,55 +83,46 @@ pub enum EngineEvent {
         /// Why.
         error: String,
     },
-    /// The engine has ended in order; nothing follows.
+    /// The torrent has ended in order; nothing follows.
     Stopped,
-    /// The listener was too slow and did not hear this many events; [`EngineHandle::stats`] has the sums.
+    /// The listener was too slow and did not hear this many events; [`TorrentHandle::stats`] has the sums.
     Missed(u64),
 }
 
-/// A running engine. Clones hear the events that come after the cloning.
-#[derive(Debug)]
-pub struct EngineHandle {
+/// A running torrent. Clones hear the events that come after the cloning.
+#[derive(Clone, Debug)]
+pub struct TorrentHandle {
+    torrent: TorrentKey,
     queue: Queue,
-    events: broadcast::Receiver<EngineEvent>,
+    events: Listener,
     throttle: Throttle,
 }
 
-impl Clone for EngineHandle {
-    fn clone(&self) -> Self {
-        let throttle = self.throttle.clone();
-        Self { queue: self.queue.clone(), events: self.events.resubscribe(), throttle }
-    }
-}
-
-impl EngineHandle {
-    pub(crate) fn new(queue: Queue, events: broadcast::Receiver<EngineEvent>, throttle: Throttle) -> Self {
-        Self { queue, events, throttle }
+impl TorrentHandle {
+    pub(crate) fn new(torrent: TorrentKey, queue: Queue, events: Listener, throttle: Throttle) -> Self {
+        Self { torrent, queue, events, throttle }
     }
 
-    /// Changes the rate limits, at once and for every connection; the upload slots follow.
-    pub fn set_limits(&self, limits: RateLimits) {
-        self.throttle.set_limits(limits);
-        // An engine that is gone sends nothing.
-        let _ = self.queue.send(Happening::UploadLimit(limits.up.of_torrent()));
+    /// Gives this torrent rate limits of its own, or those of all torrents again; at once and for every
+    /// connection. The upload slots follow.
+    pub fn set_limits(&self, limits: Option<TorrentLimits>) {
+        self.throttle.set_own_limits(self.torrent, limits);
+        // A torrent that is gone sends nothing.
+        let _ = self.queue.send(Happening::LimitsChanged);
     }
 
     /// Chooses files anew: how much each is wanted, by its number; a file that this does not reach is normal.
     pub fn set_priorities(&self, of_files: Vec<Priority>) {
-        // An engine that is gone wants nothing.
+        // A torrent that is gone wants nothing.
         let _ = self.queue.send(Happening::Priorities(of_files));
     }
 
-    /// The next event, in order; nothing once the engine is gone.
+    /// The next event, in order; nothing once the torrent is gone.
     pub async fn next_event(&mut self) -> Option<EngineEvent> {
-        match self.events.recv().await {
-            Ok(event) => Some(event),
-            Err(RecvError::Lagged(missed)) => Some(EngineEvent::Missed(missed)),
-            Err(RecvError::Closed) => None,
-        }
+        self.events.next().await
     }
 
-    /// A snapshot of the torrent and its peers; nothing once the engine is gone.
+    /// A snapshot of the torrent and its peers; nothing once the torrent is gone.
     pub async fn stats(&self) -> Option<Stats> {
         let (reply, answer) = oneshot::channel();
         self.queue.send(Happening::Stats(reply)).ok()?;
@@ -147,10 +136,10 @@ impl EngineHandle {
         answer.await.ok()
     }
 
-    /// Asks the engine to leave: it tells the tracker (for five seconds at the most), closes all connections,
-    /// saves, and ends its root future.
+    /// Asks the torrent to leave: it tells its trackers (for five seconds at the most), closes its connections,
+    /// saves, and ends. The other torrents of the process go on.
     pub fn stop(&self) {
-        // An engine that is gone has stopped already.
+        // A torrent that is gone has stopped already.
         let _ = self.queue.send(Happening::Stop);
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 
 use proto::announce::{self, AnnounceConfig, Announcer};
 use proto::metainfo::{Magnet, Metainfo, MetainfoError};
@@ -15,13 +16,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::debug;
 
-use crate::announce::TrackerPort;
+use crate::announce::{TrackerLine, TrackerPort};
 use crate::clock::Clock;
 use crate::door::{Door, Keys};
 use crate::engine::{EngineConfig, StartError, listen};
 use crate::environment::Environment;
 use crate::peer::{self, Link, Peer, Terms, link};
 use crate::queue::{Happening, Queue};
+use crate::routes::{Route, Routes};
 use crate::throttle::Throttle;
 use crate::transport::Transport;
 
@@ -74,18 +76,28 @@ pub async fn find_metadata<T: Transport, C: Clock>(
 ) -> Result<Found, SearchError> {
     let (listeners, addrs) = listen(&environment.transport, &config.listen).await?;
     let (queue, mut happenings) = mpsc::unbounded_channel();
-    let trackers = TrackerPort::open(&environment, &addrs, config.tracker_trust.clone(), queue.clone()).await;
-    let trackers = trackers.map_err(StartError::Socket)?;
+    let trust = Arc::new(config.tracker_trust.clone());
+    let port = TrackerPort::open(&environment.transport, &addrs, trust).await;
+    let port = Arc::new(port.map_err(StartError::Socket)?);
+    let routes = Routes::default();
+    let Some(seat) = routes.reserve(magnet.info_hash) else {
+        return Err(SearchError::Start(StartError::Families));
+    };
     let now = environment.clock.now();
     let fetch = MetadataFetch::new(magnet.clone(), config.torrent, seed.child(0), now);
     let handshake = fetch.handshake();
     let announce = AnnounceConfig::new(magnet.info_hash, handshake.peer_id, &addrs, magnet.tiers());
     // What is fetched here is small: it takes no part in the rate limits.
     let throttle = Throttle::default();
-    let terms = Terms { handshake, pieces: None, timeouts: config.timeouts, throttle };
+    let terms = Terms { torrent: seat.key(), handshake, pieces: None, timeouts: config.timeouts, throttle };
     let keys = Keys::default();
-    let door = Door::new(environment.clone(), terms.clone(), keys.clone(), queue.clone());
+    seat.open(Route { terms: terms.clone(), queue: queue.clone() });
+    let door = Door::new(environment.clock.clone(), routes, keys.clone(), config.timeouts.handshake);
     let mut doors = JoinSet::new();
+    for receiver in port.receivers(&environment.clock) {
+        doors.spawn(receiver);
+    }
+    let trackers = TrackerLine::new(environment.clone(), port, seat.key(), queue.clone());
     for listener in listeners {
         doors.spawn(door.clone().keep(listener));
     }
@@ -131,7 +143,7 @@ struct Search<T: Transport, C: Clock> {
     environment: Environment<T, C>,
     fetch: MetadataFetch,
     announcer: Announcer,
-    trackers: TrackerPort<T, C>,
+    trackers: TrackerLine<T, C>,
     terms: Terms,
     keys: Keys,
     queue: Queue,
@@ -169,8 +181,8 @@ impl<T: Transport, C: Clock> Search<T, C> {
             | Happening::Stats(_)
             | Happening::Snapshot(_)
             | Happening::Web(..)
+            | Happening::LimitsChanged
             | Happening::Priorities(_)
-            | Happening::UploadLimit(_)
             | Happening::Stop => {}
         }
     }

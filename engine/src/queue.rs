@@ -11,7 +11,6 @@ use bytes::Bytes;
 use proto::id::PieceHash;
 use proto::metainfo::Priority;
 use proto::piece::{Block, PieceIndex};
-use proto::rate::Rate;
 use proto::resume::Stamp;
 use proto::torrent::{FetchKey, PeerKey, Stats, WebNews};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -49,8 +48,8 @@ pub(crate) enum Happening {
     Priorities(Vec<Priority>),
     /// A web seed has news. How many bytes wait here is limited by the core's credit.
     Web(FetchKey, WebNews),
-    /// A user limits uploads to so many bytes a second.
-    UploadLimit(Rate),
+    /// The rate limits changed.
+    LimitsChanged,
     /// A user asks.
     Stats(oneshot::Sender<Stats>),
     /// A user asks for all that can be shown.

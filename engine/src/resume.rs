@@ -15,7 +15,7 @@ use proto::torrent::{Input, Torrent};
 use crate::clock::Clock;
 use crate::disk_jobs::Job;
 use crate::handle::EngineEvent;
-use crate::storage::{Loss, Storage};
+use crate::storage::Loss;
 use crate::torrent::TorrentLoop;
 use crate::transport::Transport;
 
@@ -106,7 +106,7 @@ pub(crate) fn encoded(record: &Record) -> Bytes {
     record.encode().unwrap_or_default().into()
 }
 
-impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
+impl<T: Transport, C: Clock> TorrentLoop<T, C> {
     /// Carries out what the keeper asks for.
     pub(crate) fn keep(&mut self, now: Instant) {
         match self.keeper.poll_step() {
@@ -122,7 +122,7 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
     /// Files are not what they were. The keeper hears of it at once, for a torrent that was stopped has no doubts.
     pub(crate) fn lost(&mut self, now: Instant, losses: Vec<Loss>) {
         for Loss { path, what, pieces } in losses {
-            self.tell(EngineEvent::FileLost { path, what });
+            self.tell(&EngineEvent::FileLost { path, what });
             for &piece in &pieces {
                 self.keeper.lost(now, piece);
             }

@@ -15,21 +15,20 @@ use proto::resume::Keeper;
 use proto::time::Instant;
 use proto::torrent::{Direction, Event, Input, Output, PeerKey, Source, Torrent};
 use proto::wire::Message;
-use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-use crate::announce::TrackerPort;
+use crate::announce::TrackerLine;
 use crate::clock::Clock;
 use crate::disk_jobs::{DiskJobs, Job};
 use crate::door::Keys;
 use crate::environment::Environment;
+use crate::events::Events;
 use crate::handle::EngineEvent;
 use crate::peer::{self, Link, Peer, Terms, link};
 use crate::queue::{Done, Happening, Happenings, Queue};
 use crate::resume::Past;
 use crate::snapshot::{Crowd, TorrentSnapshot, Trackers};
-use crate::storage::Storage;
 use crate::transport::Transport;
 use crate::web_seed::WebSeedPort;
 
@@ -39,17 +38,14 @@ const AUDIT_EVERY: Duration = Duration::from_secs(60);
 /// Happenings taken per wake-up, before timers get their turn.
 const BATCH: usize = 64;
 
-/// Without any deadline the loop looks up this often, which spares it a special case.
-const IDLE: Duration = Duration::from_secs(3600);
-
 /// Everything that one torrent needs, and the loop that moves it.
-pub(crate) struct TorrentLoop<T: Transport, C: Clock, S: Storage> {
+pub(crate) struct TorrentLoop<T: Transport, C: Clock> {
     pub(crate) environment: Environment<T, C>,
     pub(crate) metainfo: Arc<Metainfo>,
     pub(crate) torrent: Torrent,
     pub(crate) announcer: Announcer,
-    pub(crate) trackers: TrackerPort<T, C>,
-    pub(crate) disk: DiskJobs<S>,
+    pub(crate) trackers: TrackerLine<T, C>,
+    pub(crate) disk: DiskJobs,
     /// When what was verified may be claimed.
     pub(crate) keeper: Keeper,
     /// What earlier runs did.
@@ -58,7 +54,7 @@ pub(crate) struct TorrentLoop<T: Transport, C: Clock, S: Storage> {
     pub(crate) terms: Terms,
     pub(crate) keys: Keys,
     pub(crate) queue: Queue,
-    pub(crate) events: broadcast::Sender<EngineEvent>,
+    pub(crate) events: Events,
     pub(crate) state: LoopState,
 }
 
@@ -76,27 +72,30 @@ pub(crate) struct LoopState {
     audit_at: Option<Instant>,
 }
 
-impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
+impl<T: Transport, C: Clock> TorrentLoop<T, C> {
     /// Runs until a user stops it.
     pub(crate) async fn run(mut self, mut happenings: Happenings) {
         let clock = self.environment.clock.clone();
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch = Vec::new();
         let mut armed = clock.now();
         let mut timer = pin!(clock.sleep_until(armed));
         self.carry_out(clock.now()).await;
         self.submit(clock.now(), Job::Audit);
         while !self.keeper.has_left() {
             let now = clock.now();
-            let due = self.due().unwrap_or(now + IDLE);
+            let due = self.due();
             // A timer that fires too early is cheaper than one that is set anew for every message.
-            if due < armed || armed <= now {
+            if let Some(due) = due
+                && (due < armed || armed <= now)
+            {
                 armed = due;
                 timer.set(clock.sleep_until(due));
             }
             tokio::select! {
                 biased;
                 _ = happenings.recv_many(&mut batch, BATCH) => {}
-                () = timer.as_mut() => {}
+                // Without any deadline it fires for nobody.
+                () = timer.as_mut(), if due.is_some() || armed > now => {}
             }
             let now = clock.now();
             for happening in batch.drain(..) {
@@ -107,7 +106,7 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
             }
             self.carry_out(now).await;
         }
-        self.tell(EngineEvent::Stopped);
+        self.tell(&EngineEvent::Stopped);
     }
 
     /// When the next thing is due.
@@ -165,7 +164,7 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
                 self.submit(now, Job::Select(of_files));
             }
             Happening::Web(key, news) => self.feed(now, Input::Web(key, news)),
-            Happening::UploadLimit(limit) => self.feed(now, Input::UploadLimit(limit)),
+            Happening::LimitsChanged => self.feed(now, Input::UploadLimit(self.terms.upload_limit())),
             Happening::Stop => self.feed(now, Input::Stop),
         }
     }
@@ -311,7 +310,7 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
 
     fn complain(&self) {
         if let Some((kind, error)) = self.state.complaint.clone() {
-            self.tell(EngineEvent::StorageFailed { kind, error });
+            self.tell(&EngineEvent::StorageFailed { kind, error });
         }
     }
 
@@ -319,29 +318,28 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
         match event {
             Event::PieceVerified(piece) => {
                 self.keeper.verified(now, *piece);
-                self.tell(EngineEvent::PieceVerified(piece.get()));
+                self.tell(&EngineEvent::PieceVerified(piece.get()));
             }
             Event::PieceLost(piece) => self.keeper.lost(now, *piece),
             Event::PieceFailed(piece) => {
                 info!(piece = piece.get(), "a piece failed its check");
-                self.tell(EngineEvent::PieceFailed(piece.get()));
+                self.tell(&EngineEvent::PieceFailed(piece.get()));
             }
             Event::Banned(banned) => {
                 info!(who = %banned.who, reason = %banned.reason, "banned");
-                self.tell(EngineEvent::Banned(*banned));
+                self.tell(&EngineEvent::Banned(*banned));
             }
-            Event::Completed => self.tell(EngineEvent::Completed),
-            Event::SelectionCompleted => self.tell(EngineEvent::SelectionCompleted),
+            Event::Completed => self.tell(&EngineEvent::Completed),
+            Event::SelectionCompleted => self.tell(&EngineEvent::SelectionCompleted),
             Event::StorageFailed => self.complain(),
             Event::WebSeedFailed { url, error } => {
-                self.tell(EngineEvent::WebSeedFailed { url: url.clone(), error: error.to_string() });
+                self.tell(&EngineEvent::WebSeedFailed { url: url.clone(), error: error.to_string() });
             }
         }
     }
 
-    pub(crate) fn tell(&self, event: EngineEvent) {
-        // Nobody need listen.
-        let _ = self.events.send(event);
+    pub(crate) fn tell(&self, event: &EngineEvent) {
+        self.events.tell(event);
     }
 
     /// Carries out what both machines ask for until they are content.
@@ -358,13 +356,13 @@ impl<T: Transport, C: Clock, S: Storage> TorrentLoop<T, C, S> {
                 announce::Output::Peers(addrs) => self.feed(now, Input::Candidates(Source::Tracker, addrs)),
                 announce::Output::Announced { url, family, seeders, leechers, interval } => {
                     self.state.trackers.answered(&url, family, Crowd { seeders, leechers }, now + interval);
-                    self.tell(EngineEvent::Announced { url, family, seeders, leechers, interval });
+                    self.tell(&EngineEvent::Announced { url, family, seeders, leechers, interval });
                 }
                 announce::Output::Failed { url, error } => {
                     info!(%url, %error, "a tracker cannot be used");
                     self.state.trackers.failed(&url, &error.to_string());
                     let silent = error == announce::AnnounceError::NoAnswer;
-                    self.tell(EngineEvent::TrackerFailed { url, error: error.to_string(), silent });
+                    self.tell(&EngineEvent::TrackerFailed { url, error: error.to_string(), silent });
                 }
                 announce::Output::Done => {
                     self.keeper.leave();

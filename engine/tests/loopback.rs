@@ -14,7 +14,7 @@ use engine::storage::file::{Access, FileStorage};
 use engine::tracker::{self, MemoryStore, TrackerConfig};
 use engine::transport::os::OsTransport;
 use engine::transport::{Stream, Transport};
-use engine::{Engine, EngineConfig, EngineEvent, EngineHandle, Environment, RateLimits};
+use engine::{Engine, EngineConfig, EngineEvent, Environment, RateLimits, TorrentHandle, TorrentLimits};
 use proto::id::PieceHash;
 use proto::metainfo::create::{Content, Draft};
 use proto::metainfo::{Magnet, Metainfo};
@@ -58,7 +58,7 @@ fn make_torrent(root: &Path, trackers: Vec<Vec<String>>) -> Arc<Metainfo> {
 }
 
 struct Running {
-    handle: EngineHandle,
+    handle: TorrentHandle,
     root: JoinHandle<()>,
     addr: SocketAddr,
     have: u32,
@@ -299,7 +299,7 @@ async fn a_rate_limit_holds_on_real_sockets_and_can_be_lifted() {
     const RATE: u64 = 200_000;
     let [seeding, folder] = folders();
     let metainfo = make_torrent(seeding.path(), Vec::new());
-    let limits = Limits { global: NonZeroU64::new(RATE), ..Limits::default() };
+    let limits = Limits { torrent: NonZeroU64::new(RATE), ..Limits::default() };
     let limits = RateLimits { up: limits, ..RateLimits::default() };
     let config = EngineConfig { limits, ..EngineConfig::new(LOCALHOST) };
     let environment = Environment::os_at(&config.listen);
@@ -315,7 +315,7 @@ async fn a_rate_limit_holds_on_real_sockets_and_can_be_lifted() {
     assert!(rate < RATE as f64 * 1.05, "{rate} of {RATE} bytes a second");
     assert!(rate > RATE as f64 * 0.25, "{rate} of {RATE} bytes a second");
 
-    seeder.handle.set_limits(RateLimits::default());
+    seeder.handle.set_limits(Some(TorrentLimits::default()));
     leecher.wait_for(|event| *event == EngineEvent::Completed).await;
     leecher.stop().await;
     seeder.stop().await;

@@ -18,6 +18,9 @@ use std::time::Duration;
 use crate::time::Instant;
 use crate::torrent::PeerKey;
 
+#[cfg(test)]
+mod tests;
+
 /// A rate in bytes a second; nothing for no limit.
 pub type Rate = Option<NonZeroU64>;
 
@@ -37,11 +40,15 @@ impl Limits {
     pub const fn is_any(&self) -> bool {
         self.global.is_some() || self.torrent.is_some() || self.peer.is_some()
     }
+}
 
-    /// What one torrent may have, all its peers together.
-    pub fn of_torrent(&self) -> Rate {
-        self.global.into_iter().chain(self.torrent).min()
-    }
+/// The rates of one torrent in one direction, in place of what [`Limits`] says for all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnLimits {
+    /// Of the torrent.
+    pub torrent: Rate,
+    /// Of each of its peers.
+    pub peer: Rate,
 }
 
 /// What a connection's headers add to its bytes on the line: those of IP and TCP, of one full segment after the
@@ -116,7 +123,8 @@ impl Bucket {
 enum Scope {
     Global,
     Torrent(TorrentKey),
-    Peer(PeerKey),
+    /// Of a torrent.
+    Peer(TorrentKey, PeerKey),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -130,6 +138,8 @@ struct Claim {
 #[derive(Debug, Default)]
 pub struct Shaper {
     limits: Limits,
+    /// Torrents with limits of their own.
+    own: BTreeMap<TorrentKey, OwnLimits>,
     buckets: BTreeMap<Scope, Bucket>,
     /// In the order of asking; one entry for each connection at the most.
     waiting: VecDeque<Claim>,
@@ -145,13 +155,40 @@ impl Shaper {
     /// beyond one new grant.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
+        self.limits_changed();
+    }
+
+    /// Gives a torrent limits of its own, or none, in the same way.
+    pub fn set_own_limits(&mut self, torrent: TorrentKey, own: Option<OwnLimits>) {
+        match own {
+            Some(own) => drop(self.own.insert(torrent, own)),
+            None => drop(self.own.remove(&torrent)),
+        }
+        self.limits_changed();
+    }
+
+    fn limits_changed(&mut self) {
         self.waiting.clear();
-        for (scope, bucket) in &mut self.buckets {
-            if let Some(rate) = rate_of(&limits, *scope) {
+        let (limits, own) = (&self.limits, &self.own);
+        self.buckets.retain(|scope, bucket| {
+            let rate = rate_of(limits, own, *scope);
+            if let Some(rate) = rate {
                 bucket.level = bucket.level.max(-i128::from(grant(rate)) * MICROS);
             }
-        }
-        self.buckets.retain(|scope, _| rate_of(&limits, *scope).is_some());
+            rate.is_some()
+        });
+    }
+
+    /// Is there any limit, for anybody?
+    pub fn is_limited(&self) -> bool {
+        let any = |own: &OwnLimits| own.torrent.or(own.peer).is_some();
+        self.limits.is_any() || self.own.values().any(any)
+    }
+
+    /// What a torrent may have, all its peers together.
+    pub fn rate_of_torrent(&self, torrent: TorrentKey) -> Rate {
+        let torrent = rate_of(&self.limits, &self.own, Scope::Torrent(torrent));
+        self.limits.global.into_iter().chain(torrent).min()
     }
 
     /// A connection wants to move up to `want` bytes; a second wish before the grant changes nothing.
@@ -192,15 +229,21 @@ impl Shaper {
     }
 
     /// A connection is gone.
-    pub fn forget(&mut self, peer: PeerKey) {
+    pub fn forget(&mut self, peer: PeerKey, torrent: TorrentKey) {
         self.waiting.retain(|claim| claim.peer != peer);
-        self.buckets.remove(&Scope::Peer(peer));
+        self.buckets.remove(&Scope::Peer(torrent, peer));
+    }
+
+    /// A torrent is gone, and its connections before it.
+    pub fn forget_torrent(&mut self, torrent: TorrentKey) {
+        self.own.remove(&torrent);
+        self.buckets.remove(&Scope::Torrent(torrent));
     }
 
     /// The levels that limit a connection.
     fn path(&self, peer: PeerKey, torrent: TorrentKey) -> [Option<(Scope, NonZeroU64)>; 3] {
-        [Scope::Global, Scope::Torrent(torrent), Scope::Peer(peer)]
-            .map(|scope| rate_of(&self.limits, scope).map(|rate| (scope, rate)))
+        [Scope::Global, Scope::Torrent(torrent), Scope::Peer(torrent, peer)]
+            .map(|scope| rate_of(&self.limits, &self.own, scope).map(|rate| (scope, rate)))
     }
 
     /// When all levels of a claim have something.
@@ -229,165 +272,15 @@ impl Shaper {
     }
 }
 
-const fn rate_of(limits: &Limits, scope: Scope) -> Rate {
+fn rate_of(limits: &Limits, own: &BTreeMap<TorrentKey, OwnLimits>, scope: Scope) -> Rate {
     match scope {
         Scope::Global => limits.global,
-        Scope::Torrent(_) => limits.torrent,
-        Scope::Peer(_) => limits.peer,
+        Scope::Torrent(torrent) => own.get(&torrent).map_or(limits.torrent, |own| own.torrent),
+        Scope::Peer(torrent, _) => own.get(&torrent).map_or(limits.peer, |own| own.peer),
     }
 }
 
 /// Bytes of one grant under this rate.
 fn grant(rate: NonZeroU64) -> u64 {
     (rate.get() / GRANTS_A_SECOND).clamp(MIN_GRANT, MAX_GRANT)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const ONE: TorrentKey = TorrentKey(1);
-
-    fn rate(bytes: u64) -> Rate {
-        NonZeroU64::new(bytes)
-    }
-
-    fn global(bytes: u64) -> Limits {
-        Limits { global: rate(bytes), ..Limits::default() }
-    }
-
-    /// Peers that always want more, for so many seconds; bytes for each.
-    fn greedy(shaper: &mut Shaper, peers: &[(u64, TorrentKey)], from: u64, to: u64) -> BTreeMap<u64, u64> {
-        let mut moved = BTreeMap::new();
-        let mut now = Instant::from_micros(from * 1_000_000);
-        let end = Instant::from_micros(to * 1_000_000);
-        for &(peer, torrent) in peers {
-            shaper.claim(PeerKey(peer), torrent, 1 << 20);
-        }
-        while now < end {
-            while let Some((peer, bytes)) = shaper.poll_grant(now) {
-                *moved.entry(peer.0).or_default() += bytes;
-                let torrent = peers.iter().find(|(key, _)| *key == peer.0).map_or(ONE, |found| found.1);
-                shaper.claim(peer, torrent, 1 << 20);
-            }
-            let due = shaper.poll_timeout(now).expect("somebody waits");
-            assert!(due > now, "no grant, and yet nothing to wait for");
-            // A runtime's timers are late by up to a millisecond.
-            now = due + Duration::from_micros(900);
-        }
-        moved
-    }
-
-    fn within_two_percent(bytes: u64, expected: u64) -> bool {
-        bytes.abs_diff(expected) * 50 <= expected
-    }
-
-    #[test]
-    fn a_limit_is_exact_and_shared_equally_among_one_ten_and_a_hundred() {
-        for peers in [1, 10, 100] {
-            for bytes in [30_000, 125_000, 1_000_000, 12_500_000] {
-                let mut shaper = Shaper::new(global(bytes));
-                let keys: Vec<_> = (0..peers).map(|peer| (peer, ONE)).collect();
-                let moved = greedy(&mut shaper, &keys, 0, 10);
-                let total: u64 = moved.values().sum();
-                assert!(within_two_percent(total, bytes * 10), "{total} of {} for {peers}", bytes * 10);
-                assert_eq!(moved.len() as u64, peers);
-                let (least, most) = (moved.values().min(), moved.values().max());
-                let apart = most.zip(least).map(|(most, least)| most - least);
-                assert!(apart <= Some((bytes / GRANTS_A_SECOND).clamp(MIN_GRANT, MAX_GRANT)), "{moved:?}");
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn headers_are_added_and_taken_off(payload in 1u64..1 << 40, six: bool) {
-            let addr: SocketAddr = if six { "[::1]:1" } else { "1.1.1.1:1" }.parse().expect("an address");
-            let headers = Headers::to(&addr);
-            prop_assert_eq!(headers.without(headers.with(payload)), payload);
-            prop_assert!(headers.with(headers.without(payload)) <= payload);
-            prop_assert!(headers.without(payload) >= payload / 2);
-        }
-
-        #[test]
-        fn whatever_is_asked_nobody_waits_without_an_end(
-            limits in prop::array::uniform3(prop::option::of(1u64..1 << 40)),
-            wants in prop::collection::vec((0u64..5, 0u32..2, 1u64..1 << 20), 1..20),
-        ) {
-            let [all, torrent, peer] = limits.map(|limit| limit.and_then(rate));
-            let mut shaper = Shaper::new(Limits { global: all, torrent, peer });
-            for &(peer, torrent, want) in &wants {
-                shaper.claim(PeerKey(peer), TorrentKey(torrent), want);
-            }
-            let (mut now, mut granted) = (Instant::ZERO, 0);
-            while let Some(due) = shaper.poll_timeout(now) {
-                now = due.max(now);
-                let (_, bytes) = shaper.poll_grant(now).expect("it is time");
-                prop_assert!(bytes > 0 && bytes <= MAX_GRANT);
-                granted += 1;
-            }
-            let askers: std::collections::BTreeSet<_> = wants.iter().map(|want| want.0).collect();
-            prop_assert_eq!(granted, askers.len());
-        }
-    }
-
-    #[test]
-    fn a_full_segment_has_forty_bytes_of_headers_or_sixty() {
-        let [four, six] = ["192.0.2.1:6881", "[2001:db8::1]:6881"].map(|addr| addr.parse().expect("valid"));
-        assert_eq!((Headers::to(&four).with(1460), Headers::to(&six).with(1460)), (1500, 1520));
-        assert_eq!((Headers::to(&four).without(1500), Headers::to(&four).with(0)), (1460, 0));
-    }
-
-    #[test]
-    fn every_level_limits_and_a_slow_one_keeps_nobody_else_waiting() {
-        let limits = Limits { global: rate(1_000_000), torrent: rate(300_000), peer: rate(100_000) };
-        let mut shaper = Shaper::new(limits);
-        // Five peers of one torrent share what it may have; one of another is held by its own limit.
-        let peers: Vec<_> = (0..5).map(|peer| (peer, ONE)).chain([(9, TorrentKey(2))]).collect();
-        let moved = greedy(&mut shaper, &peers, 0, 10);
-        let first: u64 = (0..5).map(|peer| moved[&peer]).sum();
-        assert!(within_two_percent(first, 3_000_000), "{first}");
-        assert!(within_two_percent(moved[&9], 1_000_000), "{moved:?}");
-    }
-
-    #[test]
-    fn a_new_limit_holds_at_once() {
-        let mut shaper = Shaper::new(global(10_000));
-        let peers: Vec<_> = (0..50).map(|peer| (peer, ONE)).collect();
-        greedy(&mut shaper, &peers, 0, 10);
-        for (second, bytes) in [(10, 5_000_000), (20, 30_000)] {
-            shaper.set_limits(global(bytes));
-            let total: u64 = greedy(&mut shaper, &peers, second, second + 10).values().sum();
-            assert!(within_two_percent(total, bytes * 10), "{total} of {}", bytes * 10);
-        }
-        shaper.set_limits(Limits::default());
-        assert_eq!(shaper.poll_timeout(Instant::ZERO), None, "who waited asks again");
-        shaper.claim(PeerKey(1), ONE, 1 << 20);
-        assert_eq!(shaper.poll_grant(Instant::from_micros(30_000_000)).map(|grant| grant.1), Some(MAX_GRANT));
-    }
-
-    #[test]
-    fn an_idle_minute_is_worth_a_tenth_of_a_second() {
-        let mut shaper = Shaper::new(global(100_000));
-        greedy(&mut shaper, &[(1, ONE)], 0, 1);
-        let total: u64 = greedy(&mut shaper, &[(1, ONE)], 60, 70).values().sum();
-        assert!(within_two_percent(total, 1_000_000), "{total}");
-    }
-
-    #[test]
-    fn what_was_not_moved_is_there_for_the_next() {
-        let mut shaper = Shaper::new(global(1_000));
-        let now = Instant::ZERO;
-        shaper.claim(PeerKey(1), ONE, 10);
-        assert_eq!(shaper.poll_grant(now), Some((PeerKey(1), 10)));
-        shaper.claim(PeerKey(2), ONE, 10);
-        assert_eq!(shaper.poll_grant(now), None);
-        shaper.refund(PeerKey(1), ONE, 10);
-        assert_eq!(shaper.poll_grant(now), Some((PeerKey(2), 10)));
-        shaper.claim(PeerKey(3), ONE, 10);
-        shaper.forget(PeerKey(3));
-        assert_eq!(shaper.poll_timeout(now), None);
-    }
 }

@@ -25,7 +25,7 @@ pub(super) enum HandshakeError {
     ForeignTorrent,
 }
 
-/// Says `ours` and reads theirs; the side that dialled speaks first.
+/// Says `ours` and reads theirs: we dialled, so we speak first.
 pub(super) async fn greet<R, W>(
     stream: &mut Stream<R, W>,
     ours: &Handshake,
@@ -36,14 +36,30 @@ where
     W: AsyncWrite + Unpin,
 {
     stream.writer.write_all(&ours.encode()).await?;
-    let opening = read_opening(&mut stream.reader, ours, buffer).await?;
+    let opening = read_opening(&mut stream.reader, buffer).await?;
+    if opening.info_hash != ours.info_hash {
+        return Err(HandshakeError::ForeignTorrent);
+    }
     finish(&mut stream.reader, opening, buffer).await
 }
 
-/// Reads theirs and answers with `ours`.
-//= BEP 3: a side that serves many torrents may wait for the info hash before it answers.
+/// Reads up to the info hash of who dialled us.
+pub(super) async fn read_opening<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    buffer: &mut BytesMut,
+) -> Result<Opening, HandshakeError> {
+    loop {
+        if let Some(opening) = Opening::decode(buffer)? {
+            return Ok(opening);
+        }
+        read_more(reader, buffer).await?;
+    }
+}
+
+/// Answers an opening with `ours` and reads the rest of theirs.
 pub(super) async fn answer<R, W>(
     stream: &mut Stream<R, W>,
+    opening: Opening,
     ours: &Handshake,
     buffer: &mut BytesMut,
 ) -> Result<Opened, HandshakeError>
@@ -51,23 +67,8 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let opening = read_opening(&mut stream.reader, ours, buffer).await?;
     stream.writer.write_all(&ours.encode()).await?;
     finish(&mut stream.reader, opening, buffer).await
-}
-
-async fn read_opening<R: AsyncRead + Unpin>(
-    reader: &mut R,
-    ours: &Handshake,
-    buffer: &mut BytesMut,
-) -> Result<Opening, HandshakeError> {
-    loop {
-        if let Some(opening) = Opening::decode(buffer)? {
-            let known = opening.info_hash == ours.info_hash;
-            return if known { Ok(opening) } else { Err(HandshakeError::ForeignTorrent) };
-        }
-        read_more(reader, buffer).await?;
-    }
 }
 
 async fn finish<R: AsyncRead + Unpin>(

@@ -135,6 +135,13 @@ impl Link {
     }
 }
 
+/// A loop that is gone wants no connections.
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 /// What a connection's task is to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Orders {

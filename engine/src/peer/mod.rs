@@ -18,11 +18,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use proto::id::InfoHash;
+use proto::rate::{Rate, TorrentKey};
 use proto::torrent::Direction;
 use proto::wire::{Decoder, Handshake, Message};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tracing::debug;
 
+use self::handshake::HandshakeError;
 use self::link::{Catch, INBOUND_BYTES, Orders};
 pub(crate) use self::link::{Link, TaskEnd, link};
 use crate::clock::{Clock, within};
@@ -69,6 +72,8 @@ pub(crate) struct Peer {
 /// What all connections of a torrent have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
+    /// Which torrent.
+    pub torrent: TorrentKey,
     /// Our side of the handshake.
     pub handshake: Handshake,
     /// Pieces of the torrent, which fix the length of a bitfield; nothing while they are not known.
@@ -77,6 +82,13 @@ pub(crate) struct Terms {
     pub timeouts: PeerTimeouts,
     /// How fast bytes may go.
     pub throttle: Throttle,
+}
+
+impl Terms {
+    /// What all of them together may send.
+    pub(crate) fn upload_limit(&self) -> Rate {
+        self.throttle.upload_limit(self.torrent)
+    }
 }
 
 /// Dials `addr` and serves the connection until it ends.
@@ -89,43 +101,75 @@ pub(crate) async fn dial<T: Transport, C: Clock>(
     let opened =
         within(&environment.clock, terms.timeouts.connect, environment.transport.connect(addr)).await;
     match opened {
-        Some(Ok(stream)) => serve(&environment.clock, stream, Direction::Outgoing, terms, end).await,
+        Some(Ok(stream)) => greet(&environment.clock, stream, terms, end).await,
         Some(Err(error)) => debug!(%addr, %error, "connect failed"),
         None => debug!(%addr, "connect timed out"),
     }
 }
 
-/// Greets, then serves an open stream until it ends.
-pub(crate) async fn serve<C, R, W>(
+/// Greets on a stream that we opened, then serves it until it ends.
+async fn greet<C, R, W>(clock: &C, mut stream: Stream<R, W>, terms: Terms, mut end: TaskEnd)
+where
+    C: Clock,
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send,
+{
+    let mut buffer = BytesMut::new();
+    let handshake = handshake::greet(&mut stream, &terms.handshake, &mut buffer);
+    match within(clock, terms.timeouts.handshake, handshake).await {
+        Some(Ok(opened)) => end.opened(opened),
+        ended => return log_failure(stream.peer_addr, ended),
+    }
+    serve(clock, stream, buffer, terms, end).await;
+}
+
+/// Answers on a stream that somebody else opened, then serves it until it ends. `find` knows the torrents: nothing
+/// is said before, nor if it knows nothing of this one.
+//= BEP 3: a side that serves many torrents may wait for the info hash before it answers.
+pub(crate) async fn receive<C, R, W>(
     clock: &C,
     mut stream: Stream<R, W>,
-    direction: Direction,
-    terms: Terms,
-    mut end: TaskEnd,
+    patience: Duration,
+    find: impl FnOnce(InfoHash) -> Option<(Terms, TaskEnd)> + Send,
 ) where
     C: Clock,
     R: AsyncRead + Unpin + Send,
     W: AsyncWrite + Unpin + Send,
 {
-    let addr = stream.peer_addr;
     let mut buffer = BytesMut::new();
     let handshake = async {
-        match direction {
-            Direction::Outgoing => handshake::greet(&mut stream, &terms.handshake, &mut buffer).await,
-            Direction::Incoming => handshake::answer(&mut stream, &terms.handshake, &mut buffer).await,
-        }
+        let opening = handshake::read_opening(&mut stream.reader, &mut buffer).await?;
+        let (terms, mut end) = find(opening.info_hash).ok_or(HandshakeError::ForeignTorrent)?;
+        let opened = handshake::answer(&mut stream, opening, &terms.handshake, &mut buffer).await?;
+        end.opened(opened);
+        Ok((terms, end))
     };
-    match within(clock, terms.timeouts.handshake, handshake).await {
-        Some(Ok(opened)) => end.opened(opened),
-        Some(Err(error)) => return debug!(%addr, %error, "handshake failed"),
-        None => return debug!(%addr, "handshake timed out"),
+    match within(clock, patience, handshake).await {
+        Some(Ok((terms, end))) => serve(clock, stream, buffer, terms, end).await,
+        ended => log_failure(stream.peer_addr, ended),
     }
-    let Stream { reader, writer, .. } = stream;
+}
+
+fn log_failure<V>(addr: SocketAddr, ended: Option<Result<V, HandshakeError>>) {
+    match ended {
+        Some(Ok(_)) => {}
+        Some(Err(error)) => debug!(%addr, %error, "handshake failed"),
+        None => debug!(%addr, "handshake timed out"),
+    }
+}
+
+/// Serves a connection whose handshake is done until it ends.
+async fn serve<C, R, W>(clock: &C, stream: Stream<R, W>, input: BytesMut, terms: Terms, end: TaskEnd)
+where
+    C: Clock,
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send,
+{
+    let Stream { reader, writer, peer_addr: addr } = stream;
     let decoder = terms.pieces.map_or_else(Decoder::for_unknown, Decoder::new);
     let (output, batch, catch) = (BytesMut::new(), Vec::new(), Catch::default());
-    let pace = Pace::new(terms.throttle, end.key(), &addr, clock.clone());
-    let mut connection =
-        Connection { reader, writer, decoder, end, input: buffer, output, batch, catch, pace };
+    let pace = Pace::new(terms.throttle, (terms.torrent, end.key()), &addr, clock.clone());
+    let mut connection = Connection { reader, writer, decoder, end, input, output, batch, catch, pace };
     let ending = poll_fn(|cx| connection.poll(cx)).await;
     debug!(%addr, ?ending, "connection ended");
 }

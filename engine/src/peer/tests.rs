@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use proto::id::{InfoHash, PeerId};
-use proto::torrent::PeerKey;
+use proto::torrent::{Direction, PeerKey};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinHandle;
@@ -11,12 +11,14 @@ use super::*;
 use crate::clock::OsClock;
 use crate::queue::Happenings;
 
+const PATIENCE: Duration = Duration::from_secs(10);
+
 const HASH: InfoHash = InfoHash([1; 20]);
 
 fn terms(name: u8) -> Terms {
     let handshake = Handshake { reserved: [0; 8], info_hash: HASH, peer_id: PeerId([name; 20]) };
     let (timeouts, throttle) = (PeerTimeouts::default(), Throttle::default());
-    Terms { handshake, pieces: Some(100_000), timeouts, throttle }
+    Terms { torrent: TorrentKey(0), handshake, pieces: Some(100_000), timeouts, throttle }
 }
 
 /// One end of a connection with the loop's part played by a test.
@@ -37,7 +39,14 @@ impl Peer {
         let (reader, writer) = split(pipe);
         let stream = Stream { reader, writer, peer_addr: ([127, 0, 0, name], 1).into() };
         let task = tokio::spawn(async move {
-            serve(&OsClock::new(), stream, direction, terms(name), end).await;
+            let (clock, terms) = (OsClock::new(), terms(name));
+            match direction {
+                Direction::Outgoing => greet(&clock, stream, terms, end).await,
+                Direction::Incoming => {
+                    let find = |info_hash| (info_hash == HASH).then_some((terms, end));
+                    receive(&clock, stream, PATIENCE, find).await;
+                }
+            }
         });
         Self { link, ready, task, received: Vec::new(), sent: 0, opened: None, ended: false }
     }

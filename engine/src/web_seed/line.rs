@@ -161,8 +161,9 @@ impl Open {
         to: (Scheme, String, u16),
         stream: Stream<T::Reader, T::Writer>,
     ) -> Result<Self, WebError> {
-        let WebTerms { environment, trust, throttle, keys } = terms;
-        let pace = Pace::new(throttle.clone(), keys.next(), &stream.peer_addr, environment.clock.clone());
+        let WebTerms { torrent, environment, trust, throttle, keys } = terms;
+        let connection = (*torrent, keys.next());
+        let pace = Pace::new(throttle.clone(), connection, &stream.peer_addr, environment.clock.clone());
         let stream = Paced::new(tokio::io::join(stream.reader, stream.writer), pace);
         let stream = secure(environment, trust, url, stream).await;
         let stream = stream.map_err(|error| WebError::Unreachable(error.to_string()))?;

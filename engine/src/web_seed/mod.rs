@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use proto::rate::TorrentKey;
 use proto::torrent::{Fetch, FetchKey, WebNews};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
@@ -31,27 +32,16 @@ pub(crate) struct WebSeedPort<T: Transport, C: Clock> {
 /// What a request over HTTP needs of the engine.
 #[derive(Clone, Debug)]
 pub(crate) struct WebTerms<T: Transport, C: Clock> {
+    /// For which torrent.
+    pub(crate) torrent: TorrentKey,
     /// The network and the time.
-    environment: Environment<T, C>,
+    pub(crate) environment: Environment<T, C>,
     /// Whom to believe over TLS.
-    trust: Arc<TrackerTrust>,
+    pub(crate) trust: Arc<TrackerTrust>,
     /// How fast bytes may come.
-    throttle: Throttle,
+    pub(crate) throttle: Throttle,
     /// Names for its connections.
-    keys: Keys,
-}
-
-impl<T: Transport, C: Clock> WebTerms<T, C> {
-    /// Copies of what the engine has.
-    pub(crate) fn new(
-        environment: &Environment<T, C>,
-        trust: &TrackerTrust,
-        throttle: &Throttle,
-        keys: &Keys,
-    ) -> Self {
-        let trust = Arc::new(trust.clone());
-        Self { environment: environment.clone(), trust, throttle: throttle.clone(), keys: keys.clone() }
-    }
+    pub(crate) keys: Keys,
 }
 
 /// A URL's task, with the request that it works on.

@@ -19,7 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine::storage::Storage;
 use engine::storage::memory::MemoryStorage;
-use engine::{Engine, EngineConfig, EngineEvent, EngineHandle, Environment};
+use engine::{Engine, EngineConfig, EngineEvent, Environment, TorrentHandle};
 use proto::id::PieceHash;
 use proto::metainfo::Metainfo;
 use proto::metainfo::create::{Content, Draft};
@@ -75,7 +75,7 @@ struct Swarm {
     served: Arc<Mutex<BTreeSet<u32>>>,
     addr: SocketAddr,
     torrent_file: PathBuf,
-    _seeder: (EngineHandle, JoinHandle<()>),
+    _seeder: (TorrentHandle, JoinHandle<()>),
 }
 
 impl Swarm {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use engine::clock::{Clock, OsClock};
 use engine::storage::file::{Access, FileStorage};
 use engine::transport::os::OsTransport;
-use engine::{Engine, EngineConfig, EngineEvent, EngineHandle, Environment};
+use engine::{Engine, EngineConfig, EngineEvent, Environment, TorrentHandle};
 use proto::id::PieceHash;
 use proto::metainfo::Metainfo;
 use proto::metainfo::create::{Content, Draft};
@@ -75,7 +75,7 @@ impl Servers {
 }
 
 struct Running {
-    handle: EngineHandle,
+    handle: TorrentHandle,
     root: JoinHandle<()>,
     addr: SocketAddr,
     folder: TempDir,

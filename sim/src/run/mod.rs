@@ -1,6 +1,6 @@
 //! Runs a plan: builds the world, starts the real tracker and the real peers in it, and keeps a record.
 //!
-//! Nothing here knows the protocol. Peers come and go through `Engine::start` and `EngineHandle::stop`, as
+//! Nothing here knows the protocol. Peers come and go through `Engine::start` and `TorrentHandle::stop`, as
 //! they do in the binaries; the runner only decides when, and writes down what they say.
 
 use std::time::Duration;

@@ -7,7 +7,7 @@ use engine::clock::Clock;
 use engine::metadata::find_metadata;
 use engine::storage::Storage;
 use engine::transport::Transport;
-use engine::{Engine, EngineConfig, EngineEvent, EngineHandle, Environment};
+use engine::{Engine, EngineConfig, EngineEvent, Environment, TorrentHandle};
 use proto::metainfo::{Magnet, Metainfo};
 use proto::seed::Seed;
 use proto::time::Instant;
@@ -115,7 +115,7 @@ pub(super) fn leave_at(departure: Departure, arrival: Duration, now: Duration) -
 }
 
 struct Observer {
-    handle: EngineHandle,
+    handle: TorrentHandle,
     clock: SimClock,
     log: SharedLog,
     disk: SharedStorage,

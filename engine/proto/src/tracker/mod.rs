@@ -9,12 +9,14 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
+mod exchanges;
 pub mod http;
 pub mod options;
 pub mod reply;
 pub mod request;
 mod url;
 
+pub use exchanges::Exchanges;
 pub use reply::{AnnounceHead, Reply, ScrapeEntry};
 pub use request::{AnnounceRequest, Request, ScrapeRequest};
 pub use url::{MAX_URL_LEN, Scheme, TrackerUrl, UrlError};
@@ -41,7 +43,7 @@ const ACTION_ERROR: u32 = 3;
 pub struct ConnectionId(pub u64);
 
 /// What ties a reply to its request; drawn at random by the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TransactionId(pub u32);
 
 /// The family of the UDP packet, which decides how long a compact peer is.

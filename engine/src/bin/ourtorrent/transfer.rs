@@ -10,7 +10,7 @@ use std::time::Duration;
 use engine::clock::{Clock, OsClock};
 use engine::resume::CheckProgress;
 use engine::storage::file::FileStorage;
-use engine::{Engine, EngineConfig, EngineEvent, EngineHandle, Environment};
+use engine::{Engine, EngineConfig, EngineEvent, Environment, TorrentHandle};
 use indicatif::BinaryBytes;
 use proto::announce::MAX_TRACKERS;
 use proto::metainfo::{Metainfo, Priority};
@@ -120,7 +120,7 @@ impl Transfer {
         }
     }
 
-    async fn watch(&self, handle: &mut EngineHandle) -> Result<Status, Failure> {
+    async fn watch(&self, handle: &mut TorrentHandle) -> Result<Status, Failure> {
         let mut tick = tokio::time::interval(self.report.period());
         // The first tick is immediate and has nothing to show.
         tick.tick().await;
@@ -157,7 +157,7 @@ impl Transfer {
     async fn heed(
         &self,
         event: &EngineEvent,
-        handle: &EngineHandle,
+        handle: &TorrentHandle,
         outlook: &Outlook,
     ) -> Result<Option<Status>, Failure> {
         let complete = match event {
@@ -229,7 +229,7 @@ impl Transfer {
         ))
     }
 
-    async fn interrupted(&self, handle: &EngineHandle) -> Status {
+    async fn interrupted(&self, handle: &TorrentHandle) -> Status {
         let complete = handle.stats().await.is_some_and(|stats| stats.wanted_left == 0);
         if complete {
             return Status::Done;
