@@ -14,7 +14,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
     version,
     args_conflicts_with_subcommands = true,
     max_term_width = 100,
-    after_help = "Exit status: 0 all expectations met · 1 an expectation missed · 2 bad usage or scenario ·\n\
+    after_help = "Exit status: 0 all expectations met · 1 an expectation missed (or vacuous, with --strict) · 2 bad usage or scenario ·\n\
                   3 a safety oracle fired · 4 somebody who could have completed did not · 5 two runs differ\n\n\
                   Example: sim scenarios/flash_crowd.toml --set peers.leecher.count=20"
 )]
@@ -102,6 +102,9 @@ pub(crate) struct RunArgs {
     /// Run each twice and compare the digests
     #[arg(long)]
     pub(crate) twice: bool,
+    /// What was never put to the test counts as missed: an expectation, a planned fault, an oracle with work to do
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Write one JSON object per run to standard output, and nothing else
     #[arg(long)]
     pub(crate) json: bool,

@@ -73,10 +73,11 @@ struct Printer<'a> {
 
 impl Printer<'_> {
     fn print(&mut self, plan: &Plan, file: &Path, ending: Ending) {
-        let replay = replay(file, plan, &self.args.sets);
+        let replay = replay(file, plan, self.args);
         let (status, outcome) = match ending {
             Ending::Done { record, wall, other } => {
                 let verdict = Verdict::of(*record);
+                let verdict = if self.args.strict { verdict.strictly() } else { verdict };
                 let status = if other.is_some() { DIFFERENT } else { verdict.outcome.exit_status() };
                 self.efficiencies.push(verdict.efficiency);
                 self.passed += usize::from(status == 0);
@@ -181,12 +182,15 @@ fn worse(a: u8, b: u8) -> u8 {
 }
 
 /// The one command that runs this again.
-fn replay(file: &Path, plan: &Plan, sets: &Sets) -> String {
+fn replay(file: &Path, plan: &Plan, args: &RunArgs) -> String {
     let program = std::env::args().next().unwrap_or_else(|| "sim".to_owned());
     let mut command =
         format!("{} {} --seed {}", quoted(&program), quoted(&file.to_string_lossy()), plan.seed);
-    for set in &sets.sets {
+    for set in &args.sets.sets {
         let _ = write!(command, " --set {}", quoted(set));
+    }
+    if args.strict {
+        command.push_str(" --strict");
     }
     command
 }

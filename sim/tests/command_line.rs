@@ -94,6 +94,8 @@ fn a_run_ends_in_a_verdict() {
           tracker      [n] announces, [n] % answered; counts [n] % true
                        [n] % of [n] named peers were there and of use
                        [n] of [n] downloads counted
+          oracles      integrity [n] conservation [n] bounds [n] liveness [n] tracker [n]
+                       protocol [n]; idle: resume, justice
           packets      [n] sent, [n] delivered, [n] dropped
           settings     [n] connections, [n] upload slots, [n] optimistic; announces every [n] min
           conditions   seed [n] [n] simulated s, tick [n] ms, MTU [n]
@@ -161,6 +163,23 @@ fn a_fault_that_finds_nobody_is_told() {
     let table = text(&folder.sim(&["vacuous.toml"]).stdout);
     assert!(table.contains("! fault at 0 s: leecher-2 was not there"), "{table}");
     assert!(table.contains("! fault at 100 s: the run was over"), "{table}");
+}
+
+#[test]
+fn what_is_vacuous_fails_where_one_is_strict() {
+    let folder = Folder::new();
+    folder.write("late.toml", &format!("{TINY}\n[[faults]]\nat = \"100 s\"\ncrash = \"leecher-1\"\n"));
+    assert_eq!(status(&folder.sim(&["tiny.toml", "--strict"])), 0, "everything in it is put to the test");
+    assert_eq!(status(&folder.sim(&["late.toml"])), 0);
+    let strict = folder.sim(&["late.toml", "--strict"]);
+    assert_eq!(status(&strict), 1);
+    assert!(text(&strict.stderr).ends_with("late.toml --seed 1 --strict\n"), "{}", text(&strict.stderr));
+    let json = folder.json(&["late.toml", "--strict"]);
+    assert_eq!(
+        (&json["outcome"], &json["vacuous"][0]),
+        (&"vacuous".into(), &"fault at 100 s: the run was over".into())
+    );
+    assert_eq!((&json["oracles"]["integrity"], &json["oracles"]["resume"]), (&3.into(), &0.into()));
 }
 
 #[test]

@@ -144,6 +144,13 @@ pub fn figures(record: &Record) -> Option<Figures> {
     Some(figures)
 }
 
+/// Refusals that were judged, and cases with proof enough for one.
+pub(super) fn occasions(record: &Record) -> u64 {
+    let refusals: usize = honest(record).map(|(_, peer)| peer.bans.len()).sum();
+    let proven = cases(record).filter(|case| case.refused.is_none() && case.proofs.len() >= PROOFS);
+    (refusals + proven.count()) as u64
+}
+
 pub(super) fn check(record: &Record) -> Vec<Violation> {
     let convicted = honest(record).flat_map(|(judge, peer)| {
         peer.bans.iter().filter_map(move |ban| {

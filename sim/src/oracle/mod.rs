@@ -9,11 +9,13 @@ mod conservation;
 mod integrity;
 mod justice;
 mod liveness;
+mod occasions;
 mod protocol;
 mod resume;
 mod tracker;
 
 pub use justice::{Figures as JusticeFigures, figures as justice_figures};
+pub use occasions::{Occasions, occasions};
 pub use protocol::{Conduct, Court, Holdings, Rule, Suspect, conduct};
 pub use tracker::{Figures as TrackerFigures, figures as tracker_figures};
 
@@ -57,6 +59,32 @@ pub enum Severity {
 }
 
 impl Oracle {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Integrity,
+        Self::Conservation,
+        Self::Bounds,
+        Self::Resume,
+        Self::Liveness,
+        Self::Justice,
+        Self::Tracker,
+        Self::Protocol,
+    ];
+
+    /// Its name, for people and for `--json`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Integrity => "integrity",
+            Self::Conservation => "conservation",
+            Self::Bounds => "bounds",
+            Self::Resume => "resume",
+            Self::Liveness => "liveness",
+            Self::Justice => "justice",
+            Self::Tracker => "tracker",
+            Self::Protocol => "protocol",
+        }
+    }
+
     /// How bad its violations are.
     pub const fn severity(self) -> Severity {
         match self {
@@ -74,16 +102,7 @@ impl Oracle {
 
 impl fmt::Display for Oracle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Integrity => "integrity",
-            Self::Conservation => "conservation",
-            Self::Bounds => "bounds",
-            Self::Resume => "resume",
-            Self::Liveness => "liveness",
-            Self::Justice => "justice",
-            Self::Tracker => "tracker",
-            Self::Protocol => "protocol",
-        })
+        f.write_str(self.name())
     }
 }
 

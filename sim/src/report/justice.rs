@@ -13,6 +13,8 @@ const NO_OCCASION: &str = "no occasion";
 pub(super) fn checks(expect: &ExpectJustice, figures: Option<JusticeFigures>) -> Vec<Check> {
     let of = figures.unwrap_or_default();
     let check = |name, expected: String, measured: Option<String>, met| Check {
+        // Each of them has a figure if it had an occasion.
+        occasions: measured.is_some().into(),
         name,
         expected: format!("<= {expected}"),
         measured: measured.unwrap_or_else(|| NO_OCCASION.to_owned()),

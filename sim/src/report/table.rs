@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::figures::Percentiles;
 use super::text::{Style, bar, bytes, curve, grouped, percent};
 use super::{Outcome, Verdict, justice, reference};
+use crate::oracle::Occasions;
 
 /// Characters of a line.
 const WIDTH: usize = 84;
@@ -49,6 +50,9 @@ impl Verdict {
         if let Some(figures) = self.justice {
             row("justice", justice::row(figures));
         }
+        for (number, line) in wrapped(&self.oracles_text(), WIDTH - NAME - 2).into_iter().enumerate() {
+            row(if number == 0 { "oracles" } else { "" }, line);
+        }
         let packets = self.record.packets;
         let [sent, delivered, dropped] = [packets.sent, packets.delivered, packets.dropped].map(grouped);
         row("packets", format!("{sent} sent, {delivered} delivered, {dropped} dropped"));
@@ -75,7 +79,7 @@ impl Verdict {
     fn word(&self, style: Style) -> String {
         match self.outcome {
             Outcome::Pass => style.good("PASS"),
-            Outcome::Missed | Outcome::Liveness | Outcome::Safety => style.bad("FAIL"),
+            Outcome::Missed | Outcome::Vacuous | Outcome::Liveness | Outcome::Safety => style.bad("FAIL"),
         }
     }
 
@@ -145,6 +149,17 @@ impl Verdict {
         )
     }
 
+    /// How often each oracle had something to judge, those that had not included.
+    fn oracles_text(&self) -> String {
+        let count = |of: &Occasions| format!("{} {}", of.oracle, grouped(of.count));
+        let (busy, idle): (Vec<&Occasions>, Vec<&Occasions>) =
+            self.oracles.iter().partition(|of| of.count > 0);
+        let idle: Vec<_> = idle.iter().map(|of| of.oracle.name()).collect();
+        let busy = busy.into_iter().map(count).collect::<Vec<_>>().join(", ");
+        let idle = if idle.is_empty() { String::new() } else { format!("; idle: {}", idle.join(", ")) };
+        format!("{busy}{idle}")
+    }
+
     fn write_checks(&self, out: &mut String, style: Style) {
         for check in &self.checks {
             let mark = if check.met { style.good("✓") } else { style.bad("✗") };
@@ -161,7 +176,7 @@ impl Verdict {
         if let Some(more @ 1..) = all.len().checked_sub(MAX_COMPLAINTS) {
             let _ = writeln!(out, "    and {more} more");
         }
-        for vacuous in self.record.vacuous.iter().take(MAX_COMPLAINTS) {
+        for vacuous in self.vacuous.iter().take(MAX_COMPLAINTS) {
             let _ = writeln!(out, "  ! {vacuous}");
         }
     }

@@ -21,6 +21,8 @@ fn the_table_of_a_good_run() {
       link use     14.3 % of the uplinks, 8.8 % of the downlinks
       fairness     1.000 (Jain's index of the share ratios)
       overhead     9.7 % on the wire beyond the content; 0.0 % came twice (0 B)
+      oracles      integrity 2, conservation 4,321, bounds 2, liveness 2; idle: resume,
+                   justice, tracker, protocol
       packets      4,321 sent, 4,300 delivered, 21 dropped
       settings     50 connections
       conditions   seed 1, 13.0 simulated s, tick 1 ms, MTU 1500
@@ -31,6 +33,8 @@ fn the_table_of_a_good_run() {
       ✓ time       <= 1 min          12.5 s
       ✓ duplicates <= 5.0 %          0.0 %
       ✓ overhead   <= 20.0 %         9.7 %
+      ! oracle tracker: nothing to judge
+      ! oracle protocol: nothing to judge
     ");
 }
 
@@ -55,6 +59,8 @@ fn the_table_of_a_bad_run() {
       link use     14.3 % of the uplinks, 8.8 % of the downlinks
       fairness     1.000 (Jain's index of the share ratios)
       overhead     46.2 % on the wire beyond the content; 9.5 % came twice (293.0 KiB)
+      oracles      integrity 1, conservation 4,321, bounds 1, liveness 2; idle: resume,
+                   justice, tracker, protocol
       packets      4,321 sent, 4,300 delivered, 21 dropped
       settings     50 connections
       conditions   seed 1, 13.0 simulated s, tick 1 ms, MTU 1500
@@ -67,6 +73,8 @@ fn the_table_of_a_bad_run() {
       ✗ overhead   <= 20.0 %         46.2 %
       ✗ integrity: leecher-1 says that it is complete, but 1 of its 2 pieces differ from the source
       ✗ liveness: leecher-2 could have completed, and holds 1 of 2 pieces after 13.0 s
+      ! oracle tracker: nothing to judge
+      ! oracle protocol: nothing to judge
     ");
 }
 
@@ -86,6 +94,8 @@ fn the_table_of_an_extinct_torrent() {
       link use     61.8 % of the uplinks, 8.8 % of the downlinks
       fairness     1.000 (Jain's index of the share ratios)
       overhead     0.0 % on the wire beyond the content; 0.0 % came twice (0 B)
+      oracles      conservation 4,321, liveness 2; idle: integrity, bounds, resume,
+                   justice, tracker, protocol
       packets      4,321 sent, 4,300 delivered, 21 dropped
       settings     50 connections
       conditions   seed 1, 13.0 simulated s, tick 1 ms, MTU 1500
@@ -98,6 +108,12 @@ fn the_table_of_an_extinct_torrent() {
       ✓ overhead   <= 20.0 %         0.0 %
       ✗ piece 0 extinct at 2.0 s: its last holder seeder crashed
       ✗ piece 1 extinct at 2.0 s: its last holder seeder crashed
+      ! oracle integrity: nothing to judge
+      ! oracle bounds: nothing to judge
+      ! oracle tracker: nothing to judge
+      ! oracle protocol: nothing to judge
+      ! expectation efficiency: never put to the test
+      ! expectation time: never put to the test
     ");
 }
 
@@ -179,6 +195,57 @@ fn the_json_of_a_run_has_exactly_these_fields() {
         "summary": 0,
         "syntax": 0
       },
+      "oracles": {
+        "bounds": 2,
+        "conservation": 4321,
+        "integrity": 2,
+        "justice": 0,
+        "liveness": 2,
+        "protocol": 0,
+        "resume": 0,
+        "tracker": 0
+      },
+      "expectations": [
+        {
+          "name": "completed",
+          "expected": "all who stay",
+          "measured": "2 of 2",
+          "occasions": 2,
+          "met": true
+        },
+        {
+          "name": "efficiency",
+          "expected": ">= 0.1",
+          "measured": "0.127",
+          "occasions": 2,
+          "met": true
+        },
+        {
+          "name": "time",
+          "expected": "<= 1 min",
+          "measured": "12.5 s",
+          "occasions": 2,
+          "met": true
+        },
+        {
+          "name": "duplicates",
+          "expected": "<= 5.0 %",
+          "measured": "0.0 %",
+          "occasions": 2,
+          "met": true
+        },
+        {
+          "name": "overhead",
+          "expected": "<= 20.0 %",
+          "measured": "9.7 %",
+          "occasions": 2,
+          "met": true
+        }
+      ],
+      "vacuous": [
+        "oracle tracker: nothing to judge",
+        "oracle protocol: nothing to judge"
+      ],
       "violations": []
     }
     "#);
@@ -214,4 +281,27 @@ fn colours_are_only_for_terminals() {
     let verdict = Verdict::of(good());
     assert!(!verdict.table(Style::Plain).contains('\x1b'));
     assert!(verdict.table(Style::Coloured).contains("\x1b[32mPASS\x1b[0m"));
+}
+
+#[test]
+fn what_was_never_put_to_the_test_is_vacuous_and_counts_if_one_is_strict() {
+    let heard = || {
+        let mut record = good();
+        record.conduct.exercised.insert(oracle::Rule::Asked, 7);
+        record.plan.expect.justice.banned = Some(Duration::from_secs(1));
+        record.vacuous.push("fault at 20 s: the run was over".to_owned());
+        record
+    };
+    let mut record = heard();
+    record.plan.expect.justice.banned = None;
+    let verdict = Verdict::of(record);
+    let idle = ["fault at 20 s: the run was over", "oracle tracker: nothing to judge"];
+    assert_eq!((verdict.outcome, &verdict.vacuous[..]), (Outcome::Pass, &idle.map(str::to_owned)[..]));
+    let strict = verdict.strictly();
+    assert_eq!((strict.outcome.exit_status(), strict.complaints().len()), (1, 2));
+    assert_eq!(strict.complaints()[0], "vacuous: fault at 20 s: the run was over");
+
+    let verdict = Verdict::of(heard());
+    assert_eq!(verdict.vacuous[2], "expectation banned: never put to the test");
+    assert_eq!(verdict.strictly().outcome, Outcome::Missed, "what is missed is not merely vacuous");
 }
