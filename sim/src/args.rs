@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+use crate::differ::DiffArgs;
+use crate::tracer::TraceArgs;
+
 /// Runs one or more scenarios of the real tracker and the real peers in an emulated network.
 ///
 /// The same scenario and the same seed give the same digest, on any machine.
@@ -32,6 +35,10 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Run a scenario as it is and with something changed, over several seeds, and say what the change does
     Compare(CompareArgs),
+    /// Say where two runs part: the first second, and the first event in it that only one of them has
+    Diff(DiffArgs),
+    /// Print what happens in a run, one line an event
+    Trace(TraceArgs),
     /// Read scenarios and say what they would run, without running them
     Check {
         /// Scenario files, or names of files in scenarios/

@@ -20,7 +20,7 @@ use crate::sweep::{Ending, sweep};
 /// Exit status: a safety oracle fired.
 pub(crate) const UNSAFE: u8 = 3;
 /// Exit status: two runs of one seed differ.
-const DIFFERENT: u8 = 5;
+pub(crate) const DIFFERENT: u8 = 5;
 
 /// Runs scenarios; returns the exit status of the worst run.
 pub(crate) fn run(args: &RunArgs) -> Result<u8> {

@@ -3,6 +3,7 @@
 pub mod bound;
 pub mod compare;
 pub mod defect;
+pub mod diff;
 pub mod hostile;
 pub mod network;
 pub mod oracle;
@@ -12,5 +13,6 @@ pub mod run;
 pub mod scenario;
 pub mod storage;
 pub mod store;
+pub mod trace;
 pub mod wiretap;
 pub mod world;

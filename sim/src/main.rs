@@ -6,9 +6,11 @@ use clap::Parser;
 
 mod args;
 mod command;
+mod differ;
 mod find;
 mod progress;
 mod sweep;
+mod tracer;
 mod versus;
 
 use args::{Args, Command};
@@ -22,6 +24,8 @@ fn main() -> ExitCode {
         None => command::run(&args.run),
         Some(Command::Run(run)) => command::run(&run),
         Some(Command::Compare(args)) => versus::compare(&args),
+        Some(Command::Diff(args)) => differ::diff(&args),
+        Some(Command::Trace(args)) => tracer::print(&args),
         Some(Command::Check { scenarios, sets }) => command::check(&scenarios, &sets),
         Some(Command::List { folder }) => command::list(&folder),
     };

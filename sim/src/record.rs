@@ -18,6 +18,8 @@ pub struct Record {
     pub plan: Plan,
     /// Over every packet, drop, fault and completion.
     pub digest: String,
+    /// The same after each second of simulated time: where two runs part is the first that differs.
+    pub seconds: Vec<u32>,
     /// Simulated time at the end.
     pub end: Duration,
     /// One for each peer of the plan, in its order.
@@ -261,6 +263,7 @@ overhead = \"<= 20 %\"
         Record {
             plan,
             digest: "0123456789abcdef".to_owned(),
+            seconds: vec![0x0123_4567, 0x89ab_cdef],
             end: Duration::from_secs(13),
             peers: vec![seeder, full(10_000), full(12_500)],
             tracker: TrackerRecord::default(),

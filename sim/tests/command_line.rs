@@ -183,6 +183,47 @@ fn what_is_vacuous_fails_where_one_is_strict() {
 }
 
 #[test]
+fn two_variants_part_at_an_event_that_is_named() {
+    let folder = Folder::new();
+    let same = folder.sim(&["diff", "tiny.toml"]);
+    assert_eq!((status(&same), text(&same.stdout).as_str()), (0, "they do the same\n"));
+    assert_eq!(status(&folder.sim(&["diff", "tiny.toml", "--against", "2"])), 5);
+    let crash = "\n[[faults]]\nat = \"1200 ms\"\ncrash = \"leecher-2\"\nfor = \"1 s\"\n";
+    folder.write("crash.toml", &format!("{TINY}{crash}"));
+    let crash = folder.sim(&["diff", "tiny.toml", "crash.toml"]);
+    assert_eq!(status(&crash), 5);
+    let told = text(&crash.stdout);
+    assert!(told.starts_with("the runs part in second 1, between 1 s and 2 s of simulated time\n"), "{told}");
+    assert!(told.lines().last().is_some_and(|b| b.contains("leecher-2") && b.contains("Crash")), "{told}");
+}
+
+#[test]
+fn results_and_traces_of_two_programs_can_be_compared() {
+    let folder = Folder::new();
+    for seed in ["1", "2"] {
+        let output = folder.sim(&["tiny.toml", "--seed", seed, "--json"]);
+        folder.write(&format!("{seed}.json"), &text(&output.stdout));
+        let trace =
+            ["trace", "tiny.toml", "--seed", seed, "--from", "0 s", "--until", "1 s", "--packets", "--json"];
+        folder.write(&format!("{seed}.jsonl"), &text(&folder.sim(&trace).stdout));
+    }
+    assert_eq!(status(&folder.sim(&["diff", "1.json", "1.json"])), 0);
+    let results = folder.sim(&["diff", "1.json", "2.json"]);
+    assert_eq!(status(&results), 5);
+    let told = text(&results.stdout);
+    assert!(
+        told.contains("sim trace tiny --seed 2 --from '0 s' --until '1 s' --packets --json >b.jsonl"),
+        "{told}"
+    );
+    assert_eq!(status(&folder.sim(&["diff", "2.jsonl", "2.jsonl"])), 0);
+    let traces = folder.sim(&["diff", "1.jsonl", "2.jsonl", "--json"]);
+    let parting: serde_json::Value = serde_json::from_str(&text(&traces.stdout)).expect("JSON");
+    assert_eq!((&parting["second"], parting["a"].is_object()), (&0.into(), true));
+    let stranger = folder.sim(&["trace", "tiny.toml", "--peer", "leecher-9"]);
+    assert!(text(&stranger.stderr).contains("tiny has no peer leecher-9"), "{}", text(&stranger.stderr));
+}
+
+#[test]
 fn a_missed_expectation_has_status_1_and_says_how_to_replay() {
     let output = Folder::new().sim(&["tiny.toml", "--set", "expect.time=<= 1 s"]);
     assert_eq!(status(&output), 1);

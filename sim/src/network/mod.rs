@@ -30,6 +30,7 @@ mod sender;
 mod slab;
 mod tap;
 mod trace;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ pub use link::{LinkCounts, LinkProfile};
 use nat::{Nat, Protocol};
 pub use nat::{NatKind, NatProfile};
 
+pub(crate) use packet::payload as payload_of;
 pub(crate) use packet::reset;
 use packet::{Kind, Latest};
 use receiver::Acknowledged;
@@ -52,6 +54,7 @@ use tap::Tap;
 pub use tap::{Seen, Way};
 use trace::Trace;
 pub use trace::{Drop, Totals};
+pub use watch::{Passage, Sight, Watch, Watcher};
 
 /// What one packet on the wire carries.
 #[derive(Debug)]
@@ -60,6 +63,16 @@ enum Cargo {
     Raw(Packet),
     /// Belongs to a flow.
     Flow(Freight),
+}
+
+impl Cargo {
+    /// The packet, if it is more than an acknowledgement.
+    const fn packet(&self) -> Option<&Packet> {
+        match self {
+            Self::Raw(packet) | Self::Flow(Freight { segment: Some((_, packet)), .. }) => Some(packet),
+            Self::Flow(Freight { segment: None, .. }) => None,
+        }
+    }
 }
 
 /// What a packet of a flow carries.
@@ -271,6 +284,7 @@ impl Network {
         cargo: Cargo,
     ) {
         self.trace.sent(bytes);
+        self.trace.leaves(now, Passage { from, to, bytes, packet: cargo.packet() });
         let protocol = match &cargo {
             Cargo::Raw(packet) => packet::protocol(packet),
             Cargo::Flow(_) => Protocol::Tcp,
@@ -363,13 +377,13 @@ impl Network {
         {
             return self.trace.dropped(now, wire.from, wire.to, wire.bytes, Drop::SocketFull);
         }
-        let content: &[u8] = match &wire.cargo {
-            Cargo::Raw(packet) | Cargo::Flow(Freight { segment: Some((_, packet)), .. }) => {
-                packet::payload(packet)
-            }
-            Cargo::Flow(Freight { segment: None, .. }) => &[],
-        };
-        self.trace.delivered(now, wire.from, wire.to, wire.bytes, content);
+        let packet = wire.cargo.packet();
+        let content: &[u8] = packet.map_or(&[], |packet| packet::payload(packet));
+        self.trace.delivered(
+            now,
+            Passage { from: wire.from, to: wire.to, bytes: wire.bytes, packet },
+            content,
+        );
         match wire.cargo {
             Cargo::Raw(packet) => self.deliveries.push_back(packet),
             Cargo::Flow(freight) => self.deliver_to_flow(now, wire.sent_at, freight),

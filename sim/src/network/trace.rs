@@ -3,9 +3,12 @@
 //! The digest covers every delivered packet (time, endpoints, length, payload), every drop, and every note
 //! of the world (faults, completions). Two runs with equal digests did the same things at the same times.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use proto::time::Instant;
+
+use super::watch::{Passage, Sight, Watcher, show};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// Why a packet did not arrive.
@@ -25,6 +28,20 @@ pub enum Drop {
     SocketFull,
     /// A NAT box did not let it out or in.
     Nat,
+}
+
+impl fmt::Display for Drop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UplinkFull => "the sender's queue was full",
+            Self::DownlinkFull => "the receiver's queue was full",
+            Self::Loss => "lost at random",
+            Self::HostDown => "a host was down",
+            Self::NoRoute => "nobody has the address",
+            Self::SocketFull => "the socket's buffer was full",
+            Self::Nat => "a NAT box did not let it pass",
+        })
+    }
 }
 
 /// Packets since the start.
@@ -48,12 +65,18 @@ pub struct Totals {
 pub struct Trace {
     totals: Totals,
     hasher: Xxh3,
+    /// The digest at the end of each second that is over.
+    seconds: Vec<u32>,
+    watcher: Option<Watcher>,
 }
+
+/// Microseconds of a second.
+const SECOND: u64 = 1_000_000;
 
 impl Trace {
     /// Nothing has happened.
     pub fn new() -> Self {
-        Self { totals: Totals::default(), hasher: Xxh3::new() }
+        Self { totals: Totals::default(), hasher: Xxh3::new(), seconds: Vec::new(), watcher: None }
     }
 
     /// A packet was put on a line.
@@ -62,27 +85,49 @@ impl Trace {
         self.totals.sent_bytes += u64::from(bytes);
     }
 
+    /// The same, for whoever watches.
+    pub fn leaves(&self, now: Instant, passage: Passage<'_>) {
+        if let Some(watcher) = &self.watcher {
+            show(watcher, now, Sight::Sent(passage));
+        }
+    }
+
+    /// Shows everything to `watcher` from now on.
+    pub fn watch(&mut self, watcher: Watcher) {
+        self.watcher = Some(watcher);
+    }
+
     /// A flow sends a segment, perhaps again.
     pub fn repeated(&mut self, again: bool) {
         self.totals.repeated += u64::from(again);
     }
 
     /// A packet came out.
-    pub fn delivered(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, bytes: u32, payload: &[u8]) {
+    pub fn delivered(&mut self, now: Instant, passage: Passage<'_>, payload: &[u8]) {
+        let Passage { from, to, bytes, .. } = passage;
         self.totals.delivered += 1;
         self.totals.delivered_bytes += u64::from(bytes);
         self.record(b'+', now, &[key(from), key(to)], [u64::from(bytes), xxh3_64(payload)]);
+        if let Some(watcher) = &self.watcher {
+            show(watcher, now, Sight::Delivered(passage));
+        }
     }
 
     /// A packet was dropped.
     pub fn dropped(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, bytes: u32, why: Drop) {
         self.totals.dropped += 1;
         self.record(b'-', now, &[key(from), key(to)], [u64::from(bytes), why as u64]);
+        if let Some(watcher) = &self.watcher {
+            show(watcher, now, Sight::Dropped(Passage { from, to, bytes, packet: None }, why));
+        }
     }
 
     /// The world says that something happened.
     pub fn note(&mut self, now: Instant, what: &str) {
         self.record(b'!', now, &[], [what.len() as u64, xxh3_64(what.as_bytes())]);
+        if let Some(watcher) = &self.watcher {
+            show(watcher, now, Sight::Noted(what));
+        }
     }
 
     /// Counts so far.
@@ -95,7 +140,23 @@ impl Trace {
         format!("{:032x}", self.hasher.digest128())
     }
 
+    /// What the digest was after each second so far, the present one included: two runs that did the same up to
+    /// then have the same there.
+    pub fn seconds(&self) -> Vec<u32> {
+        let mut seconds = self.seconds.clone();
+        seconds.push(self.rolling());
+        seconds
+    }
+
+    fn rolling(&self) -> u32 {
+        self.hasher.digest() as u32
+    }
+
     fn record(&mut self, tag: u8, now: Instant, ends: &[[u8; 18]], numbers: [u64; 2]) {
+        let over = (now.as_micros() / SECOND) as usize;
+        if over > self.seconds.len() {
+            self.seconds.resize(over, self.rolling());
+        }
         let mut line = [0; 61];
         line[0] = tag;
         line[1..9].copy_from_slice(&now.as_micros().to_le_bytes());
@@ -135,7 +196,8 @@ mod tests {
         let (a, b) = (SocketAddr::from(([10, 0, 0, 1], 1)), SocketAddr::from(([10, 0, 0, 2], 2)));
         let digest = |micros, from, to, bytes, payload: &[u8]| {
             let mut trace = Trace::new();
-            trace.delivered(Instant::from_micros(micros), from, to, bytes, payload);
+            let passage = Passage { from, to, bytes, packet: None };
+            trace.delivered(Instant::from_micros(micros), passage, payload);
             trace.digest()
         };
         let plain = digest(1, a, b, 50, b"x");
@@ -146,5 +208,20 @@ mod tests {
         let mut trace = Trace::new();
         trace.dropped(Instant::from_micros(1), a, b, 50, Drop::Loss);
         assert_ne!(plain, trace.digest());
+    }
+
+    #[test]
+    fn the_first_second_that_differs_is_where_something_else_happened() {
+        let seconds = |what: [&str; 3]| {
+            let mut trace = Trace::new();
+            for (at, what) in [200_000, 2_100_000, 4_000_000].into_iter().zip(what) {
+                trace.note(Instant::from_micros(at), what);
+            }
+            trace.seconds()
+        };
+        let (plain, other) = (seconds(["a", "b", "c"]), seconds(["a", "x", "c"]));
+        assert_eq!((plain.len(), plain[0], plain[2]), (5, plain[1], plain[3]), "quiet seconds repeat");
+        assert_eq!(plain[..2], other[..2]);
+        assert!(plain.iter().zip(&other).skip(2).all(|(one, two)| one != two), "it never heals");
     }
 }

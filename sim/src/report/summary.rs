@@ -1,6 +1,7 @@
 //! The verdict as one JSON object, for programs.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde::Serialize;
 
@@ -14,6 +15,8 @@ struct Summary<'a> {
     scenario: &'a str,
     seed: u64,
     digest: &'a str,
+    /// Eight hexadecimal digits for each simulated second: of all that happened up to its end.
+    seconds: String,
     outcome: Outcome,
     sim_seconds: f64,
     wall_seconds: f64,
@@ -47,6 +50,15 @@ struct BoundSummary {
     term: &'static str,
 }
 
+/// Eight digits each, and nothing between them.
+fn hexadecimal(numbers: &[u32]) -> String {
+    let mut digits = String::with_capacity(8 * numbers.len());
+    for number in numbers {
+        let _ = write!(digits, "{number:08x}");
+    }
+    digits
+}
+
 impl Verdict {
     /// The run as one JSON object, with the wall time that it took.
     pub fn summary(&self, wall_seconds: f64) -> impl Serialize + '_ {
@@ -54,6 +66,7 @@ impl Verdict {
             scenario: &self.record.plan.name,
             seed: self.record.plan.seed,
             digest: &self.record.digest,
+            seconds: hexadecimal(&self.record.seconds),
             outcome: self.outcome,
             sim_seconds: self.record.end.as_secs_f64(),
             wall_seconds,

@@ -126,6 +126,7 @@ fn the_json_of_a_run_has_exactly_these_fields() {
       "scenario": "pair",
       "seed": 1,
       "digest": "0123456789abcdef",
+      "seconds": "0123456789abcdef",
       "outcome": "pass",
       "sim_seconds": 13.0,
       "wall_seconds": 0.5,

@@ -3,15 +3,18 @@
 //! Nothing here knows the protocol. Peers come and go through `Engine::start` and `TorrentHandle::stop`, as
 //! they do in the binaries; the runner only decides when, and writes down what they say.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto::piece::GeometryError;
 use thiserror::Error;
 
 use crate::defect::Tampered;
+use crate::network::Watcher;
 use crate::oracle::Conduct;
 use crate::record::{Packets, PeerRecord, Record, TrackerRecord};
-use crate::scenario::{Plan, Role};
+use crate::scenario::{Plan, Role, Target};
+use crate::wiretap::Listener;
 
 mod agenda;
 mod announcer;
@@ -19,6 +22,7 @@ mod exam;
 mod faults;
 mod hosts;
 mod log;
+mod observe;
 mod peer;
 mod stage;
 mod start;
@@ -26,6 +30,7 @@ mod torrent;
 mod tracker;
 mod vandal;
 
+pub use observe::{HostState, Observe, Observer};
 use stage::Stage;
 
 /// How far the world runs before the runner looks at it again. Times do not depend on it, as peers write
@@ -90,16 +95,46 @@ pub fn run_tampered(
     tampered: &Tampered,
     watch: &mut dyn FnMut(Glimpse),
 ) -> Result<Record, RunError> {
-    let mut record = perform(plan, tampered, watch)?;
+    run_watched(plan, tampered, &Watching::default(), watch)
+}
+
+/// Who looks on, beyond the judges. Looking changes nothing, and costs time.
+#[derive(Clone, Default)]
+pub struct Watching {
+    /// Sees every packet, fault and completion.
+    pub network: Option<Watcher>,
+    /// Hears every message between peers.
+    pub messages: Option<Listener>,
+    /// Is shown the hosts at every step.
+    pub hosts: Option<Observer>,
+}
+
+/// The same before somebody's eyes.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_watched(
+    plan: &Plan,
+    tampered: &Tampered,
+    watching: &Watching,
+    watch: &mut dyn FnMut(Glimpse),
+) -> Result<Record, RunError> {
+    let mut record = perform(plan, tampered, watching, watch)?;
     if plan.expect.justice.slowdown.is_some() {
-        let undisturbed = perform(&plan.without_hostile(), &Tampered::nobody(), &mut |_| ())?;
+        let undisturbed =
+            perform(&plan.without_hostile(), &Tampered::nobody(), &Watching::default(), &mut |_| ())?;
         record.undisturbed = undisturbed.completions().last().copied();
     }
     Ok(record)
 }
 
-fn perform(plan: &Plan, tampered: &Tampered, watch: &mut dyn FnMut(Glimpse)) -> Result<Record, RunError> {
-    let mut stage = Stage::set(plan, tampered)?;
+fn perform(
+    plan: &Plan,
+    tampered: &Tampered,
+    watching: &Watching,
+    watch: &mut dyn FnMut(Glimpse),
+) -> Result<Record, RunError> {
+    let mut stage = Stage::set(plan, tampered, watching)?;
     let limit = plan.run.time_limit;
     let mut step = 0;
     let least = plan.run.at_least;
@@ -107,9 +142,21 @@ fn perform(plan: &Plan, tampered: &Tampered, watch: &mut dyn FnMut(Glimpse)) -> 
         step += 1;
         let until = (STEP * step).min(limit);
         stage.run_until(until);
+        if let Some(observer) = &watching.hosts {
+            stage.show(observer);
+        }
         watch(stage.glimpse());
     }
     Ok(stage.record())
+}
+
+/// Where the host at this place of the world listens, and what others call it: the tracker is at 0, the first peer at 1.
+pub fn addresses_of(plan: &Plan, place: usize) -> Vec<SocketAddr> {
+    let Some(index) = place.checked_sub(1) else { return hosts::addresses(plan, Target::Tracker) };
+    let mut addrs = hosts::addresses(plan, Target::Peer(index));
+    addrs.extend(hosts::public_addresses(plan, index));
+    addrs.dedup();
+    addrs
 }
 
 /// The record of a plan as it would be if everybody completed at `time`: for bounds on what is still to run.
@@ -122,6 +169,7 @@ pub fn imagine(plan: &Plan, time: Duration) -> Record {
         plan.peers.iter().map(|peer| PeerRecord { completed: completed(peer), ..PeerRecord::default() });
     Record {
         digest: String::new(),
+        seconds: Vec::new(),
         end: time,
         peers: peers.collect(),
         tracker: TrackerRecord::default(),

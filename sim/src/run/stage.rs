@@ -15,7 +15,7 @@ use super::exam::{self, Answer};
 use super::log::SharedLog;
 use super::peer::Order;
 use super::tracker::TrackerHost;
-use super::{Glimpse, RunError, STEP, hosts, torrent};
+use super::{Glimpse, RunError, STEP, Watching, hosts, torrent};
 use crate::defect::{SharedDefect, Tampered};
 use crate::hostile::Deeds;
 use crate::oracle::{self, Conduct, Court, Suspect};
@@ -24,6 +24,7 @@ use crate::scenario::expand::keyed;
 use crate::scenario::quantity::duration_text;
 use crate::scenario::{Clock, FaultKind, FaultPlan, PeerPlan, Plan, Policy, Role, TRACKER, Target};
 use crate::storage::{Content, SharedStorage};
+use crate::wiretap::both;
 use crate::world::{ClockError, World, WorldSettings};
 
 /// A plan in progress.
@@ -58,7 +59,7 @@ pub(super) struct Peer {
 
 impl<'a> Stage<'a> {
     /// A world in which nothing has happened yet.
-    pub(super) fn set(plan: &'a Plan, tampered: &Tampered) -> Result<Self, RunError> {
+    pub(super) fn set(plan: &'a Plan, tampered: &Tampered, watching: &Watching) -> Result<Self, RunError> {
         let (content, metainfo) = torrent::make(plan, hosts::announce_url())?;
         let settings =
             WorldSettings { seed: keyed(plan.seed, "network", ""), tick: plan.run.tick, mtu: plan.run.mtu };
@@ -86,7 +87,13 @@ impl<'a> Stage<'a> {
         let peers: Vec<_> = plan.peers.iter().map(peer).collect();
         let (agenda, tracker) = (Agenda::of(plan), TrackerHost::new(plan, tampered.of(TRACKER)));
         let court = Arc::new(Mutex::new(judge(plan, &content, &peers)));
-        world.overhear(court.clone());
+        world.overhear(match watching.messages.clone() {
+            None => court.clone(),
+            Some(listener) => both(court.clone(), listener),
+        });
+        if let Some(watcher) = watching.network.clone() {
+            world.watch(watcher);
+        }
         let mut stage =
             Self { plan, world, agenda, content, metainfo, tracker, peers, court, vacuous: Vec::new() };
         stage.act();
@@ -233,6 +240,7 @@ impl<'a> Stage<'a> {
         Record {
             plan: self.plan.clone(),
             digest: self.world.digest(),
+            seconds: self.world.seconds(),
             end: self.now(),
             peers: (0..self.peers.len()).filter_map(|index| self.peer_record(index)).collect(),
             tracker: self.tracker.record(),

@@ -79,6 +79,20 @@ pub trait Listen: Send {
 /// Who listens; shared with whoever wants to know the outcome.
 pub type Listener = Arc<Mutex<dyn Listen>>;
 
+/// Tells two listeners, the first one first.
+pub fn both(first: Listener, second: Listener) -> Listener {
+    struct Both([Listener; 2]);
+    impl Listen for Both {
+        fn hear(&mut self, event: &Event) {
+            for listener in &self.0 {
+                // A listener that panicked fails its run anyway.
+                listener.lock().unwrap_or_else(PoisonError::into_inner).hear(event);
+            }
+        }
+    }
+    Arc::new(Mutex::new(Both([first, second])))
+}
+
 /// A tap on all streams of a world. Clones are the same tap.
 #[derive(Clone)]
 pub struct Wiretap(Arc<Tap>);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::clock::ClockError;
 use super::{HostId, World};
-use crate::network::{NatId, NatProfile, Seen};
+use crate::network::{NatId, NatProfile, Seen, Watcher};
 use crate::wiretap::{Listener, Wiretap};
 
 impl World {
@@ -76,6 +76,21 @@ impl World {
             // A second listener finds the place taken.
             let _ = host.wiretap.set(wiretap.clone());
         }
+    }
+
+    /// Shows every packet's end and every note to `watcher` from now on. There is one watcher.
+    pub fn watch(&mut self, watcher: Watcher) {
+        self.core.network.watch(watcher);
+    }
+
+    /// The digest after each second so far, the present one included.
+    pub fn seconds(&self) -> Vec<u32> {
+        self.core.network.seconds()
+    }
+
+    /// Bytes that wait at a host's uplink and at its downlink.
+    pub fn backlogs(&self, host: HostId) -> [u64; 2] {
+        self.core.network.backlogs(self.now(), host.0).unwrap_or_default()
     }
 
     /// What the tap saw since the last call, and how many datagrams it had no room for.
