@@ -51,23 +51,8 @@ pub enum FaultKind {
     Disk(DiskFault),
 }
 
-/// The kinds by their keys.
-const KINDS: [&str; 11] = [
-    "crash",
-    "power_cut",
-    "lose_database",
-    "leave",
-    "pause",
-    "clock_jump",
-    "store_fails",
-    disk_fault::KEYS[0],
-    disk_fault::KEYS[1],
-    disk_fault::KEYS[2],
-    disk_fault::KEYS[3],
-];
-
+/// What a fault may say: what it is, by one of [`KINDS`], and then when and how.
 const KEYS: &[&str] = &[
-    "at",
     "crash",
     "power_cut",
     "lose_database",
@@ -79,12 +64,16 @@ const KEYS: &[&str] = &[
     disk_fault::KEYS[1],
     disk_fault::KEYS[2],
     disk_fault::KEYS[3],
+    "at",
     "for",
     "by",
     "latency",
     "pieces",
     "count",
 ];
+
+/// The kinds by their keys.
+const KINDS: &[&str] = KEYS.split_at(11).0;
 
 impl FaultKind {
     /// Its key in a scenario.
@@ -135,7 +124,7 @@ pub(super) fn decode(value: &Value<'_>, scenario: &Scenario) -> Result<Fault, Re
         at if at < scenario.run.time_limit => Ok(at),
         _ => Err(Refusal::new(value.span(), "the run is over by then (`time_limit` in [run])")),
     })?;
-    let named: Vec<_> = KINDS.into_iter().filter(|kind| fields.value(kind).is_some()).collect();
+    let named: Vec<_> = KINDS.iter().copied().filter(|kind| fields.value(kind).is_some()).collect();
     let [key] = named[..] else {
         return Err(Refusal::new(
             fields.span(),
