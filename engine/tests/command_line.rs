@@ -48,9 +48,14 @@ struct Seeder {
 
 impl Seeder {
     fn start(folder: &Path) -> Self {
+        Self::of(folder, &["data.torrent"])
+    }
+
+    fn of(folder: &Path, torrents: &[&str]) -> Self {
         let (reader, unread) = std::io::pipe().expect("a pipe");
         drop(reader);
-        let mut seed = command(folder, &["seed", "data.torrent", "--data", ".", "--listen", "127.0.0.1:0"]);
+        let mut seed = command(folder, &["seed", "--data", ".", "--listen", "127.0.0.1:0"]);
+        seed.args(torrents);
         let mut child = seed.stdout(unread).stderr(Stdio::piped()).spawn().expect("the program is built");
         let mut line = String::new();
         BufReader::new(child.stderr.take().expect("piped")).read_line(&mut line).expect("a line");
@@ -89,6 +94,73 @@ fn what_one_seeds_another_downloads() {
     assert_eq!(status(&again), 0, "{}", stderr(&again));
     assert!(stderr(&again).contains("1 of 10 pieces are there"), "{}", stderr(&again));
     assert!(read("data.bin") == read("out/data.bin"));
+}
+
+/// The same folder with `more.bin` and `more.torrent` besides.
+fn shared_twice() -> TempDir {
+    let folder = shared();
+    fs::write(folder.path().join("more.bin"), vec![7; 100_000]).expect("written");
+    let create = ["create", "more.bin", "-o", "more.torrent", "-t", "udp://127.0.0.1:1"];
+    assert_eq!(status(&run(folder.path(), &create)), 0);
+    folder
+}
+
+#[test]
+fn several_torrents_go_side_by_side_over_one_port() {
+    let folder = shared_twice();
+    let seeder = Seeder::of(folder.path(), &["data.torrent", "more.torrent"]);
+    let mut download =
+        vec!["download", "data.torrent", "more.torrent", "-o", "out", "--listen", "127.0.0.1:0"];
+    download.extend(["--peer", &seeder.addr]);
+    let downloaded = run(folder.path(), &download);
+    let said = stderr(&downloaded);
+    assert_eq!(status(&downloaded), 0, "{said}");
+    for name in ["data.bin", "more.bin"] {
+        let [from, to] =
+            [name.to_owned(), format!("out/{name}")].map(|name| fs::read(folder.path().join(name)));
+        assert!(from.expect("there") == to.expect("there"), "{name}");
+        assert!(String::from_utf8_lossy(&downloaded.stdout).contains(&format!("{name} is complete")));
+        assert!(said.contains(&format!("{name}: 0 of")), "whose news it is: {said}");
+    }
+    assert_eq!(said.matches("listening at").count(), 1, "{said}");
+}
+
+#[test]
+fn torrents_that_would_overwrite_each_other_are_refused() {
+    let folder = shared_twice();
+    fs::create_dir(folder.path().join("other")).expect("made");
+    fs::write(folder.path().join("other/data.bin"), vec![1; 40_000]).expect("written");
+    let create = ["create", "other/data.bin", "-o", "other.torrent", "-t", "udp://127.0.0.1:1"];
+    assert_eq!(status(&run(folder.path(), &create)), 0);
+    let download =
+        ["download", "data.torrent", "more.torrent", "other.torrent", "-o", "out", "--listen", "127.0.0.1:0"];
+    let refused = run(folder.path(), &download);
+    assert_eq!(status(&refused), 2);
+    let said = stderr(&refused);
+    assert!(said.contains("data.torrent and other.torrent would both be stored in out/data.bin"), "{said}");
+    assert!(said.contains("into another folder"), "{said}");
+    assert!(!folder.path().join("out/more.bin").exists(), "nothing has begun");
+}
+
+/// What one torrent lacks does not keep the others from being shared; the exit status tells.
+#[cfg(unix)]
+#[test]
+fn a_torrent_that_fails_leaves_the_others_alone() {
+    let folder = shared_twice();
+    fs::remove_file(folder.path().join("more.bin")).expect("removed");
+    let seed = ["seed", "more.torrent", "data.torrent", "--data", ".", "--listen", "127.0.0.1:0"];
+    let mut child = command(folder.path(), &seed).stderr(Stdio::piped()).spawn().expect("built");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let (mut said, wanted) =
+        (Vec::new(), ["more.bin failed: . holds 0 of the", "data.bin: 10 of 10 pieces are there"]);
+    while !wanted.iter().all(|text| said.iter().any(|line: &String| line.contains(text))) {
+        said.push(lines.next().unwrap_or_else(|| panic!("it ended: {said:?}")));
+    }
+    assert!(child.try_wait().expect("ours").is_none(), "one is still shared");
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill").success());
+    said.extend(lines);
+    assert_eq!(child.wait().expect("ours").code(), Some(1), "{said:?}");
+    assert!(said.iter().any(|line| line.contains("1 of 2 torrents failed")), "{said:?}");
 }
 
 #[test]

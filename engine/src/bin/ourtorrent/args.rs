@@ -60,7 +60,7 @@ pub(crate) enum Command {
     Create(CreateArgs),
     /// Print what a torrent file says
     Show(ShowArgs),
-    /// Download a torrent, going on where an earlier run stopped
+    /// Download torrents, going on where an earlier run stopped
     Download(DownloadArgs),
     /// Share complete data until interrupted
     Seed(SeedArgs),
@@ -119,9 +119,10 @@ pub(crate) struct ShowArgs {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = STATUSES)]
 pub(crate) struct DownloadArgs {
-    /// The torrent file, or a magnet link in quotes: its metadata then comes from peers
-    #[arg(value_name = "TORRENT|MAGNET")]
-    pub(crate) torrent: Source,
+    /// The torrent file, or a magnet link in quotes: its metadata then comes from peers. Several are downloaded side
+    /// by side, on one port and within one set of limits
+    #[arg(value_name = "TORRENT|MAGNET", required = true)]
+    pub(crate) torrents: Vec<Source>,
     /// The folder to download into; made if it is missing
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: PathBuf,
@@ -137,9 +138,10 @@ pub(crate) struct DownloadArgs {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = STATUSES)]
 pub(crate) struct SeedArgs {
-    /// The torrent file
-    pub(crate) torrent: PathBuf,
-    /// The folder that holds the torrent's file or folder
+    /// The torrent files
+    #[arg(value_name = "TORRENT", required = true)]
+    pub(crate) torrents: Vec<PathBuf>,
+    /// The folder that holds each torrent's file or folder
     #[arg(short, long, value_name = "DIR")]
     pub(crate) data: PathBuf,
     /// Show each peer one piece at a time until every piece is elsewhere (BEP 16): for the first seeder of a

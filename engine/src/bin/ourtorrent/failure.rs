@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use engine::StartError;
+use engine::{AddError, StartError};
 
 /// The exit status; `--help` documents the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,11 +73,28 @@ impl From<StartError> for Failure {
                 Self::new(Status::Incomplete, error).advise("Give --listen once, or once for each family.")
             }
             StartError::Socket(_) => Self::new(Status::Incomplete, error),
-            StartError::Storage(reason) if reason.kind() == io::ErrorKind::StorageFull => {
-                Self::new(Status::Storage, reason)
-                    .advise("Make room, or choose fewer files with --select, and run the same command again.")
-            }
-            StartError::Storage(_) => Self::new(Status::Storage, error),
+            StartError::Storage(error) => of_storage(error),
         }
+    }
+}
+
+impl From<AddError> for Failure {
+    fn from(error: AddError) -> Self {
+        match error {
+            AddError::Storage(error) => of_storage(error),
+            AddError::Duplicate(_) => Self::new(Status::Usage, error).advise("Name each torrent once."),
+            AddError::Stopped => Self::new(Status::Incomplete, error),
+        }
+    }
+}
+
+/// What is there could not be looked through.
+fn of_storage(error: io::Error) -> Failure {
+    let is_full = error.kind() == io::ErrorKind::StorageFull;
+    let failure = Failure::new(Status::Storage, error);
+    if is_full {
+        failure.advise("Make room, or choose fewer files with --select, and run the same command again.")
+    } else {
+        failure
     }
 }

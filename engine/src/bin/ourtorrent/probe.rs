@@ -15,8 +15,8 @@ use serde_json::json;
 use crate::args::ProbeArgs;
 use crate::failure::{Failure, Status};
 use crate::network;
+use crate::runtime::{on_runtime, random_seed};
 use crate::screen::print;
-use crate::transfer::{on_runtime, random_seed};
 
 /// Asks the tracker and prints what it said; whatever is not answered, or breaks a rule, is a failure.
 pub(crate) fn run(args: &ProbeArgs) -> Result<Status, Failure> {

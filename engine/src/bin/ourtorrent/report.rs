@@ -10,6 +10,7 @@ use proto::torrent::{Banned, PeerStats};
 use serde_json::json;
 
 use crate::args::NetworkArgs;
+use crate::failure::Failure;
 use crate::screen::{draw, note, print};
 use crate::show::printable;
 use crate::table;
@@ -35,6 +36,8 @@ pub(crate) struct Report {
     form: Form,
     /// Trackers and peers are wanted too.
     peers: bool,
+    /// Each text says of which torrent it is.
+    several: bool,
 }
 
 #[derive(Debug)]
@@ -48,8 +51,8 @@ enum Form {
 }
 
 impl Report {
-    /// Chooses by what the error stream is.
-    pub(crate) fn new(args: &NetworkArgs) -> Self {
+    /// Chooses by what the error stream is; with `several` torrents, texts say of which they are.
+    pub(crate) fn new(args: &NetworkArgs, several: bool) -> Self {
         let (json, peers) = (args.json, args.peers);
         let form = match (json, std::io::stderr().is_terminal()) {
             (true, _) => Form::Json,
@@ -61,7 +64,7 @@ impl Report {
                 Form::Drawn(bar)
             }
         };
-        Self { form, peers }
+        Self { form, peers, several }
     }
 
     /// How often [`Self::progress`] wants to be called.
@@ -121,14 +124,26 @@ impl Report {
         }
     }
 
-    /// Passes an event on, if it is worth a word.
-    pub(crate) fn event(&self, event: &EngineEvent) {
+    /// Passes an event of the torrent called `name` on, if it is worth a word.
+    pub(crate) fn event(&self, name: &str, event: &EngineEvent) {
         if let Form::Json = self.form {
-            if let Some(object) = as_json(event) {
+            if let Some(mut object) = as_json(event) {
+                object["name"] = json!(name);
                 print(object);
             }
         } else if let Some(text) = as_text(event) {
-            note(text);
+            let of_all = matches!(event, EngineEvent::Listening(_));
+            note(if self.several && !of_all { format!("{name}: {text}") } else { text });
+        }
+    }
+
+    /// One of several torrents has failed, and the others go on.
+    pub(crate) fn failure(&self, name: &str, failure: &Failure) {
+        match self.form {
+            Form::Drawn(_) | Form::Lines => note(format_args!("{name} failed: {failure}")),
+            Form::Json => {
+                print(json!({ "event": "failed", "name": name, "error": failure.to_string() }));
+            }
         }
     }
 
@@ -140,12 +155,12 @@ impl Report {
         }
     }
 
-    /// Says that everything is there.
-    pub(crate) fn complete(&self, text: &str) {
+    /// Says that everything of the torrent called `name` is there.
+    pub(crate) fn complete(&self, name: &str, text: &str) {
         match self.form {
             Form::Drawn(_) => note(text),
             Form::Lines => print(text),
-            Form::Json => print(json!({ "event": "complete" })),
+            Form::Json => print(json!({ "event": "complete", "name": name })),
         }
     }
 

@@ -1,20 +1,22 @@
 //! What a user names a torrent by: the path of a torrent file, or a magnet link.
 
+use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use engine::metadata::{SearchError, SearchEvent, find_metadata};
 use engine::{EngineConfig, Environment};
-use proto::metainfo::{Magnet, Metainfo};
+use proto::metainfo::{Magnet, Metainfo, Priority};
 use proto::seed::Seed;
 
 use crate::failure::{Failure, Status};
+use crate::runtime::interrupted;
 use crate::screen::note;
 use crate::selection;
 use crate::show::printable;
 use crate::torrent_file;
-use crate::transfer::interrupted;
 
 /// Without any peer for this long, a magnet link is given up: trackers and dials had their retries.
 const LONELY: Duration = Duration::from_secs(120);
@@ -39,19 +41,40 @@ impl std::str::FromStr for Source {
     }
 }
 
-impl Source {
-    /// Reads the file, or finds the metadata of the link, whose peers then join those of `config`; nothing if
-    /// the user interrupted the search.
-    pub(crate) async fn open(
-        &self,
-        config: &mut EngineConfig,
-        seed: Seed,
-    ) -> Result<Option<Arc<Metainfo>>, Failure> {
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => from_file(path, config).map(Some),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Magnet(magnet) => f.write_str(&name(magnet)),
+        }
+    }
+}
+
+/// A torrent, and what its source asks for.
+pub(crate) struct Opened {
+    pub(crate) metainfo: Arc<Metainfo>,
+    /// Peers to try, those of the command line among them.
+    pub(crate) peers: Vec<SocketAddr>,
+    /// How much each file is wanted; nothing if all are alike.
+    pub(crate) priorities: Vec<Priority>,
+}
+
+impl Source {
+    /// Reads the file, or finds the metadata of the link; nothing if the user interrupted the search.
+    pub(crate) async fn open(&self, config: &EngineConfig, seed: Seed) -> Result<Option<Opened>, Failure> {
+        match self {
+            Self::File(path) => {
+                let metainfo = from_file(path, config)?;
+                Ok(Some(Opened { metainfo, peers: config.peers.clone(), priorities: Vec::new() }))
+            }
             Self::Magnet(magnet) => from_peers(magnet, config, seed).await,
         }
     }
+}
+
+/// What a link calls its torrent, fit to be printed.
+fn name(magnet: &Magnet) -> String {
+    magnet.name.as_deref().map_or_else(|| magnet.info_hash.to_string(), printable)
 }
 
 fn from_file(path: &Path, config: &EngineConfig) -> Result<Arc<Metainfo>, Failure> {
@@ -64,16 +87,12 @@ fn from_file(path: &Path, config: &EngineConfig) -> Result<Arc<Metainfo>, Failur
     Ok(metainfo)
 }
 
-async fn from_peers(
-    magnet: &Magnet,
-    config: &mut EngineConfig,
-    seed: Seed,
-) -> Result<Option<Arc<Metainfo>>, Failure> {
+async fn from_peers(magnet: &Magnet, config: &EngineConfig, seed: Seed) -> Result<Option<Opened>, Failure> {
     if magnet.trackers.is_empty() && magnet.peers.is_empty() && config.peers.is_empty() {
         let what = "the magnet link names neither a tracker nor a peer";
         return Err(Failure::new(Status::Incomplete, what).advise("Name a peer with --peer IP:PORT."));
     }
-    let name = magnet.name.as_deref().map_or_else(|| magnet.info_hash.to_string(), printable);
+    let name = name(magnet);
     note(format_args!("looking for {name} among its peers"));
     // Whenever the number of peers changes, the wait begins anew.
     let (alive, mut pulse) = tokio::sync::mpsc::unbounded_channel();
@@ -111,9 +130,8 @@ async fn from_peers(
     };
     match found {
         Ok(found) => {
-            config.peers = found.peers;
-            config.priorities = selection::of_magnet(magnet, &found.metainfo);
-            Ok(Some(Arc::new(found.metainfo)))
+            let priorities = selection::of_magnet(magnet, &found.metainfo);
+            Ok(Some(Opened { metainfo: Arc::new(found.metainfo), peers: found.peers, priorities }))
         }
         Err(SearchError::Start(error)) => Err(error.into()),
         Err(error @ SearchError::Torrent(_)) => Err(Failure::new(Status::BadTorrent, error)),

@@ -13,10 +13,10 @@ use serde_json::json;
 use crate::args::VerifyArgs;
 use crate::failure::{Failure, Status};
 use crate::report::hashing_bar;
+use crate::runtime::on_runtime;
 use crate::screen::print;
 use crate::show::printable;
 use crate::torrent_file;
-use crate::transfer::on_runtime;
 
 /// A file of which something is missing.
 struct Gap {
