@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::differ::DiffArgs;
+use crate::merge::MergeArgs;
 use crate::tracer::TraceArgs;
 
 /// Runs one or more scenarios of the real tracker and the real peers in an emulated network.
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Run a scenario as it is and with something changed, over several seeds, and say what the change does
     Compare(CompareArgs),
+    /// Join the results of a sweep's shards, and say what came of the whole
+    Merge(MergeArgs),
     /// Say where two runs part: the first second, and the first event in it that only one of them has
     Diff(DiffArgs),
     /// Print what happens in a run, one line an event
@@ -104,6 +107,14 @@ pub(crate) struct RunArgs {
     /// Run so many at the same time, one thread each
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: u16,
+    /// Of all runs only every Nth, from the Ith on: the shards 1/N to N/N are the whole
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub(crate) shard: Option<Shard>,
+    /// Append a JSON object for each run to this file, at once; runs that are in it already are left out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) results: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", help = "Write all results there as JUnit XML in the end")]
+    pub(crate) junit: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) sets: Sets,
     /// Run each twice and compare the digests
@@ -120,10 +131,31 @@ pub(crate) struct RunArgs {
     pub(crate) out: Option<PathBuf>,
 }
 
+/// A share of a sweep: the first is 1 of N.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shard {
+    pub(crate) index: u32,
+    pub(crate) of: u32,
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        Self { index: 1, of: 1 }
+    }
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    let numbers = text.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
+    match numbers {
+        Some((index, of)) if (1..=of).contains(&index) => Ok(Shard { index, of }),
+        Some(_) | None => Err("write for example 1/8 for the first of eight".to_owned()),
+    }
+}
+
 /// Seeds of one command at the most.
 const MAX_SEEDS: u64 = 1_000_000;
 
-fn seeds(text: &str) -> Result<Range<u64>, String> {
+pub(crate) fn seeds(text: &str) -> Result<Range<u64>, String> {
     let (from, to) = text.split_once("..").ok_or("write for example 1..101")?;
     let number = |text: &str| text.parse().map_err(|_| format!("`{text}` is not a seed"));
     let range: Range<u64> = number(from)?..number(to)?;
@@ -161,6 +193,12 @@ mod tests {
         assert_eq!((args.run.scenarios.len(), args.run.seed), (1, Some(2)));
         let args = Args::parse_from(["sim", "run", "a.toml", "b.toml", "--seeds", "3..5"]);
         assert!(matches!(args.command, Some(Command::Run(run)) if run.seeds == Some(3..5)));
+    }
+
+    #[test]
+    fn shards_are_counted_from_one() {
+        assert_eq!(shard("2/8"), Ok(Shard { index: 2, of: 8 }));
+        assert!(["0/8", "9/8", "1", "a/b", "1/0"].iter().all(|text| shard(text).is_err()));
     }
 
     #[test]

@@ -8,7 +8,11 @@ mod args;
 mod command;
 mod differ;
 mod find;
+mod junit;
+mod merge;
 mod progress;
+mod results;
+mod runner;
 mod sweep;
 mod tracer;
 mod versus;
@@ -21,9 +25,10 @@ const BAD_USAGE: u8 = 2;
 fn main() -> ExitCode {
     let args = Args::parse();
     let status = match args.command {
-        None => command::run(&args.run),
-        Some(Command::Run(run)) => command::run(&run),
+        None => runner::run(&args.run),
+        Some(Command::Run(run)) => runner::run(&run),
         Some(Command::Compare(args)) => versus::compare(&args),
+        Some(Command::Merge(args)) => merge::merge(&args),
         Some(Command::Diff(args)) => differ::diff(&args),
         Some(Command::Trace(args)) => tracer::print(&args),
         Some(Command::Check { scenarios, sets }) => command::check(&scenarios, &sets),

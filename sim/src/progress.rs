@@ -1,9 +1,10 @@
 //! Progress on standard error: bars on a terminal, a line now and then elsewhere.
 
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use sim::run::Glimpse;
 
@@ -20,13 +21,57 @@ pub(crate) fn wall() -> Instant {
 pub(crate) struct Progress {
     bars: MultiProgress,
     terminal: bool,
+    sweep: Option<Sweep>,
+}
+
+/// How far a sweep is.
+struct Sweep {
+    bar: ProgressBar,
+    started: Instant,
+    /// Runs that are over, and the time of the last word about it in milliseconds.
+    ended: AtomicU64,
+    spoken: AtomicU64,
 }
 
 impl Progress {
     pub(crate) fn new() -> Self {
         let terminal = std::io::stderr().is_terminal();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Self { bars: MultiProgress::with_draw_target(target), terminal }
+        Self { bars: MultiProgress::with_draw_target(target), terminal, sweep: None }
+    }
+
+    /// The progress of a sweep, if there is more than one run.
+    pub(crate) fn of_runs(runs: usize) -> Self {
+        let mut progress = Self::new();
+        if runs > 1 {
+            let style = "{pos} of {len} runs  {wide_bar:.green/dim}  {msg}";
+            let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+            let bar = ProgressBar::new(runs as u64).with_style(style.progress_chars("█▉▊▋▌▍▎▏░"));
+            let bar = progress.bars.add(bar);
+            let (ended, spoken) = (AtomicU64::new(0), AtomicU64::new(0));
+            progress.sweep = Some(Sweep { bar, started: wall(), ended, spoken });
+        }
+        progress
+    }
+
+    /// One more run is over; so many have failed by now.
+    pub(crate) fn ended(&self, failed: usize) {
+        let Some(sweep) = &self.sweep else { return };
+        let ended = sweep.ended.fetch_add(1, Ordering::Relaxed) + 1;
+        let (runs, passed) = (sweep.bar.length().unwrap_or_default(), sweep.started.elapsed());
+        let left = passed.mul_f64(runs.saturating_sub(ended) as f64 / ended as f64);
+        let left = HumanDuration(left);
+        let message = format!("{failed} failed, about {left} left");
+        sweep.bar.set_position(ended);
+        sweep.bar.set_message(message.clone());
+        if !self.terminal && ended < runs {
+            let now = passed.as_millis() as u64;
+            let last = sweep.spoken.load(Ordering::Relaxed);
+            if now.saturating_sub(last) >= BETWEEN_LINES.as_millis() as u64 {
+                sweep.spoken.store(now, Ordering::Relaxed);
+                eprintln!("{ended} of {runs} runs: {message}");
+            }
+        }
     }
 
     /// The progress of one run.
@@ -36,7 +81,8 @@ impl Progress {
         let bar = self.bars.add(ProgressBar::new(1).with_style(style.progress_chars("█▉▊▋▌▍▎▏░")));
         bar.set_prefix(label.clone());
         bar.set_message("preparing");
-        RunProgress { bar, label, started: wall(), spoken: Duration::ZERO, plain: !self.terminal }
+        let plain = !self.terminal && self.sweep.is_none();
+        RunProgress { bar, label, started: wall(), spoken: Duration::ZERO, plain }
     }
 
     /// Runs `print` with the bars out of the way.

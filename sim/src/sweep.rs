@@ -7,8 +7,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use sim::defect::Tampered;
 use sim::record::Record;
-use sim::run::{RunError, run};
+use sim::run::{RunError, Watching, run_watched};
 use sim::scenario::Plan;
 
 use crate::progress::{Progress, wall};
@@ -28,30 +29,55 @@ pub(crate) enum Ending {
     Panicked(String),
 }
 
-/// Runs `plans` on `jobs` threads, each `twice` if wanted, and hands each ending to `each` in order.
-pub(crate) fn sweep(
-    plans: &[Plan],
+/// What to run: plans are drawn one by one, as a million of them would not fit into memory.
+pub(crate) trait Runs: Sync {
+    /// How many.
+    fn count(&self) -> usize;
+    /// One of them, and who looks on.
+    fn plan(&self, index: usize) -> (Plan, Watching);
+}
+
+impl Runs for Vec<Plan> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn plan(&self, index: usize) -> (Plan, Watching) {
+        // `sweep` asks for those that are there.
+        #[expect(clippy::indexing_slicing, reason = "see above")]
+        (self[index].clone(), Watching::default())
+    }
+}
+
+/// Runs all of `runs` on `jobs` threads, each `twice` if wanted. `arrived` gets each ending at once, and `each` what
+/// it made of it, in order.
+pub(crate) fn sweep<T>(
+    runs: &impl Runs,
     jobs: usize,
     twice: bool,
     progress: &Progress,
-    mut each: impl FnMut(usize, Ending),
+    mut arrived: impl FnMut(usize, Ending) -> T,
+    mut each: impl FnMut(usize, T),
 ) {
     let next = AtomicUsize::new(0);
     let (sender, endings) = mpsc::channel();
     thread::scope(|scope| {
-        for _ in 0..jobs.min(plans.len()) {
+        for _ in 0..jobs.min(runs.count()) {
             let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
-                while let Some((index, plan)) = take(next, plans) {
+                while let Some(index) =
+                    Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < runs.count())
+                {
+                    let (plan, watching) = runs.plan(index);
                     // The receiver outlives all threads of this scope.
-                    let _ = sender.send((index, one(plan, twice, progress)));
+                    let _ = sender.send((index, one(&plan, &watching, twice, progress)));
                 }
             });
         }
         drop(sender);
         let (mut waiting, mut due) = (BTreeMap::new(), 0);
         for (index, ending) in endings {
-            waiting.insert(index, ending);
+            waiting.insert(index, arrived(index, ending));
             while let Some(ending) = waiting.remove(&due) {
                 each(due, ending);
                 due += 1;
@@ -60,19 +86,14 @@ pub(crate) fn sweep(
     });
 }
 
-fn take<'a>(next: &AtomicUsize, plans: &'a [Plan]) -> Option<(usize, &'a Plan)> {
-    let index = next.fetch_add(1, Ordering::Relaxed);
-    plans.get(index).map(|plan| (index, plan))
-}
-
-fn one(plan: &Plan, twice: bool, progress: &Progress) -> Ending {
+fn one(plan: &Plan, watching: &Watching, twice: bool, progress: &Progress) -> Ending {
     let started = wall();
-    let record = match attempt(plan, progress) {
+    let record = match attempt(plan, watching, progress) {
         Ok(record) => record,
         Err(ending) => return ending,
     };
     let wall = started.elapsed();
-    let other = match twice.then(|| attempt(plan, progress)) {
+    let other = match twice.then(|| attempt(plan, &Watching::default(), progress)) {
         None => None,
         Some(Ok(second)) if second == record => None,
         Some(Ok(second)) => Some(second.digest),
@@ -81,10 +102,12 @@ fn one(plan: &Plan, twice: bool, progress: &Progress) -> Ending {
     Ending::Done { record: Box::new(record), wall, other }
 }
 
-fn attempt(plan: &Plan, progress: &Progress) -> Result<Record, Ending> {
+fn attempt(plan: &Plan, watching: &Watching, progress: &Progress) -> Result<Record, Ending> {
     let mut shown = progress.of(format!("{} seed {}", plan.name, plan.seed));
+    let mut watch = |glimpse| shown.show(glimpse);
     // Nothing of a world survives its panic: everything in it is dropped here.
-    let result = catch_unwind(AssertUnwindSafe(|| run(plan, &mut |glimpse| shown.show(glimpse))));
+    let result =
+        catch_unwind(AssertUnwindSafe(|| run_watched(plan, &Tampered::nobody(), watching, &mut watch)));
     shown.finish();
     match result {
         Ok(Ok(record)) => Ok(record),

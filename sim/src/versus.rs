@@ -54,16 +54,23 @@ fn run_both(name: &str, args: &CompareArgs) -> Result<(Comparison, u8)> {
     let (mut a, mut b, mut status, mut failure) = (Vec::new(), Vec::new(), 0, None);
     let progress = Progress::new();
     let runs = plans.len() / 2;
-    sweep(&plans, usize::from(args.jobs), false, &progress, |index, ending| {
-        let side = if index < runs { &mut a } else { &mut b };
-        match summary(ending) {
-            Ok((summary, is_safe)) => {
-                side.push(summary);
-                status = if is_safe { status } else { UNSAFE };
+    sweep(
+        &plans,
+        usize::from(args.jobs),
+        false,
+        &progress,
+        |_, ending| ending,
+        |index, ending| {
+            let side = if index < runs { &mut a } else { &mut b };
+            match summary(ending) {
+                Ok((summary, is_safe)) => {
+                    side.push(summary);
+                    status = if is_safe { status } else { UNSAFE };
+                }
+                Err(error) => failure = failure.take().or(Some(error)),
             }
-            Err(error) => failure = failure.take().or(Some(error)),
-        }
-    });
+        },
+    );
     match failure {
         Some(error) => Err(error),
         None => Ok((Comparison::of(("as it is", &a), (&args.sets.join(", "), &b))?, status)),
