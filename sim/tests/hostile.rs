@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::PathBuf;
 
-use sim::defect::Tampered;
-use sim::defect::catalogue::{KnowsOne, ReadsWrong, SkipsHashes};
+use sim::defect::catalogue::{KnowsOne, NoEndgame, ReadsWrong, SkipsHashes};
+use sim::defect::company::{DialsOneByOne, EvictsNamesakes, KnowsNobody, ServesTheChoked};
+use sim::defect::{Defect, Tampered};
+use sim::oracle::Rule;
 use sim::report::{Outcome, Style, Verdict};
 use sim::run::{run, run_tampered};
 use sim::scenario::{Plan, Scenario};
@@ -33,6 +35,13 @@ fn passes(name: &str) -> Verdict {
 fn complaints(verdict: &Verdict) -> String {
     assert_ne!(verdict.outcome, Outcome::Pass, "{}", verdict.table(Style::Plain));
     verdict.complaints().join("\n")
+}
+
+/// What is wrong where all leechers have a defect.
+fn broken<D: Defect + Default + 'static>(name: &str, sets: &[&str]) -> String {
+    let tampered = Tampered::only("leecher", D::default);
+    let verdict = Verdict::of(run_tampered(&plan(name, sets), &tampered, &mut |_| ()).expect("it runs"));
+    complaints(&verdict)
 }
 
 /// A swarm of a size for mutations.
@@ -83,8 +92,20 @@ fn liars_cost_little_time() {
 }
 
 #[test]
+fn who_waits_for_what_a_liar_promised_waits_for_ever() {
+    let complaints = broken::<NoEndgame>("lying_peers", &["run.time_limit=3 min"]);
+    assert!(complaints.contains("liveness"), "{complaints}");
+}
+
+#[test]
 fn rude_peers_cost_little_time() {
     passes("rude_peers");
+}
+
+#[test]
+fn who_serves_a_flood_that_it_chokes_is_found_out() {
+    let complaints = broken::<ServesTheChoked>("rude_peers", &SMALL);
+    assert!(complaints.contains("protocol: answered"), "{complaints}");
 }
 
 #[test]
@@ -93,8 +114,20 @@ fn slow_peers_do_not_hold_up_the_end() {
 }
 
 #[test]
+fn who_waits_for_the_slowest_is_held_up() {
+    let complaints = broken::<NoEndgame>("slow_peer_does_not_stall", &[]);
+    assert!(complaints.contains("expectation: slowdown"), "{complaints}");
+}
+
+#[test]
 fn dead_peers_keep_nobody_from_the_living() {
     passes("dead_peers");
+}
+
+#[test]
+fn who_dials_one_by_one_is_kept_from_the_living() {
+    let complaints = broken::<DialsOneByOne>("dead_peers", &[]);
+    assert!(complaints.contains("expectation: slowdown"), "{complaints}");
 }
 
 #[test]
@@ -104,9 +137,26 @@ fn a_peer_id_that_many_share_keeps_nobody_from_completing() {
 
 #[test]
 fn engines_that_take_all_for_one_peer_fail_at_it() {
-    let one = Tampered::only("leecher", || KnowsOne);
-    let verdict =
-        Verdict::of(run_tampered(&plan("duplicate_peer_id", &[]), &one, &mut |_| ()).expect("runs"));
-    let complaints = complaints(&verdict);
-    assert!(complaints.contains("expectation: efficiency"), "{complaints}");
+    let complaints = broken::<KnowsOne>("duplicate_peer_id", &[]);
+    assert!(complaints.contains("expectation: slowdown"), "{complaints}");
+}
+
+#[test]
+fn engines_that_cut_a_peer_off_for_whoever_has_its_name_fail_at_it() {
+    let complaints = broken::<EvictsNamesakes>("duplicate_peer_id", &[]);
+    assert!(complaints.contains("expectation: slowdown"), "{complaints}");
+}
+
+#[test]
+fn whoever_meets_itself_leaves_it_at_that() {
+    let verdict = passes("self_connect");
+    let met = verdict.record.conduct.exercised.get(&Rule::Itself).copied().unwrap_or_default();
+    // Both ends count. An address that turned out to be its own is not dialled again.
+    assert!((4..=32).contains(&met), "eight peers with two addresses met themselves {met} times");
+}
+
+#[test]
+fn engines_that_do_not_know_themselves_are_found_out() {
+    let complaints = broken::<KnowsNobody>("self_connect", &[]);
+    assert!(complaints.contains("protocol: itself"), "{complaints}");
 }

@@ -22,6 +22,7 @@ use proto::wire::Message;
 
 pub mod catalogue;
 pub mod choice;
+pub mod company;
 mod disk;
 mod stream;
 mod wire;
@@ -63,6 +64,12 @@ pub trait Defect: Send {
     fn hears(&mut self, at: At, message: Message) -> Vec<Message> {
         let _ = at;
         vec![message]
+    }
+
+    /// The engine reads from a stream; does it find it ended?
+    fn cuts(&mut self, at: At) -> bool {
+        let _ = at;
+        false
     }
 
     /// The host sends a datagram (its peers talk over streams, so that is to or from a tracker).

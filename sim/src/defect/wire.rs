@@ -121,6 +121,9 @@ impl AsyncRead for TamperedReader {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let Self { inner, end, filter } = &mut *self;
+        if end.tamper.defect.lock().cuts(end.at()) {
+            return Poll::Ready(Ok(()));
+        }
         while filter.output.is_empty() {
             let mut window = vec![0; WINDOW];
             let mut room = ReadBuf::new(&mut window);

@@ -1,11 +1,15 @@
-//! The impostor: calls itself by the names of those whom it has met, so that they look connected already to others,
-//! and serves nothing.
+//! The impostor: calls itself by the names of those whom it has met, so that they look connected already to others
+//! or are cut off in its favour, serves nothing, and soon comes again under the next name.
 
 use std::io;
+use std::time::Duration;
 
 use proto::wire::{Feature, Message};
 
 use super::{Host, Line, Wire, lock};
+
+/// How long it keeps a name.
+const STAYS: Duration = Duration::from_secs(5);
 
 /// Names that it remembers.
 const MAX_MET: usize = 1_000;
@@ -22,7 +26,12 @@ pub(super) async fn meet(host: &Host, stream: Wire) -> io::Result<()> {
         }
     }
     line.say_all(&[host.everything(), Message::Unchoke]).await?;
+    let mut leaves = Box::pin(host.pause(STAYS));
     loop {
-        drop(line.hear().await?);
+        tokio::select! {
+            biased;
+            heard = line.hear() => drop(heard?),
+            () = &mut leaves => return Ok(()),
+        }
     }
 }

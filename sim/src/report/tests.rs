@@ -186,6 +186,7 @@ fn the_json_of_a_run_has_exactly_these_fields() {
         "held": 0,
         "interest": 0,
         "interval": 0,
+        "itself": 0,
         "keep-alive": 0,
         "left": 0,
         "outstanding": 0,

@@ -44,6 +44,15 @@ pub(super) fn addresses(plan: &Plan, target: Target) -> Vec<SocketAddr> {
     families.list().iter().map(address).collect()
 }
 
+/// Where its engine listens: everywhere, as at home, so that it knows its own addresses from others alone.
+pub(super) fn doors(plan: &Plan, target: Target) -> Vec<SocketAddr> {
+    let everywhere = |addr: SocketAddr| match addr {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, addr.port())),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, addr.port())),
+    };
+    addresses(plan, target).into_iter().map(everywhere).collect()
+}
+
 /// What others call it: its addresses, or those of the box that it stands behind.
 pub(super) fn public_addresses(plan: &Plan, index: usize) -> Vec<SocketAddr> {
     let place = plan.peers.get(index).and_then(|peer| peer.nat.as_ref());

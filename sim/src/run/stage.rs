@@ -344,7 +344,7 @@ fn settings(plan: &Plan, tracker: &TrackerHost) -> String {
 
 /// The engine's production settings, save what the scenario says.
 pub(super) fn config(plan: &Plan, target: Target) -> EngineConfig {
-    let mut config = EngineConfig::at(hosts::addresses(plan, target));
+    let mut config = EngineConfig::at(hosts::doors(plan, target));
     if let Some(connections) = plan.run.max_connections {
         config.torrent.max_peers = connections as usize;
         config.torrent.dial_below = config.torrent.dial_below.min(connections as usize);

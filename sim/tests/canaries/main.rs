@@ -60,7 +60,7 @@ fn run(text: &str, tampered: &Tampered) -> Verdict {
     Verdict::of(run_tampered(&scenario.expand(1), tampered, &mut |_| ()).expect("it runs"))
 }
 
-fn scenarios() -> [(&'static str, String); 5] {
+fn scenarios() -> [(&'static str, String); 6] {
     let slow = SMALL.replacen("[[peers]]\nrole = \"leecher\"\n", SLOW, 1);
     // It goes on when all is done, and who came first leaves.
     let leave = "[[faults]]\nat = \"90 s\"\nleave = \"leecher-1\"\n[expect]\n";
@@ -76,7 +76,11 @@ fn scenarios() -> [(&'static str, String); 5] {
         .replacen("[[peers]]\n", "[nats.box]\nkind = \"symmetric\"\n[[peers]]\n", 1)
         .replacen("role = \"leecher\"\n", "role = \"leecher\"\nnat = \"box\"\n", 1)
         .replacen("<= 40 s", "<= 75 s", 1);
-    [("apart", apart), ("small", SMALL.to_owned()), ("slow", slow), ("long", long), ("idle", idle)]
+    // Power fails after the first records.
+    let cut = "[[faults]]\nat = \"24 s\"\npower_cut = \"leecher\"\nfor = \"1 s\"\n[[faults]]\n";
+    let cuts = long.replacen("[[faults]]\n", cut, 1).replacen("<= 40 s", "<= 60 s", 1);
+    let small = SMALL.to_owned();
+    [("apart", apart), ("small", small), ("slow", slow), ("long", long), ("idle", idle), ("cuts", cuts)]
 }
 
 /// Who complained: an oracle's rule, or an expectation.
@@ -125,6 +129,7 @@ fn defects() -> Vec<(&'static str, Make)> {
         ("no stopped", all::<catalogue::NeverStops>),
         ("ignored interval", all::<catalogue::IgnoresInterval>),
         ("stale peer list", || Tampered::only("tracker", catalogue::StalePeerList::default)),
+        ("resume lies", all::<catalogue::ClaimsTooEarly>),
         ("dawdling", || Tampered::only("seeder", || catalogue::Dawdles::by(Duration::from_secs(20)))),
     ]
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use proto::bitfield::Bitfield;
+use proto::id::PeerId;
 use proto::time::Instant;
 use proto::wire::{Feature, Message, RawBlock};
 
@@ -41,6 +42,9 @@ pub(super) struct Tracked {
     pub(super) host: usize,
     pub(super) ours: Option<[u8; 8]>,
     pub(super) theirs: Option<[u8; 8]>,
+    /// The names that were said and heard, and when they turned out to be the same.
+    names: [Option<PeerId>; 2],
+    met_itself: Option<Instant>,
     /// Something other than a handshake was said.
     has_spoken: bool,
     pub(super) summaries: u32,
@@ -89,6 +93,8 @@ impl Tracked {
             host,
             ours: None,
             theirs: None,
+            names: [None; 2],
+            met_itself: None,
             has_spoken: false,
             summaries: 0,
             shown: Bitfield::empty(pieces),
@@ -134,7 +140,10 @@ impl Tracked {
         self.debts(scene);
         self.silence(scene);
         match &event.what {
-            What::Handshake(handshake) => self.ours = Some(handshake.reserved),
+            What::Handshake(handshake) => {
+                self.ours = Some(handshake.reserved);
+                self.name(scene, 0, handshake.peer_id);
+            }
             What::Garbage => scene.check(Rule::Syntax, false, || "sent what is no message".to_owned()),
             What::Block(block) => self.served(scene, *block),
             What::Message(message) => self.said_message(scene, message),
@@ -143,8 +152,20 @@ impl Tracked {
         self.look(scene);
     }
 
+    /// One side says what it is called.
+    fn name(&mut self, scene: &mut Scene<'_>, side: usize, name: PeerId) {
+        self.names[side] = Some(name);
+        if self.names == [Some(name); 2] {
+            self.met_itself = Some(scene.event.at);
+            scene.check(Rule::Itself, true, String::new);
+        }
+    }
+
     fn said_message(&mut self, scene: &mut Scene<'_>, message: &Message) {
         self.order(scene, message);
+        if self.met_itself.is_some_and(|met| met < scene.event.since) {
+            scene.check(Rule::Itself, false, || format!("sent {message:?} to itself"));
+        }
         match message {
             Message::Request(block) => self.requests(scene, *block),
             Message::Cancel(block) => self.cancels(scene, *block),
@@ -284,7 +305,10 @@ impl Tracked {
     pub(super) fn heard(&mut self, scene: &mut Scene<'_>) -> Option<(u32, u32)> {
         let at = scene.event.at;
         match &scene.event.what {
-            What::Handshake(handshake) => self.theirs = Some(handshake.reserved),
+            What::Handshake(handshake) => {
+                self.theirs = Some(handshake.reserved);
+                self.name(scene, 1, handshake.peer_id);
+            }
             What::Block(block) => return self.received(scene, *block),
             What::Message(message) => self.heard_message(scene, message, at),
             What::Garbage | What::Closed => {}

@@ -5,6 +5,7 @@
 #[expect(missing_docs, reason = "`source` says what each is")]
 pub enum Rule {
     Syntax,
+    Itself,
     Summary,
     FastAgreed,
     ChokedRequest,
@@ -32,8 +33,9 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Syntax,
+        Self::Itself,
         Self::Summary,
         Self::FastAgreed,
         Self::ChokedRequest,
@@ -62,6 +64,7 @@ impl Rule {
     const fn entry(self) -> (&'static str, &'static str) {
         match self {
             Self::Syntax => ("syntax", "BEP 3: messages have the length that their kind has"),
+            Self::Itself => ("itself", "BEP 3: whoever meets its own peer id says no more"),
             Self::Summary => ("summary", "BEP 3, 6: bitfield, have all or have none, once and first"),
             Self::FastAgreed => ("fast-agreed", "BEP 6: its messages only if both sides set the bit"),
             Self::ChokedRequest => {

@@ -44,7 +44,8 @@ impl Bench {
         let handshake = Handshake { reserved, info_hash: InfoHash([1; 20]), peer_id: PeerId([2; 20]) };
         for line in [1, 2] {
             bench.event(line, Way::Said, What::Handshake(handshake));
-            bench.event(line, Way::Heard, What::Handshake(handshake));
+            let peer_id = PeerId([3; 20]);
+            bench.event(line, Way::Heard, What::Handshake(Handshake { peer_id, ..handshake }));
         }
         bench
     }
@@ -133,9 +134,25 @@ fn summaries_come_once_and_first() {
 }
 
 #[test]
+fn whoever_meets_itself_says_no_more() {
+    let itself = |bench: &mut Bench| {
+        let handshake =
+            Handshake { reserved: [0; 8], info_hash: InfoHash([1; 20]), peer_id: PeerId([2; 20]) };
+        bench.event(3, Way::Heard, What::Handshake(handshake));
+        bench.event(3, Way::Said, What::Handshake(handshake));
+    };
+    assert_eq!(broken(Bench::leecher(), itself), []);
+    let goes_on = |bench: &mut Bench| {
+        itself(bench);
+        bench.said(3, Message::KeepAlive);
+    };
+    assert_eq!(broken(Bench::leecher(), goes_on), [Rule::Itself]);
+}
+
+#[test]
 fn fast_messages_need_the_bit() {
     let mut bench = Bench::leecher();
-    let slow = Handshake { reserved: [0; 8], info_hash: InfoHash([1; 20]), peer_id: PeerId([2; 20]) };
+    let slow = Handshake { reserved: [0; 8], info_hash: InfoHash([1; 20]), peer_id: PeerId([3; 20]) };
     bench.event(1, Way::Heard, What::Handshake(slow));
     assert_eq!(broken(bench, |bench| bench.said(1, Message::Suggest { piece: 0 })), [Rule::FastAgreed]);
 }
