@@ -22,7 +22,7 @@ use crate::fetch::{self, TrackerTrust};
 use crate::queue::{Happening, Queue};
 use crate::transport::{Transport, UdpSocket};
 
-/// Datagrams that wait for the torrents' loops. Each torrent asks one question at a time over each family; what
+/// Datagrams that wait for the torrents' loops. Most torrents ask one question at a time over each family; what
 /// exceeds this is a flood of somebody who reads our questions.
 const MAX_DATAGRAMS: usize = 1024;
 
@@ -85,6 +85,8 @@ pub(crate) struct TrackerLine<T: Transport, C: Clock> {
     environment: Environment<T, C>,
     port: Arc<TrackerPort<T>>,
     torrent: TorrentKey,
+    /// Trackers that it asks at a time.
+    courses: usize,
     queue: Queue,
     tasks: JoinSet<()>,
 }
@@ -96,15 +98,16 @@ impl<T: Transport, C: Clock> TrackerLine<T, C> {
         port: Arc<TrackerPort<T>>,
         torrent: TorrentKey,
         queue: Queue,
+        courses: usize,
     ) -> Self {
         lock(&port.desk).askers.insert(torrent, queue.clone());
-        Self { environment, port, torrent, queue, tasks: JoinSet::new() }
+        Self { environment, port, torrent, courses, queue, tasks: JoinSet::new() }
     }
 
     /// Sends a datagram; a failure is a loss, which the announcer survives.
     pub(crate) async fn send(&self, addr: SocketAddr, payload: &[u8]) {
         let Some(socket) = self.port.socket_for(addr) else { return };
-        lock(&self.port.desk).exchanges.ask(self.torrent, payload);
+        lock(&self.port.desk).exchanges.ask(self.torrent, self.courses, payload);
         if let Err(error) = socket.send_to(payload, addr).await {
             debug!(%addr, %error, "cannot send to the tracker");
         }

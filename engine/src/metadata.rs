@@ -87,6 +87,7 @@ pub async fn find_metadata<T: Transport, C: Clock>(
     let fetch = MetadataFetch::new(magnet.clone(), config.torrent, seed.child(0), now);
     let handshake = fetch.handshake();
     let announce = AnnounceConfig::new(magnet.info_hash, handshake.peer_id, &addrs, magnet.tiers());
+    let announce = AnnounceConfig { reach: config.torrent.reach, ..announce };
     // What is fetched here is small: it takes no part in the rate limits.
     let throttle = Throttle::default();
     let terms = Terms { torrent: seat.key(), handshake, pieces: None, timeouts: config.timeouts, throttle };
@@ -97,7 +98,9 @@ pub async fn find_metadata<T: Transport, C: Clock>(
     for receiver in port.receivers(&environment.clock) {
         doors.spawn(receiver);
     }
-    let trackers = TrackerLine::new(environment.clone(), port, seat.key(), queue.clone());
+    let announcer = Announcer::new(announce, seed.child(1));
+    let trackers =
+        TrackerLine::new(environment.clone(), port, seat.key(), queue.clone(), announcer.courses());
     for listener in listeners {
         doors.spawn(door.clone().keep(listener));
     }
@@ -107,7 +110,6 @@ pub async fn find_metadata<T: Transport, C: Clock>(
         named.extend(environment.transport.resolve(host, *port).await.unwrap_or_default());
     }
     let clock = environment.clock.clone();
-    let announcer = Announcer::new(announce, seed.child(1));
     let (peers, dials) = (BTreeMap::new(), JoinSet::new());
     let mut search = Search { environment, fetch, announcer, trackers, terms, keys, queue, peers, dials };
     search.fetch.handle_input(now, Input::Ours(addrs));
@@ -232,7 +234,8 @@ impl<T: Transport, C: Clock> Search<T, C> {
                 announce::Output::Failed { url, error } => {
                     tell(SearchEvent::TrackerFailed { url, error: error.to_string() });
                 }
-                announce::Output::Done => {}
+                // Whether the torrent is private is not known before it is found.
+                announce::Output::Done | announce::Output::Switched => {}
             }
         }
     }

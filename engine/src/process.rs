@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use proto::announce::{AnnounceConfig, Announcer};
+use proto::announce::Announcer;
 use proto::bitfield::Bitfield;
 use proto::metainfo::Metainfo;
 use proto::resume::{Keeper, Record};
@@ -117,8 +117,7 @@ impl<T: Transport, C: Clock> Process<T, C> {
         let flush_every = options.resume.flush_every;
         let keeper = Keeper::new(now, &have, metainfo.geometry().all_pieces(), flush_every);
         let torrent = Torrent::new(Arc::clone(&metainfo), have, options.torrent, seed, now);
-        let tiers = metainfo.trackers().to_vec();
-        let announce = AnnounceConfig::new(metainfo.info_hash(), torrent.peer_id(), &self.addrs, tiers);
+        let announcer = Announcer::new(torrent.announces(&self.addrs), announcing);
         let key = seat.key();
         let terms = Terms {
             torrent: key,
@@ -138,8 +137,8 @@ impl<T: Transport, C: Clock> Process<T, C> {
         let mut torrent_loop = TorrentLoop {
             metainfo: Arc::clone(&metainfo),
             torrent,
-            announcer: Announcer::new(announce, announcing),
-            trackers: TrackerLine::new(environment.clone(), port, key, queue.clone()),
+            trackers: TrackerLine::new(environment.clone(), port, key, queue.clone(), announcer.courses()),
+            announcer,
             environment,
             web_seeds: WebSeedPort::new(web, queue.clone()),
             disk: DiskJobs::new(disk, queue.clone()),

@@ -353,6 +353,7 @@ impl<T: Transport, C: Clock> TorrentLoop<T, C> {
                     self.trackers.get(transaction, addr, url, patience);
                 }
                 announce::Output::Warned { url, text } => tracing::warn!(%url, "the tracker warns: {text}"),
+                announce::Output::Switched => self.feed(now, Input::TrackerSwitched),
                 announce::Output::Peers(addrs) => self.feed(now, Input::Candidates(Source::Tracker, addrs)),
                 announce::Output::Announced { url, family, seeders, leechers, interval } => {
                     self.state.trackers.answered(&url, family, Crowd { seeders, leechers }, now + interval);

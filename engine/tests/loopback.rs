@@ -11,10 +11,11 @@ use std::time::Duration;
 use engine::clock::{Clock, OsClock};
 use engine::metadata::find_metadata;
 use engine::storage::file::{Access, FileStorage};
-use engine::tracker::{self, MemoryStore, TrackerConfig};
+use engine::tracker::{self, MemoryStore, TrackerConfig, TrackerHandle};
 use engine::transport::os::OsTransport;
 use engine::transport::{Stream, Transport};
 use engine::{Engine, EngineConfig, EngineEvent, Environment, RateLimits, TorrentHandle, TorrentLimits};
+use proto::announce::Reach;
 use proto::id::PieceHash;
 use proto::metainfo::create::{Content, Draft};
 use proto::metainfo::{Magnet, Metainfo};
@@ -320,4 +321,44 @@ async fn a_rate_limit_holds_on_real_sockets_and_can_be_lifted() {
     leecher.stop().await;
     seeder.stop().await;
     assert_same_files(seeding.path(), folder.path());
+}
+
+#[tokio::test]
+async fn announcing_to_all_finds_a_peer_that_only_a_tracker_behind_another_knows() {
+    let [seeding, folder] = folders();
+    let (mut trackers, mut roots, mut urls) = (Vec::new(), Vec::new(), Vec::new());
+    for seed in [8, 9] {
+        let environment = Environment::os(LOCALHOST.ip());
+        let config = TrackerConfig::at(LOCALHOST);
+        let started = tracker::start(environment, config, MemoryStore::default(), Seed::from_u64(seed));
+        let (tracker, root) = started.await.expect("started");
+        urls.push(vec![format!("udp://{}/announce", tracker.local_addrs()[0])]);
+        roots.push(tokio::spawn(root));
+        trackers.push(tracker);
+    }
+    // The seeder uses the second one only, which is the leecher's second tier, and the first one answers.
+    let known_to_one = make_torrent(seeding.path(), vec![urls[1].clone()]);
+    let metainfo = make_torrent(seeding.path(), urls);
+    assert_eq!(metainfo.info_hash(), known_to_one.info_hash());
+    let mut seeder = start(seeding.path(), &known_to_one, Vec::new(), 0).await;
+    seeder.wait_for(|event| matches!(event, EngineEvent::Announced { .. })).await;
+
+    let mut config = EngineConfig::new(LOCALHOST);
+    config.torrent.reach = Reach::EachTracker;
+    let environment = Environment::os_at(&config.listen);
+    let mut leecher = start_in(environment, folder.path(), &metainfo, config, 1).await;
+    leecher.wait_for(|event| *event == EngineEvent::Completed).await;
+    for peer in [leecher, seeder] {
+        peer.stop().await;
+    }
+    assert_same_files(seeding.path(), folder.path());
+    let told = |tracker: &TrackerHandle| {
+        let registry = tracker.stats().registry;
+        (registry.completed, registry.members)
+    };
+    assert_eq!(trackers.iter().map(told).collect::<Vec<_>>(), [(1, 0), (1, 0)], "each heard it all");
+    for (tracker, root) in trackers.iter().zip(roots) {
+        tracker.stop();
+        timeout(LIMIT, root).await.expect("in time").expect("no panic");
+    }
 }

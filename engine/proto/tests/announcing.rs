@@ -133,7 +133,9 @@ impl Network {
                 Some(Output::Announced { .. }) => client.answers += 1,
                 Some(Output::Failed { error, .. }) => client.failures.push(error),
                 Some(Output::Done) => client.is_done = true,
-                Some(other @ (Output::Get { .. } | Output::Warned { .. })) => panic!("over UDP: {other:?}"),
+                Some(other @ (Output::Get { .. } | Output::Warned { .. } | Output::Switched)) => {
+                    panic!("over UDP: {other:?}")
+                }
             }
         }
     }
@@ -277,7 +279,7 @@ fn drain(announcer: &mut Announcer, now: Instant, progress: &Progress, transacti
                 transaction.copy_from_slice(&payload[12..16]);
             }
             Output::Peers(_) | Output::Announced { .. } | Output::Failed { .. } | Output::Done => {}
-            Output::Get { .. } | Output::Warned { .. } => panic!("over UDP: {output:?}"),
+            Output::Get { .. } | Output::Warned { .. } | Output::Switched => panic!("over UDP: {output:?}"),
         }
     }
     sent

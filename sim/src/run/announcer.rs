@@ -128,6 +128,7 @@ impl<U: UdpSocket> Script<U> {
                 // Its trackers are asked over UDP.
                 Output::Get { .. }
                 | Output::Warned { .. }
+                | Output::Switched
                 | Output::Peers(_)
                 | Output::Announced { .. }
                 | Output::Failed { .. } => {}

@@ -1,11 +1,11 @@
-//! What an [`Announcer`] asks of its trackers, over UDP (BEP 15, 41) or HTTP (BEP 3).
+//! What an [`Course`] asks of its trackers, over UDP (BEP 15, 41) or HTTP (BEP 3).
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::machine::Announcer;
+use super::course::Course;
 use super::step::{Step, Talk};
 use super::{AnnounceConfig, HTTP_WAIT, Output, STOP_RETRY};
 use crate::time::Instant;
@@ -30,7 +30,7 @@ enum Via {
     Http(Duration),
 }
 
-impl Announcer {
+impl Course {
     /// Says the next thing to the present tracker: resolve, connect or announce, whichever is missing.
     pub(super) fn contact(&mut self, now: Instant, progress: &Progress, index: usize) {
         let Some(talk) = self.talks.get_mut(index) else { return };
@@ -74,7 +74,7 @@ impl Announcer {
             self.teller = Some(talk.family);
         }
         let num_want = if event == Some(AnnounceEvent::Stopped) { 0 } else { self.config.num_want };
-        let AnnounceConfig { info_hash, peer_id, .. } = self.config;
+        let AnnounceConfig { info_hash, peer_id, .. } = *self.config;
         let (key, port) = (self.key, talk.port);
         self.outputs.push_back(match way {
             Via::Udp(connection) => Output::SendTo {

@@ -1,7 +1,7 @@
 //! The tracker client: announces over BEP 15 with retries, and over HTTP (BEP 3), as a pure machine.
 //!
-//! One [`Announcer`] speaks for one torrent to the trackers of its tiers (BEP 12), one tracker at a time, and
-//! over each family that we listen in (BEP 7, BEP 15): to a tracker the two are two members of the swarm, each
+//! One [`Announcer`] speaks for one torrent to the trackers of its tiers (BEP 12), one tracker at a time or, as
+//! [`Reach`] says, to several at once; and over each family that we listen in (BEP 7, BEP 15): to a tracker the two are two members of the swarm, each
 //! with its own connection id, retries and interval, under one key and one peer id.
 //! The driver owns the socket and the resolver; it passes [`Input`]s in, each with the present
 //! [`Progress`](crate::torrent::Progress), drains [`Announcer::poll_output`] after every call and calls
@@ -21,6 +21,9 @@
 //! route keeps its 15·2ⁿ seconds and is no failure of the tracker; `started` and `stopped` are said over each,
 //! `completed` over one (the other then says at once, without an event, that nothing is left): a tracker counts
 //! its completed downloads, and this is one.
+//!
+//! A private torrent (BEP 27) has one tracker at a time, whatever `Reach` says, and stays with it until it fails;
+//! its other trackers are not tried first again, as BEP 12 has it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -32,8 +35,9 @@ use crate::id::{InfoHash, PeerId};
 use crate::torrent::AnnounceEvent;
 use crate::tracker::{Family, TrackerUrl, TransactionId, UrlError};
 
+mod announcer;
 mod asks;
-mod machine;
+mod course;
 mod replies;
 mod step;
 mod tiers;
@@ -41,7 +45,7 @@ mod tiers;
 #[cfg(test)]
 mod tests;
 
-pub use machine::Announcer;
+pub use announcer::Announcer;
 
 /// Trackers of one torrent that are used; a torrent file is hostile and may list thousands.
 pub const MAX_TRACKERS: usize = 64;
@@ -73,6 +77,19 @@ pub const STOP_RETRY: Duration = Duration::from_secs(2);
 /// The longest interval that a tracker is believed: a day.
 pub const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Which trackers hear of us. A torrent's trackers may be strangers to each other, with other peers each: who
+/// announces to more of them finds more peers, and is more of a burden.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// The first that answers; the others are its reserve (BEP 12).
+    #[default]
+    OneTracker,
+    /// The first of each tier that answers.
+    EachTier,
+    /// Every one.
+    EachTracker,
+}
+
 /// What an [`Announcer`] needs to know for good.
 #[derive(Clone, Debug)]
 pub struct AnnounceConfig {
@@ -84,6 +101,10 @@ pub struct AnnounceConfig {
     pub ports: Vec<(Family, u16)>,
     /// URLs in tiers (BEP 12).
     pub tiers: Vec<Vec<String>>,
+    /// How many of them are announced to.
+    pub reach: Reach,
+    /// The torrent is private (BEP 27).
+    pub private: bool,
     /// Peers to ask for.
     pub num_want: u32,
     /// The shortest interval that a tracker may order.
@@ -100,6 +121,8 @@ impl AnnounceConfig {
             peer_id,
             ports: listen.iter().map(|&addr| (Family::of(addr), addr.port())).collect(),
             tiers,
+            reach: Reach::default(),
+            private: false,
             num_want: 50,
             min_interval: Duration::from_secs(10),
             min_gap: Duration::from_secs(60),
@@ -185,6 +208,9 @@ pub enum Output {
         /// Its words, safe to print.
         text: String,
     },
+    /// Another tracker than before answers for a private torrent: all that is known of peers was the old one's
+    /// word and is void (BEP 27).
+    Switched,
     /// Peers of the swarm: at most [`MAX_PEERS`], dialable in form, perhaps ourselves among them.
     Peers(Vec<SocketAddr>),
     /// A tracker answered an announce.

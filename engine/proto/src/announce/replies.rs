@@ -1,11 +1,11 @@
-//! What a tracker's answers do to an [`Announcer`].
+//! What a tracker's answers do to an [`Course`].
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::machine::Announcer;
+use super::course::Course;
 use super::step::{Completion, Step, Talk};
 use super::tiers::{Connection, Tracker};
 use super::{AnnounceError, GetError, MAX_INTERVAL, Output, Timer, dialable};
@@ -14,7 +14,7 @@ use crate::torrent::{AnnounceEvent, Progress};
 use crate::tracker::http::{self, HttpReply, HttpReplyError};
 use crate::tracker::{AnnounceHead, Family, Reply, Scheme, TransactionId};
 
-impl Announcer {
+impl Course {
     pub(super) fn datagram(&mut self, now: Instant, progress: &Progress, from: SocketAddr, payload: &[u8]) {
         let family = Family::of(from);
         let Some(index) = self.talks.iter().position(|talk| talk.family == family) else { return };
@@ -105,6 +105,10 @@ impl Announcer {
         talk.step = Step::Waiting { until: now + interval, timer: Timer::Interval };
         let family = talk.family;
         self.tiers.promote(number);
+        let before = self.swarm.replace(number);
+        if self.config.private && before.is_some_and(|before| before != number) {
+            self.outputs.push_back(Output::Switched);
+        }
         let Some(tracker) = self.tiers.tracker(number) else { return };
         tracker.reported = None;
         let way = tracker.way(family);

@@ -2,6 +2,8 @@
 
 mod families;
 mod http;
+mod private;
+mod reach;
 
 use super::*;
 use crate::seed::Seed;
@@ -21,6 +23,11 @@ fn tracker_addr(last: u8) -> SocketAddr {
 
 fn tracker_v6(last: u8) -> SocketAddr {
     SocketAddr::from(([0xfd00, 0, 0, 0, 0, 0, 0, u16::from(last)], 6969))
+}
+
+fn config(listen: &[SocketAddr], tiers: &[&[&str]]) -> AnnounceConfig {
+    let tiers = tiers.iter().map(|tier| tier.iter().map(ToString::to_string).collect()).collect();
+    AnnounceConfig::new(InfoHash([1; 20]), PeerId::with_tail([2; 12]), listen, tiers)
 }
 
 /// An announcer, its clock, and what it sent and said so far.
@@ -50,8 +57,10 @@ impl Scene {
     }
 
     fn listening(listen: &[SocketAddr], tiers: &[&[&str]], alive: &[u8]) -> Self {
-        let tiers = tiers.iter().map(|tier| tier.iter().map(ToString::to_string).collect()).collect();
-        let config = AnnounceConfig::new(InfoHash([1; 20]), PeerId::with_tail([2; 12]), listen, tiers);
+        Self::configured(config(listen, tiers), alive)
+    }
+
+    fn configured(config: AnnounceConfig, alive: &[u8]) -> Self {
         Self {
             announcer: Announcer::new(config, Seed::from_u64(1)),
             now: START,
@@ -96,6 +105,7 @@ impl Scene {
                     outcome.map(|outcome| Input::Got { transaction, outcome })
                 }
                 told @ (Output::Peers(_)
+                | Output::Switched
                 | Output::Warned { .. }
                 | Output::Announced { .. }
                 | Output::Failed { .. }
@@ -170,6 +180,7 @@ impl Scene {
                 | Output::SendTo { .. }
                 | Output::Get { .. }
                 | Output::Warned { .. }
+                | Output::Switched
                 | Output::Peers(_)
                 | Output::Announced { .. }
                 | Output::Done => None,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{AnnounceError, CONNECTION_LIFE, MAX_TRACKERS};
+use super::{AnnounceError, CONNECTION_LIFE, MAX_TRACKERS, Reach};
 use crate::seed::Random;
 use crate::time::Instant;
 use crate::tracker::{ConnectionId, Family, TrackerUrl};
@@ -87,6 +87,18 @@ impl Tiers {
             random.shuffle(tier);
         }
         (Self(tiers), wrong)
+    }
+
+    /// The same trackers in lists of which each is followed for itself; one list at least.
+    pub(super) fn split(self, reach: Reach) -> Vec<Self> {
+        let lists: Vec<Self> = match reach {
+            Reach::OneTracker => return vec![self],
+            Reach::EachTier => self.0.into_iter().map(|tier| Self(vec![tier])).collect(),
+            Reach::EachTracker => {
+                self.0.into_iter().flatten().map(|tracker| Self(vec![vec![tracker]])).collect()
+            }
+        };
+        if lists.is_empty() { vec![Self(Vec::new())] } else { lists }
     }
 
     /// The first tracker of the first tier.

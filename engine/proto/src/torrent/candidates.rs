@@ -21,6 +21,8 @@ enum State {
     Ready,
     Waiting(Instant),
     Dialling,
+    /// Dialled on somebody's word that is void by now: no connection to it is kept.
+    Abandoned,
     Connected,
     /// Ourselves, or as complete as we are.
     Never,
@@ -90,6 +92,8 @@ impl Candidates {
         let addr = canonical(addr);
         if let Some(rumour_of) = self.book.get_mut(&addr).and_then(|known| known.rumour_of.take()) {
             self.confirmed(rumour_of);
+        } else if self.is_abandoned(addr) {
+            self.enter(addr, State::Dialling);
         } else if self.is_new(addr) && self.make_room() {
             self.book.insert(addr, Candidate::new(State::Ready, source));
             self.ready.push(addr);
@@ -123,7 +127,7 @@ impl Candidates {
                 self.waiting.remove(&(at, addr));
                 self.enter(addr, State::Connected);
             }
-            None | Some(State::Dialling | State::Connected | State::Never) => {}
+            None | Some(State::Dialling | State::Abandoned | State::Connected | State::Never) => {}
         }
     }
 
@@ -184,19 +188,49 @@ impl Candidates {
         Some(addr)
     }
 
-    /// A dial led to a connection.
-    pub(super) fn connected(&mut self, addr: SocketAddr) {
+    /// A dial led to a connection; false if nobody vouches for that address any more.
+    pub(super) fn connected(&mut self, addr: SocketAddr) -> bool {
+        if self.is_abandoned(addr) {
+            self.dial_over(addr);
+            self.strike(addr);
+            return false;
+        }
         self.dial_over(addr);
         self.enter(addr, State::Connected);
         if let Some(candidate) = self.book.get_mut(&addr) {
             candidate.failures = 0;
             candidate.proven = true;
         }
+        true
+    }
+
+    /// Forgets every address but our own and those that are as complete as we are: what was said of them is void.
+    pub(super) fn abandon_all(&mut self) {
+        self.ready.clear();
+        self.waiting.clear();
+        self.rumours.clear();
+        self.book.retain(|_, candidate| match candidate.state {
+            State::Never | State::Abandoned => true,
+            State::Dialling => {
+                candidate.state = State::Abandoned;
+                true
+            }
+            State::Ready | State::Waiting(_) | State::Connected => false,
+        });
+    }
+
+    fn is_abandoned(&self, addr: SocketAddr) -> bool {
+        self.book.get(&addr).is_some_and(|candidate| candidate.state == State::Abandoned)
     }
 
     /// A dial failed.
     pub(super) fn failed(&mut self, now: Instant, addr: SocketAddr) {
+        let abandoned = self.is_abandoned(addr);
         if !self.dial_over(addr) {
+            return;
+        }
+        if abandoned {
+            self.strike(addr);
             return;
         }
         let Some(candidate) = self.book.get_mut(&addr) else { return };
@@ -223,7 +257,7 @@ impl Candidates {
                 self.waiting.remove(&(at, addr));
             }
             Some(State::Ready) => self.ready.retain(|&other| other != addr),
-            None | Some(State::Dialling | State::Connected | State::Never) => {}
+            None | Some(State::Dialling | State::Abandoned | State::Connected | State::Never) => {}
         }
         let source = self.book.get(&addr).map_or(Source::User, |candidate| candidate.source);
         if self.strike(addr) || self.make_room() {
@@ -286,13 +320,14 @@ impl Candidates {
                 self.waiting.remove(&(at, addr));
             }
             Some(State::Ready) => self.ready.retain(|&other| other != addr),
-            None | Some(State::Dialling | State::Connected | State::Never) => return,
+            None | Some(State::Dialling | State::Abandoned | State::Connected | State::Never) => return,
         }
         self.strike(addr);
     }
 
     fn dial_over(&mut self, addr: SocketAddr) -> bool {
-        let dialled = self.book.get(&addr).is_some_and(|candidate| candidate.state == State::Dialling);
+        let under_way = [State::Dialling, State::Abandoned];
+        let dialled = self.book.get(&addr).is_some_and(|candidate| under_way.contains(&candidate.state));
         self.dialling -= usize::from(dialled);
         dialled
     }

@@ -30,6 +30,9 @@ pub enum DisconnectReason {
     /// A connection with the same peer id exists.
     #[error("already connected to this peer id")]
     DuplicatePeer,
+    /// Its address came from another tracker of a private torrent (BEP 27).
+    #[error("known from the tracker that was used before")]
+    TrackerSwitched,
     /// It does not hand out metadata, at least not now.
     #[error("has no metadata to give")]
     NoMetadata,

@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
+use crate::announce::AnnounceConfig;
+use crate::time::Instant;
 use crate::torrent::machine::Torrent;
+use crate::torrent::{DisconnectReason, PeerKey};
 
 /// How we came to know of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +23,16 @@ pub enum Source {
 }
 
 impl Torrent {
+    /// How it is announced, by a peer that listens at `listen`: an address of each family.
+    pub fn announces(&self, listen: &[SocketAddr]) -> AnnounceConfig {
+        let tiers = self.metainfo.trackers().to_vec();
+        AnnounceConfig {
+            reach: self.config.reach,
+            private: self.metainfo.private(),
+            ..AnnounceConfig::new(self.metainfo.info_hash(), self.id, listen, tiers)
+        }
+    }
+
     /// Takes addresses into the book.
     pub(super) fn candidates_named(&mut self, source: Source, addrs: Vec<SocketAddr>) {
         if self.admits(source) {
@@ -27,6 +40,21 @@ impl Torrent {
                 self.candidates.offer(addr, source);
             }
         }
+    }
+
+    /// Of a private torrent, the peers of one tracker must not hear of those of another.
+    //= BEP 27: "When switching between trackers, the peer MUST disconnect from all current peers and connect
+    //= only to those provided from the new tracker."
+    pub(super) fn tracker_switched(&mut self, now: Instant) {
+        if !self.metainfo.private() {
+            return;
+        }
+        let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
+        for key in keys {
+            self.disconnect(now, key, DisconnectReason::TrackerSwitched);
+        }
+        self.resting.clear();
+        self.candidates.abandon_all();
     }
 
     /// Where connected peers can be dialled, for resume data.

@@ -1,5 +1,6 @@
 //! Every limit and span of the peer engine in one place, each with its reason, and what a user may tune.
 
+use crate::announce::Reach;
 use crate::piece::BLOCK_LEN;
 use crate::time::Duration;
 use crate::torrent::policy::{NEEDIEST, NamedChoker, NamedPicker, RAREST_FIRST, TIT_FOR_TAT};
@@ -22,6 +23,8 @@ pub struct TorrentConfig {
     pub max_per_address: usize,
     /// Pieces that a newcomer may fetch while it is choked (BEP 6).
     pub allowed_fast: u32,
+    /// Which of its trackers hear of it; one at a time if it is private (BEP 27).
+    pub reach: Reach,
     /// Exchange addresses with peers (BEP 11); never for a private torrent.
     pub pex: bool,
     /// Fetch from the torrent's HTTP servers (BEP 19).
@@ -46,6 +49,7 @@ impl Default for TorrentConfig {
             optimistic_slots: 1,
             max_per_address: 8,
             allowed_fast: 10,
+            reach: Reach::OneTracker,
             pex: true,
             web_seeds: true,
             super_seeding: false,

@@ -178,6 +178,7 @@ impl Torrent {
             Input::BlockRead { peer, block, data } => self.block_read(now, peer, block, data),
             Input::Web(key, news) => self.web_news(now, key, news),
             Input::Candidates(source, addrs) => self.candidates_named(source, addrs),
+            Input::TrackerSwitched => self.tracker_switched(now),
             Input::Ours(addrs) => self.listens_at(addrs),
             Input::Doubt(pieces) => self.doubt(now, pieces),
             Input::Wanted(priorities) => self.choose(now, priorities),

@@ -115,7 +115,8 @@ impl MetadataFetch {
         match input {
             Input::Connected { peer, addr, id, reserved, direction } => {
                 if direction == super::Direction::Outgoing {
-                    self.candidates.connected(addr);
+                    // Here nothing is ever abandoned.
+                    let _ = self.candidates.connected(addr);
                 }
                 let giver = Giver { addr, id: None, copy: None, progress: now };
                 self.givers.insert(peer, giver);
@@ -146,6 +147,7 @@ impl MetadataFetch {
             | Input::Hashed { .. }
             | Input::Web(..)
             | Input::BlockRead { .. }
+            | Input::TrackerSwitched
             | Input::Doubt(_)
             | Input::Wanted(_) => {}
         }

@@ -169,6 +169,8 @@ pub enum Input {
     Web(FetchKey, WebNews),
     /// Addresses of peers, and who named them.
     Candidates(Source, Vec<SocketAddr>),
+    /// Another tracker answers than the one that named the peers: of a private torrent, none of them is kept.
+    TrackerSwitched,
     /// Addresses at which we listen ourselves, of either family: they are not dialled, and peers are told the
     /// port (BEP 10).
     Ours(Vec<SocketAddr>),

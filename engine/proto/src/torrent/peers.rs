@@ -153,8 +153,9 @@ impl Torrent {
     /// A handshake is done: the connection stays or goes.
     pub(super) fn connected(&mut self, now: Instant, arrived: Arrived) {
         let Arrived { peer: key, addr, direction, .. } = arrived;
-        if direction == Direction::Outgoing {
-            self.candidates.connected(addr);
+        if direction == Direction::Outgoing && !self.candidates.connected(addr) {
+            let reason = DisconnectReason::TrackerSwitched;
+            return self.outputs.push_back(Output::Disconnect { peer: key, reason });
         }
         let listens_at = match self.admit(now, arrived) {
             Ok(listens_at) => listens_at,

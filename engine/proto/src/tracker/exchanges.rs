@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::TransactionId;
 use crate::rate::TorrentKey;
 
-/// Questions of one torrent that an answer may be for: one over each family, and those they followed.
+/// Questions to one tracker that an answer may be for: one over each family, and those they followed.
 const MAX_OPEN: usize = 4;
 
 /// Bytes before the transaction id: in a request the connection id and the action, in a reply the action.
@@ -20,15 +20,15 @@ pub struct Exchanges {
 }
 
 impl Exchanges {
-    /// A torrent sends this request.
-    pub fn ask(&mut self, torrent: TorrentKey, request: &[u8]) {
+    /// A torrent that asks so many trackers at a time sends this request.
+    pub fn ask(&mut self, torrent: TorrentKey, trackers: usize, request: &[u8]) {
         let Some(transaction) = transaction(request, BEFORE_ASKING) else { return };
         let latest = self.latest.entry(torrent).or_default();
         if !self.asked.insert((transaction, torrent)) {
             return;
         }
         latest.push_back(transaction);
-        if latest.len() > MAX_OPEN
+        if latest.len() > MAX_OPEN * trackers
             && let Some(oldest) = latest.pop_front()
         {
             self.asked.remove(&(oldest, torrent));
@@ -67,7 +67,7 @@ mod tests {
     fn ask(exchanges: &mut Exchanges, torrent: u32, transaction: u32) {
         let mut request = BytesMut::new();
         Request::Connect { transaction: TransactionId(transaction) }.encode(&mut request);
-        exchanges.ask(TorrentKey(torrent), &request);
+        exchanges.ask(TorrentKey(torrent), 1, &request);
     }
 
     fn askers(exchanges: &Exchanges, transaction: u32) -> Vec<u32> {
@@ -103,7 +103,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..32)) {
             let mut exchanges = Exchanges::default();
-            exchanges.ask(TorrentKey(1), &bytes);
+            exchanges.ask(TorrentKey(1), 1, &bytes);
             prop_assert!(exchanges.askers(&bytes).count() <= 1);
         }
     }

@@ -7,9 +7,10 @@ use engine::EngineConfig;
 use engine::fetch::TrackerTrust;
 use engine::storage::file::FileStorage;
 
+use proto::announce::Reach;
 use proto::torrent::policy::Policies;
 
-use crate::args::{NetworkArgs, PolicyArgs, ResumeArgs};
+use crate::args::{AnnounceTo, NetworkArgs, PolicyArgs, ResumeArgs};
 use crate::failure::Failure;
 
 /// The usual port of BitTorrent.
@@ -20,6 +21,11 @@ pub(crate) fn config(args: &NetworkArgs) -> Result<EngineConfig, Failure> {
     let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
     let mut config = EngineConfig { peers: args.peer.clone(), ..EngineConfig::new(any) };
     config.torrent.web_seeds = !args.no_web_seeds;
+    config.torrent.reach = match args.announce_to_all {
+        Some(AnnounceTo::Trackers) => Reach::EachTracker,
+        Some(AnnounceTo::Tiers) => Reach::EachTier,
+        None => Reach::OneTracker,
+    };
     config.limits.down.global = args.limit_down;
     config.limits.up.global = args.limit_up;
     if let Some(most) = args.max_peers.map(|most| usize::from(most.get())) {

@@ -1,6 +1,6 @@
 //! What is kept of addresses, and what a user is told of peers.
 
-use super::extended::{extension_bit, introduce};
+use super::extended::{extension_bit, introduce, private_table};
 use super::*;
 use crate::torrent::limits::{
     DIAL_BACKOFF, INACTIVITY, MAX_BACKOFF, MAX_CANDIDATES, MAX_DIAL_FAILURES, RECONNECT_AFTER,
@@ -104,4 +104,53 @@ fn a_snapshot_says_what_stands_between_us() {
     assert!(stats.overhead_down > 0 && stats.overhead_up > 0);
     table.feed(Input::Disconnected { peer: server });
     assert_eq!(table.torrent.stats(table.now).peers.len(), 1);
+}
+
+#[test]
+fn a_private_torrent_drops_the_peers_of_the_tracker_that_failed() {
+    let mut table = private_table();
+    let named = |source, names: &[u8]| Input::Candidates(source, names.iter().map(|&n| address(n)).collect());
+    assert_eq!(dials(&table.feed(named(Source::Tracker, &[1, 2, 3]))).len(), 3);
+    let (connected, _) = table.arrive(1, Direction::Outgoing);
+    let (guest, _) = table.arrive(9, Direction::Incoming);
+    let outputs = table.feed(Input::TrackerSwitched);
+    let reason = DisconnectReason::TrackerSwitched;
+    let parted = [connected, guest].map(|peer| Output::Disconnect { peer, reason });
+    assert!(parted.iter().all(|output| outputs.contains(output)), "{outputs:?}");
+    // One that was being dialled comes too late; the other is named by the new tracker as well.
+    table.feed(named(Source::Tracker, &[3]));
+    let (late, outputs) = table.arrive(2, Direction::Outgoing);
+    assert_eq!(outputs, [Output::Disconnect { peer: late, reason }]);
+    let (_, outputs) = table.arrive(3, Direction::Outgoing);
+    assert!(!outputs.iter().any(|output| matches!(output, Output::Disconnect { .. })), "{outputs:?}");
+    assert_eq!(table.torrent.stats(table.now).dialling, 0);
+    let later = dials(&table.pass(MAX_BACKOFF));
+    assert!(later.iter().all(|addr| *addr == address(3)), "the old tracker's peers are forgotten: {later:?}");
+    assert_eq!(dials(&table.feed(named(Source::Tracker, &[4]))), [address(4)]);
+}
+
+#[test]
+fn a_dial_that_was_abandoned_is_not_tried_again() {
+    let mut table = private_table();
+    table.feed(Input::Candidates(Source::Tracker, vec![address(1)]));
+    table.feed(Input::TrackerSwitched);
+    table.feed(Input::ConnectFailed { addr: address(1) });
+    assert_eq!(dials(&table.pass(MAX_BACKOFF)), []);
+    assert_eq!(table.torrent.stats(table.now).known, 0);
+}
+
+#[test]
+fn a_public_torrent_keeps_its_peers_whichever_tracker_answers() {
+    let mut table = Table::new(4, &[]);
+    table.arrive(1, Direction::Outgoing);
+    assert_eq!(table.feed(Input::TrackerSwitched), []);
+}
+
+#[test]
+fn a_private_torrent_dials_those_whom_its_tracker_named_and_nobody_else() {
+    let mut table = private_table();
+    for source in [Source::User, Source::Pex, Source::Incoming, Source::Resume] {
+        assert_eq!(dials(&table.feed(Input::Candidates(source, vec![address(1)]))), [], "{source:?}");
+    }
+    assert_eq!(dials(&table.feed(Input::Candidates(Source::Tracker, vec![address(1)]))), [address(1)]);
 }

@@ -1,21 +1,22 @@
-//! The [`Announcer`]: which tracker is asked what, over which family, and when. The module's documentation
-//! draws its steps; `asks` has the questions, `replies` what answers do.
+//! One [`Course`] through the tiers: which tracker is asked what, over which family, and when. The module's
+//! documentation draws its steps; `asks` has the questions, `replies` what answers do.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::step::{Completion, Step, Talk};
 use super::tiers::Tiers;
 use super::{AnnounceConfig, AnnounceError, Input, MAX_ADDRS, Output, STOP_RETRY, STOP_WAIT, Timer};
-use crate::seed::{Random, Seed};
+use crate::seed::Random;
 use crate::time::Instant;
 use crate::torrent::{AnnounceEvent, Progress};
 use crate::tracker::Family;
 
-/// Announces one torrent to its trackers.
+/// Announces one torrent to one tracker at a time.
 #[derive(Debug)]
-pub struct Announcer {
-    pub(super) config: AnnounceConfig,
+pub(super) struct Course {
+    pub(super) config: Arc<AnnounceConfig>,
     pub(super) tiers: Tiers,
     pub(super) random: Random,
     //= BEP 15, IPv6: one key for both families, so that a tracker recognises us.
@@ -26,16 +27,15 @@ pub struct Announcer {
     /// The family that said `completed` first and goes on saying it until it is answered. The other one must
     /// not: what was never answered may have been heard.
     pub(super) teller: Option<Family>,
+    /// The tracker whose peers we know.
+    pub(super) swarm: Option<usize>,
     pub(super) stop_by: Option<Instant>,
     pub(super) outputs: VecDeque<Output>,
 }
 
-impl Announcer {
+impl Course {
     /// A machine that is silent until `Started`.
-    pub fn new(config: AnnounceConfig, seed: Seed) -> Self {
-        let mut random = seed.rng();
-        let (tiers, wrong) = Tiers::new(&config.tiers, &mut random);
-        let outputs = wrong.into_iter().map(|(url, error)| Output::Failed { url, error }).collect();
+    pub(super) fn new(config: Arc<AnnounceConfig>, tiers: Tiers, key: u32, random: Random) -> Self {
         let mut talks: Vec<Talk> = Vec::new();
         for &(family, port) in &config.ports {
             if !talks.iter().any(|talk| talk.family == family) {
@@ -43,20 +43,21 @@ impl Announcer {
             }
         }
         Self {
-            key: random.next_u32(),
+            key,
             config,
             tiers,
             random,
             talks,
             completion: Completion::Incomplete,
             teller: None,
+            swarm: None,
             stop_by: None,
-            outputs,
+            outputs: VecDeque::new(),
         }
     }
 
     /// Takes one input in; `progress` goes into the announce that it may cause.
-    pub fn handle_input(&mut self, now: Instant, progress: &Progress, input: Input) {
+    pub(super) fn handle_input(&mut self, now: Instant, progress: &Progress, input: Input) {
         match input {
             Input::Announce(Some(AnnounceEvent::Started)) => self.start(now, progress),
             Input::Announce(Some(AnnounceEvent::Completed)) => self.complete(now, progress),
@@ -69,13 +70,14 @@ impl Announcer {
     }
 
     /// Does what is due at `now`.
-    pub fn handle_timeout(&mut self, now: Instant, progress: &Progress) {
+    pub(super) fn handle_timeout(&mut self, now: Instant, progress: &Progress) {
         if self.stop_by.is_some_and(|by| now >= by) {
             for index in 0..self.talks.len() {
                 self.finish(index);
             }
             return;
         }
+        let first = self.first();
         for index in 0..self.talks.len() {
             let Some(talk) = self.talks.get_mut(index) else { continue };
             match talk.deadline() {
@@ -84,7 +86,7 @@ impl Announcer {
                 }
                 Some((at, _)) if now >= at => {
                     talk.round_began = now;
-                    talk.at = self.tiers.first();
+                    talk.at = first;
                     self.contact(now, progress, index);
                 }
                 Some(_) | None => {}
@@ -93,14 +95,22 @@ impl Announcer {
     }
 
     /// The next thing to carry out or to know; drain it to `None` after each `handle_*`.
-    pub fn poll_output(&mut self) -> Option<Output> {
+    pub(super) fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
     /// When [`Self::handle_timeout`] is due, and why.
-    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+    pub(super) fn poll_timeout(&self) -> Option<(Instant, Timer)> {
         let stop = self.stop_by.map(|by| (by, Timer::Stop));
         self.talks.iter().filter_map(Talk::deadline).chain(stop).min_by_key(|(at, _)| *at)
+    }
+
+    /// Where a round begins.
+    //= BEP 27: use only one tracker at a time and only switch between trackers when the current tracker fails.
+    fn first(&self) -> Option<usize> {
+        let answers = |&number: &usize| self.talks.iter().any(|talk| talk.answered_by == Some(number));
+        let current = self.swarm.filter(|_| self.config.private).filter(answers);
+        current.or_else(|| self.tiers.first())
     }
 
     fn start(&mut self, now: Instant, progress: &Progress) {
