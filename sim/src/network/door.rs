@@ -42,7 +42,7 @@ impl Network {
 
     /// Does a datagram find room in the receiver's buffer? Anything but a datagram does.
     pub(super) fn admit(&mut self, now: Instant, wire: &Wire, packet: &Packet) -> bool {
-        let target = wire.hosts[1];
+        let target = wire.lot.hosts[1];
         let inbox = self.hosts.get_mut(target as usize).and_then(|host| host.inbox.as_mut());
         let fits = packet::kind(packet) != Kind::Datagram
             || inbox.is_none_or(|inbox| inbox.admit(packet::payload(packet).len()));

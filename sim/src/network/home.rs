@@ -71,7 +71,8 @@ impl Network {
 
     /// Does the receiver's box let this packet in?
     pub(super) fn lets_in(&self, now: Instant, wire: &Wire) -> bool {
-        self.nat_at(wire.to.ip()).is_none_or(|nat| nat.admits(now, wire.protocol, wire.to.port(), wire.from))
+        self.nat_at(wire.to.ip())
+            .is_none_or(|nat| nat.admits(now, wire.lot.protocol, wire.to.port(), wire.from))
     }
 
     /// Gives a packet that reaches a stack its private destination; false if nobody is meant any more.

@@ -45,6 +45,8 @@ pub struct Line {
     rate: u64,
     limit: u64,
     busy_until: u64,
+    /// What was queued before the line last changed leaves until then, and takes no room any more.
+    changed: u64,
     counts: LinkCounts,
 }
 
@@ -54,7 +56,13 @@ const NANOS: u64 = 1_000;
 impl Line {
     /// A line of `rate` bytes a second (zero: no limit) with a queue of `limit` bytes.
     pub const fn new(rate: u64, limit: u64) -> Self {
-        Self { rate, limit, busy_until: 0, counts: LinkCounts { offered: 0, carried: 0, dropped: 0 } }
+        Self {
+            rate,
+            limit,
+            busy_until: 0,
+            changed: 0,
+            counts: LinkCounts { offered: 0, carried: 0, dropped: 0 },
+        }
     }
 
     /// Queues a packet; returns when its last byte has left, or nothing if the queue is full.
@@ -74,8 +82,14 @@ impl Line {
 
     /// Bytes that wait or are being sent.
     pub fn backlog(&self, now: Instant) -> u64 {
-        let ahead = self.busy_until.saturating_sub(now.as_micros() * NANOS);
+        let ahead = self.busy_until.saturating_sub(self.changed.max(now.as_micros() * NANOS));
         (u128::from(ahead) * u128::from(self.rate) / 1_000_000_000) as u64
+    }
+
+    /// Makes it another line, behind what is already on it.
+    pub fn change(&mut self, now: Instant, rate: u64, limit: u64) {
+        self.changed = self.busy_until.max(now.as_micros() * NANOS);
+        (self.rate, self.limit) = (rate, limit);
     }
 
     /// Bytes so far.
@@ -112,6 +126,17 @@ mod tests {
         assert_eq!(line.enqueue(Instant::ZERO, 40, false), None);
         assert!(line.enqueue(Instant::ZERO, 40, true).is_some());
         assert_eq!(line.counts(), LinkCounts { offered: 1_580, carried: 1_540, dropped: 40 });
+    }
+
+    #[test]
+    fn a_line_that_changes_keeps_its_order_and_has_its_whole_queue() {
+        let mut line = Line::new(1_000, 2_000);
+        assert_eq!(line.enqueue(Instant::ZERO, 2_000, false), Some(Instant::from_micros(2 * SECOND)));
+        line.change(Instant::ZERO, 1_000_000, 1_500);
+        let next = line.enqueue(Instant::ZERO, 1_500, false);
+        assert_eq!(next, Some(Instant::from_micros(2 * SECOND + 1_500)), "behind what was there");
+        assert_eq!(line.enqueue(Instant::ZERO, 1, false), None);
+        assert_eq!(line.backlog(Instant::from_micros(2 * SECOND)), 1_500);
     }
 
     #[test]

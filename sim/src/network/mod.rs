@@ -10,11 +10,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use proto::time::Instant;
 use turmoil_net::Packet;
 
 mod agenda;
+mod bursts;
 mod connection;
 mod door;
 mod flows;
@@ -24,22 +26,26 @@ mod keyed;
 mod link;
 mod nat;
 mod packet;
+mod path;
 mod receiver;
 mod rtt;
 mod sender;
 mod slab;
+mod spread;
 mod tap;
 mod trace;
+mod trouble;
 mod watch;
 
 #[cfg(test)]
 mod tests;
 
 use agenda::Agenda;
+pub use bursts::Bursts;
 use connection::Connection;
 pub use home::NatId;
 use inbox::Inbox;
-use keyed::{Chance, Keyed, Stream};
+use keyed::{Chance, Keyed, Lot, Stream};
 use link::Line;
 pub use link::{LinkCounts, LinkProfile};
 use nat::{Nat, Protocol};
@@ -48,12 +54,17 @@ pub use nat::{NatKind, NatProfile};
 pub(crate) use packet::payload as payload_of;
 pub(crate) use packet::reset;
 use packet::{Kind, Latest};
+use path::{Pair, Rough};
+pub use path::{Reorder, Roughness};
 use receiver::Acknowledged;
 use slab::{Key, Slab};
+pub use spread::Spread;
 use tap::Tap;
 pub use tap::{Seen, Way};
 use trace::Trace;
 pub use trace::{Drop, Totals};
+pub use trouble::CutId;
+use trouble::{Hindrance, Trouble};
 pub use watch::{Passage, Sight, Watch, Watcher};
 
 /// What one packet on the wire carries.
@@ -92,8 +103,8 @@ struct Freight {
 struct Wire {
     from: SocketAddr,
     to: SocketAddr,
-    hosts: [u32; 2],
-    protocol: Protocol,
+    /// Between which hosts, by what, and which of their packets it is.
+    lot: Lot,
     bytes: u32,
     control: bool,
     sent_at: Instant,
@@ -117,9 +128,11 @@ struct Host {
     profile: LinkProfile,
     loss: Chance,
     is_down: bool,
-    packets: [u64; 2],
     inbox: Option<Inbox>,
     nat: Option<NatId>,
+    /// What its link does to packets, if it does anything unusual.
+    rough: Option<Box<Rough>>,
+    region: Option<usize>,
 }
 
 /// All links, flows and packets under way.
@@ -130,6 +143,13 @@ pub struct Network {
     addresses: BTreeMap<IpAddr, u32>,
     nats: Vec<Nat>,
     publics: BTreeMap<IpAddr, NatId>,
+    /// Latencies from region to region.
+    regions: Vec<Vec<Duration>>,
+    /// What went between two hosts, where that has to be known.
+    pairs: BTreeMap<([u32; 2], Protocol), Pair>,
+    /// Some link is rough, or a fault has changed how long packets take.
+    uneven: bool,
+    trouble: Trouble,
     connections: Slab<Connection>,
     index: BTreeMap<[SocketAddr; 2], Key>,
     wires: Slab<Wire>,
@@ -157,6 +177,10 @@ impl Network {
             addresses: BTreeMap::new(),
             nats: Vec::new(),
             publics: BTreeMap::new(),
+            regions: Vec::new(),
+            pairs: BTreeMap::new(),
+            uneven: false,
+            trouble: Trouble::default(),
             connections: Slab::new(),
             index: BTreeMap::new(),
             wires: Slab::new(),
@@ -177,9 +201,10 @@ impl Network {
             profile,
             loss: Chance::new(profile.loss),
             is_down: false,
-            packets: [0; 2],
             inbox: None,
             nat: None,
+            rough: None,
+            region: None,
         });
         number
     }
@@ -247,6 +272,11 @@ impl Network {
         }
     }
 
+    /// Packets that are on a line or between two: sent, and neither delivered nor dropped yet.
+    pub const fn under_way(&self) -> usize {
+        self.wires.len()
+    }
+
     /// Counts of all packets.
     pub const fn totals(&self) -> Totals {
         self.trace.totals()
@@ -297,67 +327,23 @@ impl Network {
         if let Cargo::Raw(packet) = &cargo {
             self.overhear(now, source, Way::Out, to, packet);
         }
-        let latency = self.latency(source, target);
-        match self.cross(now, source, Stream::UplinkLoss, bytes, control) {
+        let lot = self.lot([source, target], protocol);
+        match self.cross(now, Stream::UplinkLoss, lot, bytes, control) {
             Err(why) => self.trace.dropped(now, from, to, bytes, why),
-            Ok(left) => {
-                let hosts = [source, target];
-                let wire = self.wires.insert(Wire {
-                    from,
-                    to,
-                    hosts,
-                    protocol,
-                    bytes,
-                    control,
-                    sent_at: now,
-                    cargo,
-                });
-                self.schedule(left + latency, Event::Arrive(wire));
-            }
+            Ok(left) => self.travel(left, Wire { from, to, lot, bytes, control, sent_at: now, cargo }),
         }
-    }
-
-    /// Takes a packet over one direction of one link.
-    fn cross(
-        &mut self,
-        now: Instant,
-        number: u32,
-        stream: Stream,
-        bytes: u32,
-        control: bool,
-    ) -> Result<Instant, Drop> {
-        let keyed = self.keyed;
-        let Some(host) = self.hosts.get_mut(number as usize) else { return Err(Drop::NoRoute) };
-        if host.is_down {
-            return Err(Drop::HostDown);
-        }
-        let (line, full) = match stream {
-            Stream::UplinkLoss => (&mut host.up, Drop::UplinkFull),
-            Stream::DownlinkLoss => (&mut host.down, Drop::DownlinkFull),
-        };
-        let left = line.enqueue(now, bytes, control).ok_or(full)?;
-        let count = &mut host.packets[stream as usize];
-        *count += 1;
-        if !control && keyed.happens(host.loss, stream, number, *count) {
-            return Err(Drop::Loss);
-        }
-        Ok(left)
-    }
-
-    fn latency(&self, source: u32, target: u32) -> std::time::Duration {
-        [source, target]
-            .iter()
-            .filter_map(|&host| self.hosts.get(host as usize))
-            .map(|host| host.profile.latency)
-            .sum()
     }
 
     fn arrive(&mut self, now: Instant, key: Key) {
         let Some(wire) = self.wires.get(key) else { return };
-        let (from, to, bytes, control, target) =
-            (wire.from, wire.to, wire.bytes, wire.control, wire.hosts[1]);
+        let (from, to, bytes, control, lot) = (wire.from, wire.to, wire.bytes, wire.control, wire.lot);
+        let hindrance = self.hindrance(now, wire);
         let let_in = self.lets_in(now, wire);
-        let crossed = self.cross(now, target, Stream::DownlinkLoss, bytes, control);
+        let crossed = match hindrance {
+            Some(Hindrance::Until(until)) => return self.schedule(until, Event::Arrive(key)),
+            Some(Hindrance::Lost(why)) => Err(why),
+            None => self.cross(now, Stream::DownlinkLoss, lot, bytes, control),
+        };
         match crossed.and_then(|left| if let_in { Ok(left) } else { Err(Drop::Nat) }) {
             Ok(left) => self.schedule(left, Event::Deliver(key)),
             Err(why) => {
@@ -369,7 +355,7 @@ impl Network {
 
     fn deliver(&mut self, now: Instant, key: Key) {
         let Some(wire) = self.wires.remove(key) else { return };
-        if self.hosts.get(wire.hosts[1] as usize).is_none_or(|host| host.is_down) {
+        if self.hosts.get(wire.lot.hosts[1] as usize).is_none_or(|host| host.is_down) {
             return self.trace.dropped(now, wire.from, wire.to, wire.bytes, Drop::HostDown);
         }
         if let Cargo::Raw(packet) = &wire.cargo

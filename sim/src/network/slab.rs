@@ -56,6 +56,11 @@ impl<T> Slab<T> {
         Some(taken)
     }
 
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
     /// All items.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.places.iter_mut().filter_map(|(_, item)| item.as_mut())

@@ -28,6 +28,10 @@ pub enum Drop {
     SocketFull,
     /// A NAT box did not let it out or in.
     Nat,
+    /// The network is cut between the two.
+    Cut,
+    /// The connection is open, and nothing passes on it.
+    BlackHole,
 }
 
 impl fmt::Display for Drop {

@@ -4,9 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use proto::time::Instant;
+
 use super::clock::ClockError;
 use super::{HostId, World};
-use crate::network::{NatId, NatProfile, Seen, Watcher};
+use crate::network::{CutId, LinkProfile, NatId, NatProfile, Roughness, Seen, Watcher};
 use crate::wiretap::{Listener, Wiretap};
 
 impl World {
@@ -30,6 +32,58 @@ impl World {
     /// A paused host goes on.
     pub fn resume(&mut self, host: HostId) {
         self.core.host(host).gate.open();
+    }
+
+    /// Makes a host's link rough, from now on.
+    pub fn roughen(&mut self, host: HostId, roughness: Roughness) {
+        self.core.network.roughen(host.0, roughness);
+    }
+
+    /// How long it takes from each region to each, beyond the links.
+    pub fn set_regions(&mut self, latencies: Vec<Vec<Duration>>) {
+        self.core.network.set_regions(latencies);
+    }
+
+    /// Puts a host into a region.
+    pub fn place_in(&mut self, host: HostId, region: usize) {
+        self.core.network.place_in(host.0, region);
+    }
+
+    /// Cuts `from` off from `to`, or from everybody else; see [`crate::network::Network::cut`].
+    pub fn cut(&mut self, from: &[HostId], to: Option<&[HostId]>, one_way: bool) -> CutId {
+        let numbers = |hosts: &[HostId]| hosts.iter().map(|host| host.0).collect::<Vec<_>>();
+        self.core.network.cut(&numbers(from), to.map(numbers).as_deref(), one_way)
+    }
+
+    /// Mends a cut.
+    pub fn heal(&mut self, cut: CutId) {
+        self.core.network.heal(cut);
+    }
+
+    /// Nothing goes on to a host or from its link until then.
+    pub fn stall(&mut self, host: HostId, until: Instant) {
+        self.core.network.stall(host.0, until);
+    }
+
+    /// A stall is over.
+    pub fn end_stall(&mut self, host: HostId) {
+        self.core.network.end_stall(host.0);
+    }
+
+    /// Connections of this host open and nothing passes on them; or all is well again.
+    pub fn set_black_hole(&mut self, host: HostId, is_one: bool) {
+        self.core.network.set_black_hole(host.0, is_one);
+    }
+
+    /// Gives a host another access link.
+    pub fn relink(&mut self, host: HostId, profile: LinkProfile, roughness: Roughness) {
+        let now = self.now();
+        self.core.network.relink(now, host.0, profile, roughness);
+    }
+
+    /// Can programs on this host look up names?
+    pub fn set_resolving(&mut self, host: HostId, resolves: bool) {
+        self.core.host(host).is_lost.store(!resolves, Ordering::Relaxed);
     }
 
     /// Puts up a NAT box with this public address, which is no host's.

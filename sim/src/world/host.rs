@@ -67,6 +67,8 @@ pub(super) struct Host {
     pub(super) stack: turmoil_net::HostId,
     pub(super) pulse: Arc<Pulse>,
     pub(super) names: Arc<BTreeMap<String, Vec<IpAddr>>>,
+    /// It has no name server.
+    pub(super) is_lost: AtomicBool,
     pub(super) sockets: AtomicUsize,
     /// Shut while the host is paused.
     pub(super) gate: Gate,

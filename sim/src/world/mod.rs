@@ -112,6 +112,7 @@ impl World {
                 stack: net.add_host(spec.addrs.clone()),
                 pulse: Arc::clone(&pulse),
                 names: Arc::clone(&names),
+                is_lost: false.into(),
                 sockets: 0.into(),
                 gate: Gate::default(),
                 service: Service::default(),

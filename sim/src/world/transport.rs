@@ -94,6 +94,9 @@ impl Transport for SimTransport {
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
+        if literal.is_none() && self.0.is_lost.load(Ordering::Relaxed) {
+            return Err(Error::other("temporary failure in name resolution"));
+        }
         let known = literal.map(|ip| vec![ip]).or_else(|| self.0.names.get(host).cloned());
         let ips = known.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no host is named {host}")))?;
         Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
