@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::network::CutId;
 use crate::scenario::{FaultPlan, Plan, Target};
 
 /// One thing to do.
@@ -14,6 +15,10 @@ pub(super) enum Action {
     Fault(FaultPlan),
     /// A pause, or a failure of the disk, is over.
     Mend(FaultPlan),
+    /// Let this of the plan's faults of the network come.
+    Disturb(usize),
+    /// It is over, and so is the cut that it made.
+    Calm(usize, Option<CutId>),
 }
 
 /// Actions by time; those of one time in the order in which they were added.
@@ -31,8 +36,11 @@ impl Agenda {
         for (index, peer) in plan.peers.iter().enumerate() {
             agenda.add(peer.arrival, Action::Start(Target::Peer(index)));
         }
-        for fault in &plan.faults {
+        for fault in plan.faults.iter().filter(|fault| fault.when.is_none()) {
             agenda.add(fault.at, Action::Fault(*fault));
+        }
+        for (number, fault) in plan.net_faults.iter().enumerate().filter(|(_, fault)| fault.when.is_none()) {
+            agenda.add(fault.at, Action::Disturb(number));
         }
         agenda
     }
@@ -53,11 +61,11 @@ impl Agenda {
         Some(next.remove())
     }
 
-    /// The faults that are still to come.
-    pub(super) fn faults(&self) -> impl Iterator<Item = &FaultPlan> {
-        self.actions.values().filter_map(|action| match action {
-            Action::Fault(fault) => Some(fault),
-            Action::Start(_) | Action::Mend(_) => None,
+    /// When the faults come that are still to come.
+    pub(super) fn faults(&self) -> impl Iterator<Item = Duration> {
+        self.actions.iter().filter_map(|((at, _), action)| match action {
+            Action::Fault(_) | Action::Disturb(_) => Some(*at),
+            Action::Start(_) | Action::Mend(_) | Action::Calm(..) => None,
         })
     }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use proto::tracker::Family;
 
 use crate::network::{LinkProfile, NatId, NatProfile};
-use crate::scenario::{Families, Link, Plan, TRACKER, Target};
+use crate::scenario::{Families, Link, PeerPlan, Plan, TRACKER, Target};
 use crate::world::{HostSpec, World};
 
 /// The port that the tracker is bound to.
@@ -123,15 +123,15 @@ fn ip(index: usize, family: Family) -> IpAddr {
 
 /// All hosts, the tracker first.
 pub(super) fn specs(plan: &Plan) -> Vec<HostSpec> {
-    let spec = |name: &str, target, link| HostSpec {
+    let spec = |name: &str, target| HostSpec {
         name: name.to_owned(),
         addrs: addresses(plan, target).iter().map(SocketAddr::ip).collect(),
-        link: profile(plan.link(link)),
+        link: profile_of(plan, target, link_of(plan, target)),
     };
     let peers = plan.peers.iter().enumerate();
-    let peers = peers.map(|(index, peer)| spec(&peer.name, Target::Peer(index), &peer.link));
-    let observer = spec(OBSERVER, observer(plan), &plan.tracker.link);
-    let tracker = spec(TRACKER, Target::Tracker, &plan.tracker.link);
+    let peers = peers.map(|(index, peer)| spec(&peer.name, Target::Peer(index)));
+    let observer = spec(OBSERVER, observer(plan));
+    let tracker = spec(TRACKER, Target::Tracker);
     std::iter::once(tracker).chain(peers).chain([observer]).collect()
 }
 
@@ -140,9 +140,37 @@ pub(super) fn observer(plan: &Plan) -> Target {
     Target::Peer(plan.peers.len())
 }
 
-fn profile(link: Link) -> LinkProfile {
-    let Link { up, down, latency, queue, loss } = link;
+/// The access link of a host; the observer's is like the tracker's.
+pub(super) fn link_of(plan: &Plan, target: Target) -> Link {
+    plan.link(peer_at(plan, target).map_or(&plan.tracker.link, |peer| &peer.link))
+}
+
+/// What a host gets that has this link.
+pub(super) fn profile_of(plan: &Plan, target: Target, link: Link) -> LinkProfile {
+    let Link { up, down, latency, queue, loss, .. } = link;
+    let latency = peer_at(plan, target).and_then(|peer| peer.latency).unwrap_or(latency);
     LinkProfile { up, down, latency, queue, loss }
+}
+
+/// Makes links rough, and puts hosts where they are in the world.
+pub(super) fn lay_paths(world: &mut World, plan: &Plan) {
+    world.set_regions(plan.regions.matrix());
+    let peers = (0..plan.peers.len()).map(Target::Peer);
+    for target in peers.chain([Target::Tracker, observer(plan)]) {
+        let Some(host) = world.host(index(target)) else { continue };
+        world.roughen(host, link_of(plan, target).roughness);
+        let region = peer_at(plan, target).map_or(&plan.tracker.region, |peer| &peer.region);
+        if let Some(number) = region.as_ref().and_then(|region| plan.regions.number(region)) {
+            world.place_in(host, number);
+        }
+    }
+}
+
+fn peer_at(plan: &Plan, target: Target) -> Option<&PeerPlan> {
+    match target {
+        Target::Tracker => None,
+        Target::Peer(index) => plan.peers.get(index),
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::defect::Tampered;
 use crate::network::Watcher;
 use crate::oracle::Conduct;
 use crate::record::{Packets, PeerRecord, Record, TrackerRecord};
-use crate::scenario::{Plan, Role, Target};
+use crate::scenario::{Departure, Plan, Role, Target};
 use crate::wiretap::Listener;
 
 mod agenda;
@@ -22,6 +22,7 @@ mod exam;
 mod faults;
 mod hosts;
 mod log;
+mod net_faults;
 mod observe;
 mod peer;
 mod stage;
@@ -162,7 +163,8 @@ pub fn addresses_of(plan: &Plan, place: usize) -> Vec<SocketAddr> {
 /// The record of a plan as it would be if everybody completed at `time`: for bounds on what is still to run.
 pub fn imagine(plan: &Plan, time: Duration) -> Record {
     let leaves_early = |peer: &crate::scenario::PeerPlan| {
-        matches!(peer.departure, crate::scenario::Departure::AfterArrival(_)) && peer.role == Role::Leecher
+        matches!(peer.departure, Departure::AfterArrival(_) | Departure::Holding(_))
+            && peer.role == Role::Leecher
     };
     let completed = |peer| (!leaves_early(peer)).then_some(time);
     let peers =

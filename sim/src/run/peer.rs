@@ -29,6 +29,9 @@ pub(super) enum Order {
     Count,
 }
 
+/// How often a peer that leaves at some ratio looks at its own.
+const WEIGHING: Duration = Duration::from_secs(1);
+
 /// All that a peer's life needs.
 pub(super) struct Life<T: Transport, S> {
     pub(super) environment: Environment<T, SimClock>,
@@ -40,6 +43,8 @@ pub(super) struct Life<T: Transport, S> {
     pub(super) seed: Seed,
     pub(super) start: Start,
     pub(super) departure: Departure,
+    /// It has everything from the start.
+    pub(super) is_seeder: bool,
     pub(super) arrival: Duration,
     pub(super) log: SharedLog,
     pub(super) orders: mpsc::UnboundedReceiver<Order>,
@@ -63,6 +68,7 @@ impl Life<SimTransport, SharedStorage> {
             seed: self.seed,
             start: self.start,
             departure: self.departure,
+            is_seeder: self.is_seeder,
             arrival: self.arrival,
             log: self.log,
             orders: self.orders,
@@ -84,6 +90,7 @@ pub(super) async fn live<T: Transport, S: Storage>(life: Life<T, S>) {
             }
         }
     };
+    let size = metainfo.geometry().len();
     match Engine::start(environment, metainfo, storage, config, seed).await {
         Err(error) => life.log.lock().failure = Some(error.to_string()),
         Ok((handle, root)) => {
@@ -91,6 +98,9 @@ pub(super) async fn live<T: Transport, S: Storage>(life: Life<T, S>) {
                 handle,
                 leave_at: leave_at(life.departure, life.arrival, now),
                 departure: life.departure,
+                weigh_at: matches!(life.departure, Departure::Ratio(_)).then_some(now + WEIGHING),
+                size,
+                is_seeder: life.is_seeder,
                 orders: life.orders,
                 log: life.log,
                 disk: life.disk,
@@ -110,7 +120,12 @@ pub(super) async fn live<T: Transport, S: Storage>(life: Life<T, S>) {
 pub(super) fn leave_at(departure: Departure, arrival: Duration, now: Duration) -> Option<Duration> {
     match departure {
         Departure::AfterArrival(time) => Some((arrival + time).max(now)),
-        Departure::Never | Departure::AfterCompletion(_) | Departure::Exponential(_) => None,
+        Departure::Never
+        | Departure::AfterCompletion(_)
+        | Departure::Exponential(_)
+        | Departure::Drawn(_)
+        | Departure::Ratio(_)
+        | Departure::Holding(_) => None,
     }
 }
 
@@ -122,6 +137,11 @@ struct Observer {
     orders: mpsc::UnboundedReceiver<Order>,
     departure: Departure,
     leave_at: Option<Duration>,
+    /// When to look at what it has uploaded.
+    weigh_at: Option<Duration>,
+    /// Bytes of the content.
+    size: u64,
+    is_seeder: bool,
 }
 
 impl Observer {
@@ -135,6 +155,7 @@ impl Observer {
                 },
                 Some(order) = self.orders.recv() => self.obey(order).await,
                 () = sleep_until(&self.clock, self.leave_at) => self.leave().await,
+                () = sleep_until(&self.clock, self.weigh_at) => self.weigh().await,
             }
         }
         let mut log = self.log.lock();
@@ -165,9 +186,32 @@ impl Observer {
             | EngineEvent::Missed(_)
             | EngineEvent::Stopped => {}
         }
-        if let (Departure::AfterCompletion(time), Some(completed)) = (self.departure, log.completed) {
-            self.leave_at = log.gone.is_none().then_some(completed + time);
+        if log.gone.is_some() {
+            self.leave_at = None;
+            return;
         }
+        match (self.departure, log.completed) {
+            (Departure::AfterCompletion(time), Some(completed)) => self.leave_at = Some(completed + time),
+            (Departure::Holding(share), _)
+                if log.held() * 1_000_000 >= log.pieces.len() as u64 * u64::from(share) =>
+            {
+                self.leave_at = Some(now);
+            }
+            _ => {}
+        }
+    }
+
+    /// Looks whether it has uploaded enough, if it leaves then.
+    async fn weigh(&mut self) {
+        let Departure::Ratio(thousandths) = self.departure else { return };
+        let is_done = { self.log.lock().completed.is_some() } || self.is_seeder;
+        if let Some(stats) = self.handle.stats().await
+            && is_done
+            && stats.progress.uploaded * 1_000 >= self.size * u64::from(thousandths)
+        {
+            self.leave().await;
+        }
+        self.weigh_at = self.weigh_at.map(|_| elapsed(&self.clock) + WEIGHING);
     }
 
     async fn obey(&mut self, order: Order) {

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::agenda::{Action, Agenda};
 use super::exam::{self, Answer};
 use super::log::SharedLog;
+use super::net_faults::{LOOK, Triggers};
 use super::peer::Order;
 use super::tracker::TrackerHost;
 use super::{Glimpse, RunError, STEP, Watching, hosts, torrent};
@@ -40,6 +41,7 @@ pub(super) struct Stage<'a> {
     court: Arc<Mutex<Court>>,
     /// Faults that found nobody.
     pub(super) vacuous: Vec<String>,
+    pub(super) triggers: Triggers,
 }
 
 /// One peer, whether its host is up or not.
@@ -94,8 +96,10 @@ impl<'a> Stage<'a> {
         if let Some(watcher) = watching.network.clone() {
             world.watch(watcher);
         }
+        let (vacuous, triggers) = (Vec::new(), Triggers::default());
         let mut stage =
-            Self { plan, world, agenda, content, metainfo, tracker, peers, court, vacuous: Vec::new() };
+            Self { plan, world, agenda, content, metainfo, tracker, peers, court, vacuous, triggers };
+        stage.await_states();
         stage.act();
         Ok(stage)
     }
@@ -108,10 +112,14 @@ impl<'a> Stage<'a> {
     /// Lets time pass, with all that is due on the way.
     pub(super) fn run_until(&mut self, until: Duration) {
         while self.now() < until {
-            let next = self.agenda.next_at().map_or(until, |at| at.min(until));
+            let mut next = self.agenda.next_at().map_or(until, |at| at.min(until));
+            if self.is_waiting() {
+                next = next.min(self.now() + LOOK);
+            }
             self.world.run_until(Instant::ZERO + next);
             self.note_completions();
             self.bury();
+            self.look();
             self.act();
         }
     }
@@ -124,6 +132,8 @@ impl<'a> Stage<'a> {
                 Action::Start(target) => self.start(target),
                 Action::Fault(fault) => self.fault(fault, now),
                 Action::Mend(fault) => self.mend(fault),
+                Action::Disturb(number) => self.disturb(number, now),
+                Action::Calm(number, cut) => self.calm(number, cut),
             }
         }
     }
@@ -183,10 +193,9 @@ impl<'a> Stage<'a> {
     pub(super) fn record(mut self) -> Record {
         let mut record = self.seen();
         self.vacuous.extend(
-            self.agenda
-                .faults()
-                .map(|fault| format!("fault at {}: the run was over", duration_text(fault.at))),
+            self.agenda.faults().map(|at| format!("fault at {}: the run was over", duration_text(at))),
         );
+        self.vacuous.extend(self.settle_triggers(&mut record.plan));
         record.vacuous = std::mem::take(&mut self.vacuous);
         // Before the engines are asked, which count what they send once it has left.
         let accounts: Vec<_> = self.peers.iter().map(|peer| peer.deeds.account()).collect();
@@ -285,6 +294,7 @@ fn conditions(world: &mut World, plan: &Plan) {
             world.set_clock(host, ClockError { skew, drift });
         }
     }
+    hosts::lay_paths(world, plan);
     let Some(tracker) = world.host(hosts::index(Target::Tracker)) else { return };
     plan.tracker.service_time.inspect(|&time| world.set_service_time(tracker, time));
     plan.tracker.socket_buffer.inspect(|&bytes| world.limit_inbox(tracker, bytes));

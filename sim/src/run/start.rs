@@ -63,6 +63,7 @@ impl Stage<'_> {
             seed,
             start: plan.start,
             departure: plan.departure,
+            is_seeder: plan.role == Role::Seeder,
             arrival: plan.arrival,
             log,
             orders,

@@ -9,12 +9,15 @@ use toml::de::DeTable;
 use super::fields::{Fields, Value, text, whole};
 use super::source::{Refusal, Source};
 use super::{
-    MAX_HOLDINGS, Scenario, ScenarioError, expect, fault, group, link, nat, overrides, run, torrent, tracker,
+    MAX_HOLDINGS, Scenario, ScenarioError, expect, fault, group, link, nat, net_fault, overrides, region,
+    run, torrent, tracker,
 };
 
 const VERSION: u64 = 1;
-const TOP: &[&str] =
-    &["version", "name", "seed", "torrent", "tracker", "links", "nats", "peers", "faults", "run", "expect"];
+const TOP: &[&str] = &[
+    "version", "name", "seed", "torrent", "tracker", "links", "regions", "nats", "peers", "faults", "run",
+    "expect",
+];
 
 impl Scenario {
     /// Reads a scenario: `text` from `file`, then `sets` (`key=value`) over it.
@@ -49,28 +52,34 @@ fn decode(source: &Source, file: &str, policies: &Policies) -> Result<Scenario, 
     let top = Fields::open(&table, 0..0, "the scenario", TOP)?;
     top.required("version", version)?;
     let links = link::decode(top.value("links"))?;
+    let regions = region::decode(top.value("regions"))?;
     let nats = nat::decode(top.value("nats"))?;
     let run = top.optional("run", run::decode)?.unwrap_or_default();
-    let tracker = tracker::decode(top.value("tracker"), &links)?;
+    let tracker = tracker::decode(top.value("tracker"), &links, &regions)?;
     let (torrent, policy) = top.required("torrent", |value| torrent::decode(value, policies))?;
+    let places = group::Places { links: &links, regions: &regions, nats: &nats, file };
     let scenario = Scenario {
         name: top.optional("name", text)?.unwrap_or_else(|| stem(file)),
         claim,
         seed: top.optional("seed", whole)?.unwrap_or(1),
         torrent,
-        groups: group::decode(&top, &links, &nats, run.time_limit, tracker.family, (policy, policies))?,
+        groups: group::decode(&top, &places, run.time_limit, tracker.family, (policy, policies))?,
         tracker,
         faults: Vec::new(),
+        net_faults: Vec::new(),
         run,
         expect: expect::decode(top.value("expect"))?,
         links,
+        regions,
         nats,
     };
     holdings(&top, &scenario)?;
     let faults = top.tables("faults")?;
-    let faults = faults.into_iter().map(|value| fault::decode(value, &scenario));
-    let faults = faults.collect::<Result<_, _>>()?;
-    Ok(Scenario { faults, ..scenario })
+    let (net, hosts): (Vec<_>, Vec<_>) = faults.into_iter().partition(|value| net_fault::is_one(value));
+    let faults = hosts.into_iter().map(|value| fault::decode(value, &scenario)).collect::<Result<_, _>>()?;
+    let net_faults = net.into_iter().map(|value| net_fault::decode(value, &scenario));
+    let net_faults = net_faults.collect::<Result<_, _>>()?;
+    Ok(Scenario { faults, net_faults, ..scenario })
 }
 
 /// The first line, which must be a comment: one file makes one claim.

@@ -3,16 +3,17 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::fields::{Fields, Value, duration, nearest, some_time, text, within};
+use super::fields::{Fields, Value, nearest, some_time, text, within};
+use super::moment::{self, Moment, Trigger};
 use super::quantity::duration_text;
 use super::source::Refusal;
-use super::{DiskFault, Group, Scenario, TRACKER, clock, disk_fault};
+use super::{DiskFault, Group, Scenario, TRACKER, clock, disk_fault, net_fault};
 
 /// Something that goes wrong at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// When.
-    pub at: Duration,
+    pub moment: Moment,
     /// What.
     pub kind: FaultKind,
     /// A peer, a group, or [`TRACKER`].
@@ -52,7 +53,7 @@ pub enum FaultKind {
 }
 
 /// What a fault may say: what it is, by one of [`KINDS`], and then when and how.
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "crash",
     "power_cut",
     "lose_database",
@@ -64,16 +65,26 @@ const KEYS: &[&str] = &[
     disk_fault::KEYS[1],
     disk_fault::KEYS[2],
     disk_fault::KEYS[3],
-    "at",
+    net_fault::KEYS[0],
+    net_fault::KEYS[1],
+    net_fault::KEYS[2],
+    net_fault::KEYS[3],
+    net_fault::KEYS[4],
+    moment::KEYS[0],
+    moment::KEYS[1],
+    moment::KEYS[2],
     "for",
     "by",
     "latency",
     "pieces",
     "count",
+    "from",
+    "one_way",
+    "to",
 ];
 
 /// The kinds by their keys.
-const KINDS: &[&str] = KEYS.split_at(11).0;
+const KINDS: &[&str] = KEYS.split_at(16).0;
 
 impl FaultKind {
     /// Its key in a scenario.
@@ -108,6 +119,16 @@ impl FaultKind {
         }
     }
 
+    /// How long a host stays away that dies.
+    pub const fn back_after(self) -> Option<Duration> {
+        match self {
+            Self::Crash { back_after }
+            | Self::PowerCut { back_after }
+            | Self::LoseDatabase { back_after } => back_after,
+            Self::Leave | Self::Pause(_) | Self::ClockJump(_) | Self::StoreFails(_) | Self::Disk(_) => None,
+        }
+    }
+
     /// Whom it can befall.
     const fn suits(self, is_tracker: bool) -> bool {
         match self {
@@ -118,23 +139,36 @@ impl FaultKind {
     }
 }
 
+/// What the one kind is that a fault says.
+pub(super) fn only_kind<'a>(fields: &Fields<'_>) -> Result<&'a str, Refusal> {
+    let named: Vec<_> = KINDS.iter().copied().filter(|kind| fields.value(kind).is_some()).collect();
+    match named[..] {
+        [key] => Ok(key),
+        _ => Err(Refusal::new(fields.span(), format!("a fault needs exactly one of: {}", KINDS.join(", ")))),
+    }
+}
+
 pub(super) fn decode(value: &Value<'_>, scenario: &Scenario) -> Result<Fault, Refusal> {
     let fields = Fields::of(value, "[[faults]]", KEYS)?;
-    let at = fields.required("at", |value| match duration(value)? {
-        at if at < scenario.run.time_limit => Ok(at),
-        _ => Err(Refusal::new(value.span(), "the run is over by then (`time_limit` in [run])")),
-    })?;
-    let named: Vec<_> = KINDS.iter().copied().filter(|kind| fields.value(kind).is_some()).collect();
-    let [key] = named[..] else {
-        return Err(Refusal::new(
-            fields.span(),
-            format!("a fault needs exactly one of: {}", KINDS.join(", ")),
-        ));
-    };
+    let key = only_kind(&fields)?;
+    if let Some(other) = ["from", "one_way", "to"].into_iter().find_map(|key| fields.value(key)) {
+        return Err(Refusal::new(other.span(), format!("it has nothing to do with `{key}`")));
+    }
     let kind = kind(&fields, key)?;
+    let moment = Moment::decode(&fields, scenario.run.time_limit, kind.lasts().or(kind.back_after()))?;
     let name = fields.required(key, |value| target(value, kind, scenario))?;
-    let size = scenario.groups.iter().find(|group| group.name == name).map_or(1, |group| group.count);
-    Ok(Fault { at, kind, target: name, count: fields.optional("count", |value| within(value, 1..=size))? })
+    let size = size(&name, scenario);
+    Ok(Fault {
+        moment,
+        kind,
+        target: name,
+        count: fields.optional("count", |value| within(value, 1..=size))?,
+    })
+}
+
+/// How many hosts this name stands for.
+pub(super) fn size(name: &str, scenario: &Scenario) -> u32 {
+    scenario.groups.iter().find(|group| group.name == name).map_or(1, |group| group.count)
 }
 
 /// The kind called `key`, with its `for` or `by`.
@@ -163,15 +197,9 @@ fn kind(fields: &Fields<'_>, key: &str) -> Result<FaultKind, Refusal> {
 }
 
 fn target(value: &Value<'_>, kind: FaultKind, scenario: &Scenario) -> Result<String, Refusal> {
-    let name = text(value)?;
+    let name = one_target(value, scenario)?;
     if name == TRACKER && kind == FaultKind::Leave {
         return Err(Refusal::new(value.span(), "the tracker cannot leave; it can crash"));
-    }
-    let names: Vec<_> = scenario.groups.iter().flat_map(names).chain([TRACKER.to_owned()]).collect();
-    if !names.contains(&name) {
-        let refusal = Refusal::new(value.span(), format!("there is no peer or group `{name}`"));
-        let groups = scenario.groups.iter().map(|group| group.name.as_str());
-        return Err(refusal.hint(nearest(&name, groups.chain([TRACKER]))));
     }
     if kind.suits(name == TRACKER) {
         return Ok(name);
@@ -180,14 +208,25 @@ fn target(value: &Value<'_>, kind: FaultKind, scenario: &Scenario) -> Result<Str
     Err(Refusal::new(value.span(), format!("`{}` can only befall {whom}", kind.key())))
 }
 
+/// Reads the name of a peer, a group or the tracker.
+pub(super) fn one_target(value: &Value<'_>, scenario: &Scenario) -> Result<String, Refusal> {
+    let name = text(value)?;
+    if name == TRACKER || scenario.groups.iter().flat_map(names).any(|known| known == name) {
+        return Ok(name);
+    }
+    let refusal = Refusal::new(value.span(), format!("there is no peer or group `{name}`"));
+    let groups = scenario.groups.iter().map(|group| group.name.as_str());
+    Err(refusal.hint(nearest(&name, groups.chain([TRACKER]))))
+}
+
 /// What a fault may call the peers of `group`: all together, or each by its name.
-fn names(group: &Group) -> impl Iterator<Item = String> + '_ {
+pub(super) fn names(group: &Group) -> impl Iterator<Item = String> + '_ {
     (0..group.count).map(|index| group.peer_name(index)).chain([group.name.clone()])
 }
 
 /// The member of `[[faults]]` that says this.
-pub(super) fn write(at: Duration, kind: FaultKind, target: &str) -> String {
-    let mut out = format!("\n[[faults]]\nat = {:?}\n{} = {target:?}\n", duration_text(at), kind.key());
+pub(super) fn write(at: Duration, when: Option<Trigger>, kind: FaultKind, target: &str) -> String {
+    let mut out = format!("\n[[faults]]\n{}{} = {target:?}\n", moment::text(at, when), kind.key());
     match kind {
         FaultKind::Crash { back_after }
         | FaultKind::PowerCut { back_after }

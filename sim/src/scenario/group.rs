@@ -8,14 +8,15 @@ use proto::torrent::policy::Policies;
 use toml::Spanned;
 
 use super::decode::plain_name;
-use super::fields::{Fields, Value, duration, nearest, text, truth, within, word};
+use super::fields::{Fields, Value, nearest, text, truth, within, word};
 use super::quantity::duration_text;
 use super::source::Refusal;
 use super::write::line;
 use super::{
-    Behaviour, Clock, Families, Link, MAX_PEERS, Nat, PeerPlan, Policy, TRACKER, behaviour, clock, family,
-    link, nat, policy,
+    Arrival, Behaviour, Clock, Departure, Families, Link, MAX_PEERS, Nat, PeerPlan, Policy, Regions, TRACKER,
+    behaviour, clock, family, link, nat, policy, region, session, spread,
 };
+use crate::network::Spread;
 
 /// What a peer starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +77,10 @@ pub struct Group {
     pub role: Role,
     /// Their access link's name.
     pub link: String,
+    /// One way over their links, each its own; the link's if absent.
+    pub latency: Option<Spread>,
+    /// Where they are.
+    pub region: Option<String>,
     /// The kind of NAT box that they stand behind, by name.
     pub nat: Option<String>,
     /// Their hosts' clocks.
@@ -103,44 +108,19 @@ impl Group {
     pub fn peer_name(&self, index: u32) -> String {
         if self.count == 1 { self.name.clone() } else { format!("{}-{}", self.name, index + 1) }
     }
-
-    /// When the last peer comes; on average, if that is random without a limit.
-    fn typical_last_arrival(&self) -> Duration {
-        match self.arrival {
-            Arrival::At(time) | Arrival::Uniform(time) => time,
-            Arrival::Poisson(mean) => mean.saturating_mul(self.count),
-        }
-    }
 }
 
-/// When the peers of a group come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
-    /// All at this time.
-    At(Duration),
-    /// Each at a uniformly random time before this one.
-    Uniform(Duration),
-    /// One after the other, with exponential gaps of this mean.
-    Poisson(Duration),
-}
-
-/// When a peer goes, by itself and in good order: it tells the tracker `stopped`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Departure {
-    /// It stays.
-    Never,
-    /// So long after its last piece came in.
-    AfterCompletion(Duration),
-    /// So long after its arrival, complete or not.
-    AfterArrival(Duration),
-    /// After an exponential time with this mean, complete or not.
-    Exponential(Duration),
+/// What peers may refer to, and the file that they stand in.
+pub(super) struct Places<'a> {
+    pub(super) links: &'a BTreeMap<String, Link>,
+    pub(super) regions: &'a Regions,
+    pub(super) nats: &'a BTreeMap<String, Nat>,
+    pub(super) file: &'a str,
 }
 
 pub(super) fn decode(
     top: &Fields<'_>,
-    links: &BTreeMap<String, Link>,
-    nats: &BTreeMap<String, Nat>,
+    places: &Places<'_>,
     time_limit: Duration,
     tracker: Families,
     (base, policies): (Policy, &Policies),
@@ -148,7 +128,7 @@ pub(super) fn decode(
     let mut names = BTreeSet::from([TRACKER.to_owned()]);
     let mut groups = Vec::new();
     for value in top.tables("peers")? {
-        let group = group(value, links, nats, (base, policies))?;
+        let group = group(value, places, (base, policies))?;
         if !group.family.meets(tracker) {
             let place = value.get_ref().get("family").unwrap_or(value).span();
             return Err(Refusal::new(place, format!("the tracker answers over {tracker} alone")));
@@ -157,7 +137,7 @@ pub(super) fn decode(
             let place = value.get_ref().get("nat").unwrap_or(value).span();
             return Err(Refusal::new(place, "NAT is for peers of family = \"ipv4\" alone"));
         }
-        if group.typical_last_arrival() >= time_limit {
+        if group.arrival.typical_last(group.count) >= time_limit {
             let place = value.get_ref().get("arrival").unwrap_or(value).span();
             return Err(Refusal::new(place, "the run is over before all have come (`time_limit` in [run])"));
         }
@@ -191,8 +171,7 @@ pub(super) fn decode(
 
 fn group(
     value: &Value<'_>,
-    links: &BTreeMap<String, Link>,
-    nats: &BTreeMap<String, Nat>,
+    places: &Places<'_>,
     (base, policies): (Policy, &Policies),
 ) -> Result<Group, Refusal> {
     const KEYS: &[&str] = &[
@@ -201,6 +180,8 @@ fn group(
         "role",
         "behaviour",
         "link",
+        "latency",
+        "region",
         "nat",
         "family",
         "clock",
@@ -222,19 +203,25 @@ fn group(
     };
     only("start", Role::Leecher, "only a leecher can start from a magnet link")?;
     only("super_seed", Role::Seeder, "only a seeder can super-seed")?;
+    let count = fields.optional("count", |value| within(value, 1..=MAX_PEERS as u32))?.unwrap_or(1);
+    let arrival = fields.optional("arrival", |value| session::arrival(value, count, places.file));
     Ok(Group {
         name: name.unwrap_or_else(|| role.default_name()),
-        count: fields.optional("count", |value| within(value, 1..=MAX_PEERS as u32))?.unwrap_or(1),
+        count,
         role,
-        link: fields.required("link", |value| link::name(value, links))?,
-        nat: fields.optional("nat", |value| nat::name(value, nats))?,
+        link: fields.required("link", |value| link::name(value, places.links))?,
+        latency: fields.optional("latency", spread::decode)?,
+        region: fields.optional("region", |value| region::name(value, places.regions))?,
+        nat: fields.optional("nat", |value| nat::name(value, places.nats))?,
         clock: fields.optional("clock", clock::decode)?.unwrap_or_default(),
         family: fields.optional("family", family::decode)?.unwrap_or(Families::V4),
         policy: policy::decode(&fields, policies)?.over(base),
         twin_of: fields.optional("twin_of", text)?,
         select: fields.optional("select", |value| select(value, role))?,
-        arrival: fields.optional("arrival", arrival)?.unwrap_or(Arrival::At(Duration::ZERO)),
-        departure: fields.optional("departure", |value| departure(value, role))?.unwrap_or(Departure::Never),
+        arrival: arrival?.unwrap_or(Arrival::At(Duration::ZERO)),
+        departure: fields
+            .optional("departure", |value| session::departure(value, role))?
+            .unwrap_or(Departure::Never),
         start: fields.optional("start", |value| word(value, &STARTS))?.unwrap_or_default(),
         super_seed: fields.optional("super_seed", truth)?.unwrap_or(false),
     })
@@ -265,67 +252,6 @@ fn select(value: &Value<'_>, role: Role) -> Result<(u32, u32), Refusal> {
     })
 }
 
-/// Reads a table with exactly one of `choices`.
-fn choice<'a, T>(
-    value: &'a Value<'a>,
-    place: &str,
-    choices: &'a [&'a str],
-    make: impl Fn(&str, Duration) -> T,
-) -> Result<T, Refusal> {
-    let fields = Fields::of(value, place, choices)?;
-    let present: Vec<_> = choices.iter().filter(|choice| fields.value(choice).is_some()).collect();
-    match present[..] {
-        [choice] => Ok(make(choice, fields.required(choice, duration)?)),
-        _ => {
-            Err(Refusal::new(fields.span(), format!("{place} needs exactly one of: {}", choices.join(", "))))
-        }
-    }
-}
-
-fn arrival(value: &Value<'_>) -> Result<Arrival, Refusal> {
-    if value.get_ref().is_str() {
-        return word(value, &[("at once", Arrival::At(Duration::ZERO))]).map_err(|refusal| {
-            refusal.hint(
-                "it can be \"at once\", { at = \"5 s\" }, { uniform = \"10 s\" } or { poisson = \"500 ms\" }",
-            )
-        });
-    }
-    choice(value, "arrival", &["at", "uniform", "poisson"], |choice, time| match choice {
-        "uniform" => Arrival::Uniform(time),
-        "poisson" => Arrival::Poisson(time),
-        _ => Arrival::At(time),
-    })
-}
-
-fn departure(value: &Value<'_>, role: Role) -> Result<Departure, Refusal> {
-    const HINT: &str = "it can be \"never\", \"on completion\", { after_completion = \"30 s\" }, \
-                        { after = \"90 s\" } or { exponential = \"90 s\" }";
-    let departure = if value.get_ref().is_str() {
-        let words =
-            [("never", Departure::Never), ("on completion", Departure::AfterCompletion(Duration::ZERO))];
-        word(value, &words).map_err(|refusal| refusal.hint(HINT))?
-    } else {
-        let choices = &["after", "after_completion", "exponential"];
-        choice(value, "departure", choices, |choice, time| match choice {
-            "after_completion" => Departure::AfterCompletion(time),
-            "exponential" => Departure::Exponential(time),
-            _ => Departure::AfterArrival(time),
-        })?
-    };
-    match (departure, role) {
-        (Departure::AfterCompletion(_), Role::Seeder | Role::Announcer | Role::Hostile(_)) => {
-            let message = match role {
-                Role::Seeder | Role::Leecher => "a seeder is complete from the start",
-                Role::Announcer => "an announcer never completes",
-                Role::Hostile(_) => "nobody can say when a hostile peer is complete",
-            };
-            let refusal = Refusal::new(value.span(), message);
-            Err(refusal.hint("say when it leaves: { after = \"90 s\" }"))
-        }
-        _ => Ok(departure),
-    }
-}
-
 pub(super) fn write(out: &mut String, peer: &PeerPlan) {
     out.push_str("\n[[peers]]\n");
     line(out, "name", &peer.name);
@@ -336,6 +262,8 @@ pub(super) fn write(out: &mut String, peer: &PeerPlan) {
         }),
     }
     line(out, "link", &peer.link);
+    peer.latency.iter().for_each(|&latency| line(out, "latency", &duration_text(latency)));
+    peer.region.iter().for_each(|region| line(out, "region", region));
     peer.nat.iter().for_each(|place| line(out, "nat", &place.name));
     line(out, "family", &peer.family.to_string());
     clock::write(peer.clock).inspect(|clock| out.push_str(clock));
@@ -351,13 +279,5 @@ pub(super) fn write(out: &mut String, peer: &PeerPlan) {
         let _ = writeln!(out, "select = \"{first}-{last}\"");
     }
     let _ = writeln!(out, "arrival = {{ at = \"{}\" }}", duration_text(peer.arrival));
-    match peer.departure {
-        Departure::Never => {}
-        Departure::AfterCompletion(time) => {
-            let _ = writeln!(out, "departure = {{ after_completion = \"{}\" }}", duration_text(time));
-        }
-        Departure::AfterArrival(time) | Departure::Exponential(time) => {
-            let _ = writeln!(out, "departure = {{ after = \"{}\" }}", duration_text(time));
-        }
-    }
+    session::departure_text(peer.departure).inspect(|line| out.push_str(line));
 }

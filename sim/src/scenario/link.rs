@@ -7,8 +7,13 @@ use std::time::Duration;
 use super::decode::plain_name;
 use super::fields::{Fields, Value, duration, nearest, rate, share, size, text, wrong};
 use super::quantity::{duration_text, rate_text, size_text};
+use super::roughness;
 use super::source::Refusal;
 use super::write::line;
+use crate::network::Roughness;
+
+/// The keys of a link, besides those of its [`Roughness`].
+const KEYS: &[&str] = &["up", "down", "latency", "queue", "loss"];
 
 /// An access link: what a home or a server has to the Internet.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,6 +28,8 @@ pub struct Link {
     pub queue: u64,
     /// Share of packets lost at random, in each direction.
     pub loss: f64,
+    /// What else it does to packets.
+    pub roughness: Roughness,
 }
 
 /// The built-in link that a tracker has unless its scenario says otherwise.
@@ -40,7 +47,8 @@ pub(super) fn builtin_links() -> BTreeMap<String, Link> {
     ];
     let link = |(name, up, down, latency, queue, loss): (&str, u64, u64, u64, u64, f64)| {
         let latency = Duration::from_millis(latency);
-        (name.to_owned(), Link { up: up * 125, down: down * 125, latency, queue: queue * 1000, loss })
+        let (up, down, queue, roughness) = (up * 125, down * 125, queue * 1000, Roughness::default());
+        (name.to_owned(), Link { up, down, latency, queue, loss, roughness })
     };
     LINKS.into_iter().map(link).collect()
 }
@@ -49,9 +57,10 @@ pub(super) fn decode(value: Option<&Value<'_>>) -> Result<BTreeMap<String, Link>
     let mut links = builtin_links();
     let Some(value) = value else { return Ok(links) };
     let table = value.get_ref().as_table().ok_or_else(|| wrong(value, "tables, written as [links.NAME]"))?;
+    let keys = [KEYS, roughness::KEYS.as_slice()].concat();
     for (name, value) in table {
         let place = format!("[links.{}]", name.get_ref());
-        let fields = Fields::of(value, &place, &["up", "down", "latency", "queue", "loss"])?;
+        let fields = Fields::of(value, &place, &keys)?;
         // One of a built-in link's name begins as that; any other has to say all of it.
         let link = match links.get(name.get_ref().as_ref()) {
             Some(base) => Link {
@@ -60,6 +69,7 @@ pub(super) fn decode(value: Option<&Value<'_>>) -> Result<BTreeMap<String, Link>
                 latency: fields.optional("latency", duration)?.unwrap_or(base.latency),
                 queue: fields.optional("queue", size)?.unwrap_or(base.queue),
                 loss: fields.optional("loss", loss)?.unwrap_or(base.loss),
+                roughness: roughness::decode(&fields, base.roughness)?,
             },
             None => Link {
                 up: fields.required("up", rate)?,
@@ -67,6 +77,7 @@ pub(super) fn decode(value: Option<&Value<'_>>) -> Result<BTreeMap<String, Link>
                 latency: fields.required("latency", duration)?,
                 queue: fields.required("queue", size)?,
                 loss: fields.optional("loss", loss)?.unwrap_or(0.0),
+                roughness: roughness::decode(&fields, Roughness::default())?,
             },
         };
         links.insert(plain_name(name.get_ref(), name.span())?, link);
@@ -97,4 +108,5 @@ pub(super) fn write(out: &mut String, name: &str, link: &Link) {
     line(out, "latency", &duration_text(link.latency));
     line(out, "queue", &size_text(link.queue));
     let _ = writeln!(out, "loss = {:?}", link.loss);
+    roughness::write(out, link.roughness);
 }

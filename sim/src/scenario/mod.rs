@@ -17,11 +17,17 @@ mod fault;
 mod group;
 mod justice;
 mod link;
+mod moment;
 mod nat;
+mod net_fault;
 mod overrides;
 mod plan;
 mod policy;
+mod region;
+mod roughness;
 mod run;
+mod session;
+mod spread;
 mod torrent;
 mod tracker;
 mod write;
@@ -35,13 +41,17 @@ pub use disk_fault::DiskFault;
 pub use expect::{Completed, Expect, ExpectTracker};
 pub use family::Families;
 pub use fault::{Fault, FaultKind};
-pub use group::{Arrival, Departure, Group, Role, Start};
+pub use group::{Group, Role, Start};
 pub use justice::ExpectJustice;
 pub use link::Link;
+pub use moment::{Moment, Trigger};
 pub use nat::{Nat, NatPlace};
+pub use net_fault::{NetFault, NetFaultKind, NetFaultPlan};
 pub use plan::{FaultPlan, PeerPlan, Plan, Target};
 pub use policy::Policy;
+pub use region::Regions;
 pub use run::Run;
+pub use session::{Arrival, Departure};
 pub use settings::source::RefusedText as ScenarioError;
 pub use torrent::Torrent;
 pub use tracker::Tracker;
@@ -79,12 +89,16 @@ pub struct Scenario {
     pub tracker: Tracker,
     /// Access links by name, the built-in ones included.
     pub links: BTreeMap<String, Link>,
+    /// Parts of the world.
+    pub regions: Regions,
     /// Kinds of NAT boxes by name.
     pub nats: BTreeMap<String, Nat>,
     /// Peers.
     pub groups: Vec<Group>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
+    /// What goes wrong with the network.
+    pub net_faults: Vec<NetFault>,
     /// How it is run.
     pub run: Run,
     /// What must come out.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{
-    Clock, Departure, DiskFault, Expect, Families, FaultKind, Link, Nat, NatPlace, Policy, Role, Run, Start,
-    Torrent, Tracker,
+    Clock, Departure, DiskFault, Expect, Families, FaultKind, Link, Nat, NatPlace, NetFaultPlan, Policy,
+    Regions, Role, Run, Start, Torrent, Tracker, Trigger,
 };
+use crate::network::Roughness;
 
 /// A scenario, drawn for one seed.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,12 +24,16 @@ pub struct Plan {
     pub tracker: Tracker,
     /// The links in use, by name.
     pub links: BTreeMap<String, Link>,
+    /// Parts of the world.
+    pub regions: Regions,
     /// The kinds of NAT boxes in use, by name.
     pub nats: BTreeMap<String, Nat>,
     /// Every peer, in the order of the file.
     pub peers: Vec<PeerPlan>,
     /// Every fault, in the order of their times.
     pub faults: Vec<FaultPlan>,
+    /// Every fault of the network, in the order of their times.
+    pub net_faults: Vec<NetFaultPlan>,
     /// How it is run.
     pub run: Run,
     /// What must come out.
@@ -44,6 +49,10 @@ pub struct PeerPlan {
     pub role: Role,
     /// Its link's name.
     pub link: String,
+    /// One way over its link; the link's if absent.
+    pub latency: Option<Duration>,
+    /// Where it is.
+    pub region: Option<String>,
     /// The NAT box that it stands behind.
     pub nat: Option<NatPlace>,
     /// Its host's clocks.
@@ -58,7 +67,7 @@ pub struct PeerPlan {
     pub select: Option<(u32, u32)>,
     /// When it comes.
     pub arrival: Duration,
-    /// When it goes; never [`Departure::Exponential`].
+    /// When it goes; never [`Departure::Exponential`] or [`Departure::Drawn`].
     pub departure: Departure,
     /// What it knows of the torrent.
     pub start: Start,
@@ -69,8 +78,10 @@ pub struct PeerPlan {
 /// One fault of one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultPlan {
-    /// When.
+    /// When; once it has come if that depends on something.
     pub at: Duration,
+    /// On what.
+    pub when: Option<Trigger>,
     /// What.
     pub kind: FaultKind,
     /// To whom.
@@ -101,6 +112,7 @@ impl Plan {
             latency: Duration::ZERO,
             queue: 1,
             loss: 0.0,
+            roughness: Roughness::default(),
         })
     }
 
@@ -141,14 +153,18 @@ impl Plan {
             let next = places.iter().flatten().count();
             places.push(stays(peer).then_some(next));
         }
-        let faults = self.faults.iter().filter_map(|fault| {
-            let target = match fault.target {
-                Target::Tracker => Target::Tracker,
-                Target::Peer(index) => Target::Peer(places.get(index).copied().flatten()?),
-            };
-            Some(FaultPlan { target, ..*fault })
+        let moved = |target| match target {
+            Target::Tracker => Some(Target::Tracker),
+            Target::Peer(index) => places.get(index).copied().flatten().map(Target::Peer),
+        };
+        let faults =
+            self.faults.iter().filter_map(|fault| Some(FaultPlan { target: moved(fault.target)?, ..*fault }));
+        let all = |targets: &[Target]| targets.iter().filter_map(|&target| moved(target)).collect();
+        let net_faults = self.net_faults.iter().map(|fault| {
+            let kind = fault.kind.map(all);
+            NetFaultPlan { kind, targets: all(&fault.targets), ..fault.clone() }
         });
         let peers = self.peers.iter().filter(|peer| stays(peer)).cloned().collect();
-        Self { peers, faults: faults.collect(), ..self.clone() }
+        Self { peers, faults: faults.collect(), net_faults: net_faults.collect(), ..self.clone() }
     }
 }

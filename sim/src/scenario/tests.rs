@@ -200,7 +200,7 @@ fn contradictions_are_refused() {
         |           ^^^^^^^^^^^^^^^^^^^^^^
     "#);
     insta::assert_snapshot!(refusal("uniform = \"10 s\"", "uniform = \"10 s\", at = \"1 s\""), @r#"
-    small.toml:16:11: arrival needs exactly one of: at, uniform, poisson
+    small.toml:16:11: arrival needs exactly one of: at, uniform, poisson, trace
         |
      16 | arrival = { uniform = "10 s", at = "1 s" }
         |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^

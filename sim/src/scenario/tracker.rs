@@ -8,7 +8,7 @@ use super::fields::{Fields, Value, size, some_time, truth, within};
 use super::link::{self, SERVER};
 use super::quantity::{duration_text, size_text};
 use super::source::Refusal;
-use super::{Clock, Families, Link, clock, family};
+use super::{Clock, Families, Link, Regions, clock, family, region};
 
 /// The tracker's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Tracker {
     pub peers: Option<u32>,
     /// Its access link's name.
     pub link: String,
+    /// Where it is.
+    pub region: Option<String>,
     /// The families over which it answers.
     pub family: Families,
     /// What its host takes for a datagram and the reply; no time if absent.
@@ -32,13 +34,18 @@ pub struct Tracker {
 }
 
 const KEYS: &[&str] =
-    &["interval", "peers", "link", "family", "service_time", "socket_buffer", "clock", "shedding"];
+    &["interval", "peers", "link", "region", "family", "service_time", "socket_buffer", "clock", "shedding"];
 
-pub(super) fn decode(value: Option<&Value<'_>>, links: &BTreeMap<String, Link>) -> Result<Tracker, Refusal> {
+pub(super) fn decode(
+    value: Option<&Value<'_>>,
+    links: &BTreeMap<String, Link>,
+    regions: &Regions,
+) -> Result<Tracker, Refusal> {
     let default = Tracker {
         interval: None,
         peers: None,
         link: SERVER.to_owned(),
+        region: None,
         family: Families::Dual,
         service_time: None,
         socket_buffer: None,
@@ -51,6 +58,7 @@ pub(super) fn decode(value: Option<&Value<'_>>, links: &BTreeMap<String, Link>) 
         interval: fields.optional("interval", some_time)?,
         peers: fields.optional("peers", |value| within(value, 1..=1_000))?,
         link: fields.optional("link", |value| link::name(value, links))?.unwrap_or(default.link),
+        region: fields.optional("region", |value| region::name(value, regions))?,
         family: fields.optional("family", family::decode)?.unwrap_or(default.family),
         service_time: fields.optional("service_time", some_time)?,
         socket_buffer: fields.optional("socket_buffer", size)?,
@@ -69,6 +77,7 @@ pub(super) fn write(tracker: &Tracker) -> String {
     tracker.interval.inspect(|&interval| line("interval", quoted(duration_text(interval))));
     tracker.peers.inspect(|&peers| line("peers", peers.to_string()));
     line("link", quoted(tracker.link.clone()));
+    tracker.region.iter().for_each(|region| line("region", quoted(region.clone())));
     line("family", quoted(tracker.family.to_string()));
     tracker.service_time.inspect(|&time| line("service_time", quoted(duration_text(time))));
     tracker.socket_buffer.inspect(|&bytes| line("socket_buffer", quoted(size_text(bytes))));

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{Plan, TRACKER, Target, expect, fault, group, link, nat, run, torrent, tracker};
+use super::{
+    Plan, TRACKER, Target, expect, fault, group, link, nat, net_fault, region, run, torrent, tracker,
+};
 
 impl Plan {
     /// The expanded scenario: running it is running this plan again.
@@ -12,19 +14,27 @@ impl Plan {
         torrent::write(&mut out, self.torrent);
         out.push_str(&tracker::write(&self.tracker));
         self.links.iter().for_each(|(name, link)| link::write(&mut out, name, link));
+        region::write(&mut out, &self.regions);
         self.nats.iter().for_each(|(name, nat)| nat::write(&mut out, name, nat));
         run::write(&mut out, self.run);
         out.push('\n');
         out.push_str(&expect::write(&self.expect));
         self.peers.iter().for_each(|peer| group::write(&mut out, peer));
         for fault in &self.faults {
-            let target = match fault.target {
-                Target::Tracker => TRACKER,
-                Target::Peer(index) => self.peers.get(index).map_or(TRACKER, |peer| &peer.name),
-            };
-            out.push_str(&fault::write(fault.at, fault.kind, target));
+            out.push_str(&fault::write(fault.at, fault.when, fault.kind, &self.name_of(fault.target)));
+        }
+        for fault in &self.net_faults {
+            out.push_str(&net_fault::write(fault, |target| self.name_of(target)));
         }
         out
+    }
+
+    fn name_of(&self, target: Target) -> String {
+        let peer = match target {
+            Target::Tracker => None,
+            Target::Peer(index) => self.peers.get(index),
+        };
+        peer.map_or(TRACKER, |peer| &peer.name).to_owned()
     }
 }
 

@@ -271,7 +271,7 @@ fn a_full_disk_excuses_a_crash_after_it() {
     let mut story = Story::good();
     let kind = FaultKind::StoreFails(Duration::from_secs(10));
     let at = Duration::from_secs(11);
-    story.record.plan.faults.push(FaultPlan { at, kind, target: Target::Tracker });
+    story.record.plan.faults.push(FaultPlan { at, when: None, kind, target: Target::Tracker });
     assert_eq!(story.dies(20, CRASH).counts(0).complaint(), "");
 }
 
