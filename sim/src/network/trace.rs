@@ -44,6 +44,8 @@ impl fmt::Display for Drop {
             Self::NoRoute => "nobody has the address",
             Self::SocketFull => "the socket's buffer was full",
             Self::Nat => "a NAT box did not let it pass",
+            Self::Cut => "the network was cut",
+            Self::BlackHole => "it fell into a black hole",
         })
     }
 }

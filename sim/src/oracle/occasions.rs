@@ -95,7 +95,8 @@ mod tests {
     fn a_restart_that_is_planned_must_happen() {
         let mut record = good();
         let kind = FaultKind::Crash { back_after: Some(Duration::from_secs(1)) };
-        record.plan.faults.push(FaultPlan { at: Duration::from_secs(99), kind, target: Target::Peer(1) });
+        let (at, target) = (Duration::from_secs(99), Target::Peer(1));
+        record.plan.faults.push(FaultPlan { at, when: None, kind, target });
         assert_eq!(of(&record, Oracle::Resume), (0, true, true));
         record.peers[1].lives.push(Presence { from: Duration::from_secs(3), until: None });
         assert_eq!(of(&record, Oracle::Resume), (1, true, false));

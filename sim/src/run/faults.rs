@@ -114,7 +114,7 @@ impl Stage<'_> {
         }
     }
 
-    fn name(&self, target: Target) -> &str {
+    pub(super) fn name(&self, target: Target) -> &str {
         match target {
             Target::Tracker => TRACKER,
             Target::Peer(index) => self.plan.peers.get(index).map_or("nobody", |peer| &peer.name),

@@ -103,7 +103,9 @@ impl Stage<'_> {
     pub(super) fn disturb(&mut self, number: usize, now: Duration) {
         let plan = self.plan;
         let Some(fault) = plan.net_faults.get(number) else { return };
-        self.world.note(&format!("{:?} {:?}", fault.kind, fault.targets));
+        let names: Vec<_> = fault.targets.iter().map(|&target| self.name(target)).collect();
+        let note = format!("{} {} of {}", names.first().unwrap_or(&""), fault.kind.key(), names.join(", "));
+        self.world.note(&note);
         let until = now + fault.lasts;
         self.set_condition(fault, Some(until));
         let cut = if let NetFaultKind::Partition { from, one_way } = &fault.kind {
