@@ -3,11 +3,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use proto::id::InfoHash;
 use proto::metainfo::{Metainfo, Priority};
 use proto::seed::Seed;
+use proto::share::SlotShare;
 use proto::torrent::TorrentConfig;
 use thiserror::Error;
 use tokio::sync::Semaphore;
@@ -16,16 +18,18 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 use crate::announce::TrackerPort;
 use crate::check::{Found, look};
 use crate::clock::Clock;
-use crate::door::Keys;
+use crate::door::{Keys, TurnedAway};
 use crate::environment::Environment;
 use crate::events::Events;
 use crate::fetch::TrackerTrust;
 use crate::handle::{EngineEvent, TorrentHandle};
 use crate::peer::PeerTimeouts;
+use crate::places::Places;
 use crate::process::{Command, Newcomer, Process};
 use crate::queue::Happening;
 use crate::resume::ResumeConfig;
 use crate::routes::Routes;
+use crate::shared::SharedLimits;
 use crate::storage::Storage;
 use crate::throttle::{RateLimits, Throttle, TorrentLimits};
 use crate::transport::{Listener, Transport};
@@ -48,6 +52,8 @@ pub struct EngineConfig {
     pub timeouts: PeerTimeouts,
     /// How fast bytes may go; [`EngineHandle::set_limits`] changes it.
     pub limits: RateLimits,
+    /// Connections and upload slots of all torrents together.
+    pub shared: SharedLimits,
     /// How much each file of that torrent is wanted, by its number; a file that this does not reach is normal.
     /// [`TorrentHandle::set_priorities`] changes it.
     pub priorities: Vec<Priority>,
@@ -70,8 +76,8 @@ impl EngineConfig {
         let (torrent, timeouts) = (TorrentConfig::default(), PeerTimeouts::default());
         let (limits, tracker_trust) = (RateLimits::default(), TrackerTrust::default());
         let resume = ResumeConfig::default();
-        let (priorities, peers) = (Vec::new(), Vec::new());
-        Self { listen, torrent, timeouts, limits, priorities, peers, tracker_trust, resume }
+        let (shared, priorities, peers) = (SharedLimits::default(), Vec::new(), Vec::new());
+        Self { listen, torrent, timeouts, limits, shared, priorities, peers, tracker_trust, resume }
     }
 }
 
@@ -148,16 +154,34 @@ impl Engine {
         let port = Arc::new(port.map_err(StartError::Socket)?);
         let (commands, orders) = mpsc::unbounded_channel();
         let (routes, throttle) = (Routes::default(), Throttle::new(config.limits));
+        let (places, slots) =
+            (Places::new(config.shared.places()), SlotShare::new(config.shared.upload_slots));
+        let turned_away = Arc::new(TurnedAway::default());
         let handle = EngineHandle {
             commands,
             routes: routes.clone(),
             throttle: throttle.clone(),
             addrs: addrs.clone().into(),
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),
+            places: places.clone(),
+            turned_away: Arc::clone(&turned_away),
             seed,
         };
         let (timeouts, keys) = (config.timeouts, Keys::default());
-        let process = Process { environment, addrs, port, trust, timeouts, routes, keys, throttle };
+        let slots = Arc::new(Mutex::new(slots));
+        let process = Process {
+            environment,
+            addrs,
+            port,
+            trust,
+            timeouts,
+            routes,
+            keys,
+            throttle,
+            places,
+            slots,
+            turned_away,
+        };
         Ok((handle, process.run(listeners, orders)))
     }
 
@@ -179,6 +203,10 @@ impl Engine {
             resume: config.resume.clone(),
             limits: None,
         };
+        // What is said of one torrent is said of all there are.
+        let mut config = config;
+        config.shared.connections = config.shared.connections.max(options.torrent.max_peers);
+        config.shared.half_open = config.shared.half_open.max(options.torrent.max_dialling);
         let (engine, root) = Self::open(environment, config, seed).await?;
         match engine.add(metainfo, storage, options).await {
             Ok(torrent) => Ok((torrent, root)),
@@ -190,6 +218,21 @@ impl Engine {
     }
 }
 
+/// What a process holds, and whom it turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineCounts {
+    /// Torrents.
+    pub torrents: usize,
+    /// Connections of all torrents, those that are being dialled among them.
+    pub connections: usize,
+    /// Those that are being dialled.
+    pub dialling: usize,
+    /// Connections that came in for a torrent that is not ours, since the start.
+    pub foreign: u64,
+    /// Connections that came in when every one was taken, since the start.
+    pub without_place: u64,
+}
+
 /// A running engine. Clones are the same one.
 #[derive(Clone, Debug)]
 pub struct EngineHandle {
@@ -198,6 +241,8 @@ pub struct EngineHandle {
     throttle: Throttle,
     addrs: Arc<[SocketAddr]>,
     checks: Arc<Semaphore>,
+    places: Places,
+    turned_away: Arc<TurnedAway>,
     seed: Seed,
 }
 
@@ -205,6 +250,18 @@ impl EngineHandle {
     /// Where peers are accepted: an address of each family.
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addrs
+    }
+
+    /// What all torrents together hold at this moment, and whom they turned away so far.
+    pub fn counts(&self) -> EngineCounts {
+        let (connections, dialling) = self.places.taken();
+        EngineCounts {
+            torrents: self.routes.count(),
+            connections,
+            dialling,
+            foreign: self.turned_away.foreign.load(Ordering::Relaxed),
+            without_place: self.turned_away.without_place.load(Ordering::Relaxed),
+        }
     }
 
     /// Hashes what the storage already holds, then downloads and shares the torrent beside those that are there.

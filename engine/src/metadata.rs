@@ -12,17 +12,19 @@ use proto::seed::Seed;
 use proto::time::Instant;
 use proto::torrent::{Direction, Input, MetadataFetch, Output, PeerKey, Source};
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tracing::debug;
 
 use crate::announce::{TrackerLine, TrackerPort};
 use crate::clock::Clock;
-use crate::door::{Door, Keys};
+use crate::dialler::Dialler;
+use crate::door::{Door, Keys, MAX_KNOCKING};
 use crate::engine::{EngineConfig, StartError, listen};
 use crate::environment::Environment;
-use crate::peer::{self, Link, Peer, Terms, link};
-use crate::queue::{Happening, Queue};
+use crate::peer::{Link, Peer, Terms};
+use crate::places::Places;
+use crate::queue::Happening;
 use crate::routes::{Route, Routes};
 use crate::throttle::Throttle;
 use crate::transport::Transport;
@@ -93,7 +95,16 @@ pub async fn find_metadata<T: Transport, C: Clock>(
     let terms = Terms { torrent: seat.key(), handshake, pieces: None, timeouts: config.timeouts, throttle };
     let keys = Keys::default();
     seat.open(Route { terms: terms.clone(), queue: queue.clone() });
-    let door = Door::new(environment.clock.clone(), routes, keys.clone(), config.timeouts.handshake);
+    let places = Places::new(config.shared.places());
+    let door = Door {
+        clock: environment.clock.clone(),
+        routes,
+        keys: keys.clone(),
+        places: places.clone(),
+        turned_away: Arc::default(),
+        patience: config.timeouts.handshake,
+        knocking: Arc::new(Semaphore::new(MAX_KNOCKING)),
+    };
     let mut doors = JoinSet::new();
     for receiver in port.receivers(&environment.clock) {
         doors.spawn(receiver);
@@ -104,14 +115,10 @@ pub async fn find_metadata<T: Transport, C: Clock>(
     for listener in listeners {
         doors.spawn(door.clone().keep(listener));
     }
-    let mut named = config.peers.clone();
-    for (host, port) in &magnet.peers {
-        // A name that leads nowhere is one peer less.
-        named.extend(environment.transport.resolve(host, *port).await.unwrap_or_default());
-    }
+    let named = named_peers(&environment, magnet, config).await;
     let clock = environment.clock.clone();
-    let (peers, dials) = (BTreeMap::new(), JoinSet::new());
-    let mut search = Search { environment, fetch, announcer, trackers, terms, keys, queue, peers, dials };
+    let dialler = Dialler::new(environment, terms, keys, places, queue);
+    let mut search = Search { fetch, announcer, trackers, dialler, peers: BTreeMap::new() };
     search.fetch.handle_input(now, Input::Ours(addrs));
     search.fetch.handle_input(now, Input::Candidates(Source::User, named.clone()));
     let mut shown = 0;
@@ -120,7 +127,7 @@ pub async fn find_metadata<T: Transport, C: Clock>(
         if let Some(outcome) = search.fetch.outcome() {
             // The engine will listen at the same addresses: they must be free by then.
             doors.shutdown().await;
-            search.dials.shutdown().await;
+            search.dialler.end().await;
             return Ok(Found { metainfo: outcome?, peers: named });
         }
         if shown != search.fetch.peers() {
@@ -141,16 +148,26 @@ pub async fn find_metadata<T: Transport, C: Clock>(
     }
 }
 
+/// The peers that the link and the user name.
+async fn named_peers<T: Transport, C: Clock>(
+    environment: &Environment<T, C>,
+    magnet: &Magnet,
+    config: &EngineConfig,
+) -> Vec<SocketAddr> {
+    let mut named = config.peers.clone();
+    for (host, port) in &magnet.peers {
+        // A name that leads nowhere is one peer less.
+        named.extend(environment.transport.resolve(host, *port).await.unwrap_or_default());
+    }
+    named
+}
+
 struct Search<T: Transport, C: Clock> {
-    environment: Environment<T, C>,
     fetch: MetadataFetch,
     announcer: Announcer,
     trackers: TrackerLine<T, C>,
-    terms: Terms,
-    keys: Keys,
-    queue: Queue,
+    dialler: Dialler<T, C>,
     peers: BTreeMap<PeerKey, Peer>,
-    dials: JoinSet<()>,
 }
 
 impl<T: Transport, C: Clock> Search<T, C> {
@@ -178,6 +195,8 @@ impl<T: Transport, C: Clock> Search<T, C> {
             Happening::Announce(input, _permit) => {
                 self.announcer.handle_input(now, &self.fetch.progress(), input);
             }
+            Happening::Place(key) => self.dialler.begin(key),
+            Happening::Part => self.fetch.handle_input(now, Input::Part),
             // There is no disk yet, and no handle to ask with.
             Happening::Disk(_)
             | Happening::Stats(_)
@@ -191,7 +210,6 @@ impl<T: Transport, C: Clock> Search<T, C> {
 
     /// A connection's mailbox holds something.
     fn ready(&mut self, now: Instant, key: PeerKey) {
-        while self.dials.try_join_next().is_some() {}
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let delivery = peer.link.take(Vec::new());
         let (addr, direction) = (peer.addr, peer.direction);
@@ -243,7 +261,10 @@ impl<T: Transport, C: Clock> Search<T, C> {
     fn drain(&mut self, now: Instant) {
         while let Some(output) = self.fetch.poll_output() {
             match output {
-                Output::Connect { addr } => self.dial(addr),
+                Output::Connect { addr } => {
+                    let (key, peer) = self.dialler.dial(addr);
+                    self.peers.insert(key, peer);
+                }
                 Output::Disconnect { peer, reason } => {
                     debug!(?peer, %reason, "closing a connection");
                     self.with_link(peer, Link::close);
@@ -269,12 +290,5 @@ impl<T: Transport, C: Clock> Search<T, C> {
         if let Some(peer) = self.peers.get(&peer) {
             act(&peer.link);
         }
-    }
-
-    fn dial(&mut self, addr: SocketAddr) {
-        let key = self.keys.next();
-        let (link, end) = link(key, self.queue.clone());
-        self.peers.insert(key, Peer { link, addr, direction: Direction::Outgoing, opened: false });
-        self.dials.spawn(peer::dial(self.environment.clone(), addr, self.terms.clone(), end));
     }
 }

@@ -10,21 +10,25 @@ use proto::metainfo::Metainfo;
 use proto::resume::{Keeper, Record};
 use proto::seed::Seed;
 use proto::torrent::{Input, Source, Torrent};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 
 use crate::announce::{TrackerLine, TrackerPort};
 use crate::clock::Clock;
+use crate::dialler::Dialler;
 use crate::disk_jobs::{Disk, DiskJobs};
-use crate::door::{Door, Keys};
+use crate::door::{Door, Keys, MAX_KNOCKING, TurnedAway};
 use crate::engine::TorrentOptions;
 use crate::environment::Environment;
 use crate::events::Events;
 use crate::fetch::TrackerTrust;
 use crate::peer::{PeerTimeouts, Terms};
+use crate::places::Places;
 use crate::queue::{Happening, Happenings, Queue};
 use crate::resume::Past;
 use crate::routes::{Route, Routes, Seat};
+use crate::shared::{SlotPool, Slots};
 use crate::throttle::Throttle;
 use crate::torrent::{LoopState, TorrentLoop};
 use crate::transport::Transport;
@@ -65,6 +69,9 @@ pub(crate) struct Process<T: Transport, C: Clock> {
     pub(crate) routes: Routes,
     pub(crate) keys: Keys,
     pub(crate) throttle: Throttle,
+    pub(crate) places: Places,
+    pub(crate) slots: SlotPool,
+    pub(crate) turned_away: Arc<TurnedAway>,
 }
 
 impl<T: Transport, C: Clock> Process<T, C> {
@@ -77,7 +84,15 @@ impl<T: Transport, C: Clock> Process<T, C> {
         for receiver in self.port.receivers(clock) {
             services.spawn(receiver);
         }
-        let door = Door::new(clock.clone(), self.routes.clone(), self.keys.clone(), self.timeouts.handshake);
+        let door = Door {
+            clock: clock.clone(),
+            routes: self.routes.clone(),
+            keys: self.keys.clone(),
+            places: self.places.clone(),
+            turned_away: Arc::clone(&self.turned_away),
+            patience: self.timeouts.handshake,
+            knocking: Arc::new(Semaphore::new(MAX_KNOCKING)),
+        };
         for listener in listeners {
             services.spawn(door.clone().keep(listener));
         }
@@ -134,19 +149,20 @@ impl<T: Transport, C: Clock> Process<T, C> {
             throttle: self.throttle.clone(),
             keys: self.keys.clone(),
         };
+        let (keys, places) = (self.keys.clone(), self.places.clone());
         let mut torrent_loop = TorrentLoop {
+            clock: environment.clock.clone(),
             metainfo: Arc::clone(&metainfo),
             torrent,
             trackers: TrackerLine::new(environment.clone(), port, key, queue.clone(), announcer.courses()),
             announcer,
-            environment,
+            dialler: Dialler::new(environment, terms.clone(), keys, places, queue.clone()),
+            slots: Slots::new(Arc::clone(&self.slots), key),
             web_seeds: WebSeedPort::new(web, queue.clone()),
             disk: DiskJobs::new(disk, queue.clone()),
             keeper,
             past: Past::of(record.as_ref()),
             terms: terms.clone(),
-            keys: self.keys.clone(),
-            queue: queue.clone(),
             events,
             state: LoopState::default(),
         };
@@ -161,10 +177,11 @@ impl<T: Transport, C: Clock> Process<T, C> {
         let met = record.map(|record| record.peers).unwrap_or_default();
         torrent_loop.torrent.handle_input(now, Input::Candidates(Source::Resume, met));
         seat.open(Route { terms, queue });
-        let throttle = self.throttle.clone();
+        let (throttle, places) = (self.throttle.clone(), self.places.clone());
         async move {
             torrent_loop.run(happenings).await;
             throttle.forget_torrent(seat.key());
+            places.forget_torrent(seat.key());
             drop(seat);
         }
     }

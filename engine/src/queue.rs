@@ -40,6 +40,10 @@ pub(crate) enum Happening {
         /// The loop's end of its mailbox.
         link: Link,
     },
+    /// A dial has its place among the process's connections.
+    Place(PeerKey),
+    /// Other torrents need a connection of ours.
+    Part,
     /// A disk job has ended.
     Disk(Done),
     /// For the announcer; the permit limits how many wait here.

@@ -47,6 +47,11 @@ impl Routes {
         self.lock().torrents.get(&info_hash)?.clone()
     }
 
+    /// Torrents, those among them that look through their storage.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().torrents.len()
+    }
+
     /// Tells every torrent the same.
     pub(crate) fn tell_all(&self, happening: impl Fn() -> Happening) {
         for route in self.lock().torrents.values().flatten() {

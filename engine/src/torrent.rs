@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,19 +14,18 @@ use proto::resume::Keeper;
 use proto::time::Instant;
 use proto::torrent::{Direction, Event, Input, Output, PeerKey, Source, Torrent};
 use proto::wire::Message;
-use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use crate::announce::TrackerLine;
 use crate::clock::Clock;
+use crate::dialler::Dialler;
 use crate::disk_jobs::{DiskJobs, Job};
-use crate::door::Keys;
-use crate::environment::Environment;
 use crate::events::Events;
 use crate::handle::EngineEvent;
-use crate::peer::{self, Link, Peer, Terms, link};
-use crate::queue::{Done, Happening, Happenings, Queue};
+use crate::peer::{Link, Peer, Terms};
+use crate::queue::{Done, Happening, Happenings};
 use crate::resume::Past;
+use crate::shared::Slots;
 use crate::snapshot::{Crowd, TorrentSnapshot, Trackers};
 use crate::transport::Transport;
 use crate::web_seed::WebSeedPort;
@@ -40,7 +38,7 @@ const BATCH: usize = 64;
 
 /// Everything that one torrent needs, and the loop that moves it.
 pub(crate) struct TorrentLoop<T: Transport, C: Clock> {
-    pub(crate) environment: Environment<T, C>,
+    pub(crate) clock: C,
     pub(crate) metainfo: Arc<Metainfo>,
     pub(crate) torrent: Torrent,
     pub(crate) announcer: Announcer,
@@ -52,8 +50,9 @@ pub(crate) struct TorrentLoop<T: Transport, C: Clock> {
     pub(crate) past: Past,
     pub(crate) web_seeds: WebSeedPort<T, C>,
     pub(crate) terms: Terms,
-    pub(crate) keys: Keys,
-    pub(crate) queue: Queue,
+    pub(crate) dialler: Dialler<T, C>,
+    /// Its part of the upload slots.
+    pub(crate) slots: Slots,
     pub(crate) events: Events,
     pub(crate) state: LoopState,
 }
@@ -62,7 +61,6 @@ pub(crate) struct TorrentLoop<T: Transport, C: Clock> {
 #[derive(Default)]
 pub(crate) struct LoopState {
     peers: BTreeMap<PeerKey, Peer>,
-    dials: JoinSet<()>,
     trackers: Trackers,
     /// An empty list, passed back and forth with the mailboxes.
     spare: Vec<Message>,
@@ -75,7 +73,7 @@ pub(crate) struct LoopState {
 impl<T: Transport, C: Clock> TorrentLoop<T, C> {
     /// Runs until a user stops it.
     pub(crate) async fn run(mut self, mut happenings: Happenings) {
-        let clock = self.environment.clock.clone();
+        let clock = self.clock.clone();
         let mut batch = Vec::new();
         let mut armed = clock.now();
         let mut timer = pin!(clock.sleep_until(armed));
@@ -118,6 +116,10 @@ impl<T: Transport, C: Clock> TorrentLoop<T, C> {
 
     fn time_passed(&mut self, now: Instant) {
         if self.torrent.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            if self.torrent.is_choke_round(now) {
+                let slots = self.slots.round(self.torrent.slots_wanted());
+                self.torrent.handle_input(now, Input::UploadSlots(slots));
+            }
             self.torrent.handle_timeout(now);
             self.drain(now);
         }
@@ -133,9 +135,18 @@ impl<T: Transport, C: Clock> TorrentLoop<T, C> {
         }
     }
 
+    /// More peers want to be served, or nobody does any more.
+    fn follow_demand(&mut self, now: Instant) {
+        if let Some(slots) = self.slots.follow(self.torrent.slots_wanted()) {
+            self.torrent.handle_input(now, Input::UploadSlots(slots));
+        }
+    }
+
     fn happened(&mut self, now: Instant, happening: Happening) {
         match happening {
             Happening::Ready(key) => self.ready(now, key),
+            Happening::Place(key) => self.dialler.begin(key),
+            Happening::Part => self.feed(now, Input::Part),
             Happening::Knock { key, addr, link } => {
                 let peer = Peer { link, addr, direction: Direction::Incoming, opened: false };
                 self.state.peers.insert(key, peer);
@@ -192,7 +203,6 @@ impl<T: Transport, C: Clock> TorrentLoop<T, C> {
     }
 
     fn ended(&mut self, now: Instant, key: PeerKey) {
-        while self.state.dials.try_join_next().is_some() {}
         match self.state.peers.remove(&key) {
             Some(peer) if peer.opened => self.feed(now, Input::Disconnected { peer: key }),
             Some(peer) if peer.direction == Direction::Outgoing => {
@@ -212,7 +222,10 @@ impl<T: Transport, C: Clock> TorrentLoop<T, C> {
     fn drain(&mut self, now: Instant) {
         while let Some(output) = self.torrent.poll_output() {
             match output {
-                Output::Connect { addr } => self.dial(addr),
+                Output::Connect { addr } => {
+                    let (key, peer) = self.dialler.dial(addr);
+                    self.state.peers.insert(key, peer);
+                }
                 Output::Disconnect { peer, reason } => {
                     debug!(?peer, %reason, "closing a connection");
                     self.with_link(peer, Link::close);
@@ -237,13 +250,6 @@ impl<T: Transport, C: Clock> TorrentLoop<T, C> {
         if let Some(peer) = self.state.peers.get(&peer) {
             act(&peer.link);
         }
-    }
-
-    fn dial(&mut self, addr: SocketAddr) {
-        let key = self.keys.next();
-        let (link, end) = link(key, self.queue.clone());
-        self.state.peers.insert(key, Peer { link, addr, direction: Direction::Outgoing, opened: false });
-        self.state.dials.spawn(peer::dial(self.environment.clone(), addr, self.terms.clone(), end));
     }
 
     pub(crate) fn submit(&mut self, now: Instant, job: Job) {
@@ -344,6 +350,8 @@ impl<T: Transport, C: Clock> TorrentLoop<T, C> {
 
     /// Carries out what both machines ask for until they are content.
     async fn carry_out(&mut self, now: Instant) {
+        self.drain(now);
+        self.follow_demand(now);
         self.drain(now);
         while let Some(output) = self.announcer.poll_output() {
             match output {

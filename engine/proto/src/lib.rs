@@ -17,6 +17,7 @@ pub mod rate;
 pub mod registry;
 pub mod resume;
 pub mod seed;
+pub mod share;
 pub mod time;
 pub mod torrent;
 pub mod tracker;

@@ -1,5 +1,7 @@
 //! Many torrents in one process, over loopback sockets and storages in memory.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use proto::id::{PeerId, PieceHash};
 use proto::metainfo::create::{Content, Draft};
@@ -32,7 +34,11 @@ struct Running {
 
 impl Running {
     async fn open(seed: u64) -> Self {
-        let config = EngineConfig::new(LOCALHOST);
+        Self::open_with(seed, SharedLimits::default()).await
+    }
+
+    async fn open_with(seed: u64, shared: SharedLimits) -> Self {
+        let config = EngineConfig { shared, ..EngineConfig::new(LOCALHOST) };
         let environment: Environment<OsTransport, OsClock> = Environment::os_at(&config.listen);
         let (engine, root) = Engine::open(environment, config, Seed::from_u64(seed)).await.expect("opened");
         Self { engine, root: tokio::spawn(root) }
@@ -127,8 +133,111 @@ async fn a_handshake_is_answered_once_its_torrent_is_known_and_a_foreign_one_nev
         let answer = answer(running.addr(), metainfo.info_hash()).await;
         assert_eq!(answer.get(28..48), Some(metainfo.info_hash().0.as_slice()));
     }
+    assert_eq!(running.engine.counts().foreign, 0);
     assert!(answer(running.addr(), torrent(3).0.info_hash()).await.is_empty());
+    assert_eq!(running.engine.counts().foreign, 1);
     running.end().await;
+}
+
+/// Waits until an engine holds so many connections.
+async fn until_connected(engine: &EngineHandle, connections: usize) {
+    let reached = async {
+        while engine.counts().connections != connections {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let reached = tokio::time::timeout(Duration::from_secs(20), reached).await;
+    assert!(reached.is_ok(), "{:?}", engine.counts());
+}
+
+/// A peer that wants to fetch something, and says so.
+async fn knock(addr: SocketAddr, number: usize, name: u8) -> TcpStream {
+    let mut stream = TcpStream::connect(addr).await.expect("it listens");
+    let info_hash = torrent(number).0.info_hash();
+    let hello = Handshake { reserved: [0; 8], info_hash, peer_id: PeerId([name; 20]) };
+    // Interested (BEP 3).
+    stream.write_all(&[&hello.encode()[..], &[0, 0, 0, 1, 2]].concat()).await.expect("sent");
+    stream
+}
+
+#[tokio::test]
+async fn connections_are_shared_and_a_latecomer_gets_its_part() {
+    let shared = SharedLimits { connections: 4, ..SharedLimits::default() };
+    let running = Running::open_with(1, shared).await;
+    let first = running.seed(1).await;
+    let mut streams = Vec::new();
+    for name in 0..4 {
+        streams.push(knock(running.addr(), 1, name).await);
+    }
+    until_connected(&running.engine, 4).await;
+    // Its torrent has all there are and cannot ask for more.
+    let mut refused = knock(running.addr(), 1, 9).await;
+    assert_eq!(refused.read(&mut [0; 1]).await.ok().filter(|&len| len > 0), None);
+    assert_eq!(running.engine.counts().without_place, 1);
+    let second = running.seed(2).await;
+    for name in 10..12 {
+        streams.push(knock(running.addr(), 2, name).await);
+        let mut hello = [0; 68];
+        streams.last_mut().expect("there").read_exact(&mut hello).await.expect("let in");
+    }
+    settle().await;
+    let peers = async |handle: &TorrentHandle| handle.stats().await.expect("running").peers.len();
+    assert_eq!((peers(&first).await, peers(&second).await), (2, 2));
+    assert_eq!(running.engine.counts().connections, 4);
+    // A torrent that leaves gives its places back.
+    second.stop();
+    until_connected(&running.engine, 2).await;
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_dial_waits_for_its_place_and_a_whole_process_can_do_with_one() {
+    let one = SharedLimits { connections: 1, half_open: 1, upload_slots: 1 };
+    let (seeder, leecher) = (Running::open(1).await, Running::open_with(2, one).await);
+    let mut fetched = Vec::new();
+    for number in 0..3 {
+        seeder.seed(number).await;
+        fetched.push(leecher.fetch(number, seeder.addr()).await);
+    }
+    // The seeder closes a connection over which all has gone, and the next torrent has its turn.
+    for handle in &mut fetched {
+        let completed = wait_for(handle, &EngineEvent::Completed);
+        tokio::time::timeout(Duration::from_secs(30), completed).await.expect("in time");
+    }
+    assert!(leecher.engine.counts().connections <= 1);
+    leecher.end().await;
+    seeder.end().await;
+}
+
+#[tokio::test]
+async fn upload_slots_are_shared_by_those_who_have_takers() {
+    let shared = SharedLimits { upload_slots: 2, ..SharedLimits::default() };
+    let running = Running::open_with(1, shared).await;
+    let handles = [running.seed(1).await, running.seed(2).await, running.seed(3).await];
+    let mut streams = Vec::new();
+    for name in 0..4 {
+        streams.push(knock(running.addr(), 1, name).await);
+        until_connected(&running.engine, usize::from(name) + 1).await;
+    }
+    for name in 4..8 {
+        streams.push(knock(running.addr(), 2, name).await);
+    }
+    until_connected(&running.engine, 8).await;
+    let mut seen = Vec::new();
+    for _ in 0..150 {
+        let mut served = [0; 3];
+        for (count, handle) in served.iter_mut().zip(&handles) {
+            let stats = handle.stats().await.expect("running");
+            *count = stats.peers.iter().filter(|peer| !peer.am_choking).count();
+        }
+        assert!(served.iter().sum::<usize>() <= 2, "{served:?}");
+        seen.push(served);
+        if served == [1, 1, 0] {
+            return running.end().await;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("never shared: {seen:?}");
 }
 
 /// Lets every task run until it waits.

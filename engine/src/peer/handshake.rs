@@ -13,7 +13,7 @@ use crate::transport::Stream;
 
 /// Why a connection did not get past its handshake.
 #[derive(Debug, Error)]
-pub(super) enum HandshakeError {
+pub(crate) enum HandshakeError {
     /// The stream failed or ended.
     #[error("the connection ended in the handshake: {0}")]
     Io(#[from] io::Error),
@@ -23,6 +23,9 @@ pub(super) enum HandshakeError {
     /// It is for a torrent that is not ours.
     #[error("the handshake is for another torrent")]
     ForeignTorrent,
+    /// Every connection is taken, or the torrent is about to end.
+    #[error("no free connection slot")]
+    NoPlace,
 }
 
 /// Says `ours` and reads theirs: we dialled, so we speak first.

@@ -17,6 +17,7 @@ use proto::torrent::PeerKey;
 use proto::wire::Message;
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::places::Place;
 use crate::queue::{Happening, Queue};
 
 /// Messages that wait for the loop: a deep pipeline of requests at once.
@@ -88,7 +89,7 @@ impl Shared {
 /// Makes both ends of a mailbox; `queue` hears of `key` whenever there is something new for the loop.
 pub(crate) fn link(key: PeerKey, queue: Queue) -> (Link, TaskEnd) {
     let shared = Arc::new(Shared { key, queue, state: Mutex::default() });
-    (Link { shared: Arc::clone(&shared) }, TaskEnd { shared, permit: None })
+    (Link { shared: Arc::clone(&shared) }, TaskEnd { shared, permit: None, place: None })
 }
 
 /// The loop's end.
@@ -167,6 +168,7 @@ pub(super) struct Catch {
 pub(crate) struct TaskEnd {
     shared: Arc<Shared>,
     permit: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
 }
 
 impl TaskEnd {
@@ -174,6 +176,13 @@ impl TaskEnd {
     pub(crate) fn holding(self, permit: OwnedSemaphorePermit) -> Self {
         let mut held = self;
         held.permit = Some(permit);
+        held
+    }
+
+    /// Holds `place` to the end.
+    pub(crate) fn at(self, place: Place) -> Self {
+        let mut held = self;
+        held.place = Some(place);
         held
     }
 
@@ -185,6 +194,7 @@ impl TaskEnd {
     /// Reports the handshake.
     pub(super) fn opened(&mut self, opened: Opened) {
         self.permit = None;
+        self.place.iter().for_each(Place::opened);
         let mut state = self.shared.lock();
         state.delivery.opened = Some(opened);
         self.shared.announce(&mut state);

@@ -25,7 +25,7 @@ use proto::wire::{Decoder, Handshake, Message};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tracing::debug;
 
-use self::handshake::HandshakeError;
+pub(crate) use self::handshake::HandshakeError;
 use self::link::{Catch, INBOUND_BYTES, Orders};
 pub(crate) use self::link::{Link, TaskEnd, link};
 use crate::clock::{Clock, within};
@@ -126,12 +126,13 @@ where
 /// Answers on a stream that somebody else opened, then serves it until it ends. `find` knows the torrents: nothing
 /// is said before, nor if it knows nothing of this one.
 //= BEP 3: a side that serves many torrents may wait for the info hash before it answers.
-pub(crate) async fn receive<C, R, W>(
+pub(crate) async fn receive<C, R, W, F>(
     clock: &C,
     mut stream: Stream<R, W>,
     patience: Duration,
-    find: impl FnOnce(InfoHash) -> Option<(Terms, TaskEnd)> + Send,
+    find: impl FnOnce(InfoHash) -> F + Send,
 ) where
+    F: Future<Output = Result<(Terms, TaskEnd), HandshakeError>> + Send,
     C: Clock,
     R: AsyncRead + Unpin + Send,
     W: AsyncWrite + Unpin + Send,
@@ -139,7 +140,7 @@ pub(crate) async fn receive<C, R, W>(
     let mut buffer = BytesMut::new();
     let handshake = async {
         let opening = handshake::read_opening(&mut stream.reader, &mut buffer).await?;
-        let (terms, mut end) = find(opening.info_hash).ok_or(HandshakeError::ForeignTorrent)?;
+        let (terms, mut end) = find(opening.info_hash).await?;
         let opened = handshake::answer(&mut stream, opening, &terms.handshake, &mut buffer).await?;
         end.opened(opened);
         Ok((terms, end))

@@ -43,7 +43,9 @@ impl Peer {
             match direction {
                 Direction::Outgoing => greet(&clock, stream, terms, end).await,
                 Direction::Incoming => {
-                    let find = |info_hash| (info_hash == HASH).then_some((terms, end));
+                    let find = async |info_hash| {
+                        (info_hash == HASH).then_some((terms, end)).ok_or(HandshakeError::ForeignTorrent)
+                    };
                     receive(&clock, stream, PATIENCE, find).await;
                 }
             }

@@ -26,6 +26,8 @@ pub(super) struct Choker {
     /// Who had the optimistic slot in this cycle: everybody has it once before anybody has it again.
     had_turn: BTreeSet<PeerKey>,
     slots: Slots,
+    /// Peers that may be served at the most, as all torrents share their slots.
+    allowed: usize,
     pub(super) leeching: Box<dyn RankPeers>,
     pub(super) seeding: Box<dyn RankPeers>,
 }
@@ -39,6 +41,7 @@ impl Choker {
             optimistic: Vec::new(),
             had_turn: BTreeSet::new(),
             slots: Slots::new(now, config.upload_slots),
+            allowed: usize::MAX,
             leeching: (config.choker.make)(),
             seeding: (config.seed_choker.make)(),
         }
@@ -65,16 +68,19 @@ impl Torrent {
         self.note_unused_slots(now);
         let ranked = self.ranked(now);
         let interested = |key: &PeerKey| self.peers.get(key).is_some_and(|peer| peer.them.interested);
-        let regular_slots = self.choker.slots.count();
+        let (regular_slots, is_short) = (self.regular_slots(), self.is_short_of_slots());
         let mut taken = 0;
         let mut chosen: Vec<PeerKey> = Vec::new();
         for key in ranked.iter().copied() {
             if taken == regular_slots {
                 break;
             }
-            // Better-rated peers without interest are unchoked as well and take no slot (BEP 3).
+            // Better-rated peers without interest are unchoked as well and take no slot (BEP 3), unless slots are
+            // short, when they could take one that is not ours.
             taken += usize::from(interested(&key));
-            chosen.push(key);
+            if interested(&key) || !is_short {
+                chosen.push(key);
+            }
         }
         self.choose_optimistic(now, move_on, &chosen);
         chosen.extend(self.choker.optimistic.iter().copied());
@@ -85,6 +91,42 @@ impl Torrent {
     pub(super) fn upload_limited(&mut self, limit: Rate) {
         self.choker.slots.set_limit(limit, self.config.upload_slots);
         self.slots_changed = true;
+    }
+
+    /// All torrents share their slots, and so many may be used here.
+    pub(super) fn slots_allowed(&mut self, most: usize) {
+        self.slots_changed |= most > self.choker.allowed;
+        self.choker.allowed = most;
+    }
+
+    /// How many peers this torrent could serve now: at most those that want something.
+    pub fn slots_wanted(&self) -> usize {
+        let interested = self.peers.values().filter(|peer| peer.them.interested).count();
+        interested.min(self.choker.slots.count() + self.config.optimistic_slots)
+    }
+
+    /// A choke round is due, before which the slots are shared out anew.
+    pub fn is_choke_round(&self, now: Instant) -> bool {
+        !self.stopped && !self.peers.is_empty() && self.choker.next_round <= now
+    }
+
+    fn is_short_of_slots(&self) -> bool {
+        self.choker.allowed < self.slots_wanted()
+    }
+
+    /// Optimistic slots come on top of the regular ones; where few are allowed, one of them at least is regular.
+    fn optimistic_slots(&self) -> usize {
+        let most = if self.is_short_of_slots() { self.choker.allowed.saturating_sub(1) } else { usize::MAX };
+        self.config.optimistic_slots.min(most)
+    }
+
+    fn regular_slots(&self) -> usize {
+        let count = self.choker.slots.count();
+        if self.is_short_of_slots() {
+            count.min(self.choker.allowed - self.optimistic_slots())
+        } else {
+            count
+        }
     }
 
     /// A complete peer closes connections that nothing will ever flow over. Peers are told late of pieces that
@@ -124,7 +166,7 @@ impl Torrent {
 
     /// Gives free slots away between rounds.
     pub(super) fn use_free_slots(&mut self, now: Instant) {
-        let slots = self.choker.slots.count() + self.config.optimistic_slots;
+        let slots = self.regular_slots() + self.optimistic_slots();
         let taken = self.peers.values().filter(|peer| peer.them.interested && !peer.us.choking).count();
         if taken >= slots {
             return;
@@ -193,7 +235,9 @@ impl Torrent {
         self.choker
             .optimistic
             .retain(|key| peers.get(key).is_some_and(|peer| peer.them.interested) && !regular.contains(key));
-        while self.choker.optimistic.len() < self.config.optimistic_slots
+        let slots = self.optimistic_slots();
+        self.choker.optimistic.truncate(slots);
+        while self.choker.optimistic.len() < slots
             && let Some(key) = self.draw_optimistic(now, regular)
         {
             self.choker.optimistic.push(key);

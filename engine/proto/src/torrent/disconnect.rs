@@ -24,6 +24,9 @@ pub enum DisconnectReason {
     /// Its slot went to a peer of higher priority (BEP 40).
     #[error("made room for a peer of higher priority")]
     Outranked,
+    /// Its place went to another torrent, which had fewer.
+    #[error("made room for another torrent")]
+    Shared,
     /// The other end is this very torrent.
     #[error("connected to itself")]
     SelfConnection,

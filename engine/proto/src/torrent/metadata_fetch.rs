@@ -139,10 +139,18 @@ impl MetadataFetch {
                     self.candidates.never(addr);
                 }
             }
+            Input::Part => {
+                let least =
+                    self.givers.iter().min_by_key(|(_, giver)| (giver.copy.is_some(), giver.progress));
+                if let Some((&key, _)) = least {
+                    self.part(now, key, DisconnectReason::Shared);
+                }
+            }
             Input::Stop => self.outputs.push_back(Output::Announce(Some(AnnounceEvent::Stopped))),
             Input::Message { .. }
             | Input::Sent { .. }
             | Input::UploadLimit(_)
+            | Input::UploadSlots(_)
             | Input::Written { .. }
             | Input::Hashed { .. }
             | Input::Web(..)

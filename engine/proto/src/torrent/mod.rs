@@ -183,6 +183,11 @@ pub enum Input {
     /// What the user lets this torrent send, in bytes a second; nothing for no limit, as at the start. The
     /// upload slots follow it; that it is kept is the driver's part.
     UploadLimit(Rate),
+    /// How many peers may be served at the most, of those that all torrents may serve together; no limit at the
+    /// start. Too many are choked at the next round.
+    UploadSlots(usize),
+    /// Other torrents need connections: part with the one that is of least use.
+    Part,
     /// Leave: say `stopped`, close everything.
     Stop,
 }

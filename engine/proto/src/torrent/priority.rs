@@ -70,6 +70,18 @@ impl Torrent {
         }
     }
 
+    /// Other torrents need a connection of ours: one that lies idle, else the slowest, and of equal ones the youngest.
+    pub(super) fn part_with_one(&mut self, now: Instant) {
+        let use_of = |peer: &Peer| {
+            let busy = peer.pipeline.len() > 0 || peer.uplink.len() > 0;
+            (busy, peer.pipeline.ranking.rate(now) + peer.uplink.meter.rate(now))
+        };
+        let least = self.peers.iter().min_by_key(|&(&key, peer)| (use_of(peer), std::cmp::Reverse(key)));
+        if let Some((&key, _)) = least {
+            self.disconnect(now, key, DisconnectReason::Shared);
+        }
+    }
+
     /// The priority of a connection of ours; unknown until some peer has told us our own address.
     fn priority_of(&self, addr: SocketAddr) -> Option<u32> {
         let v4 = addr.ip().to_canonical().is_ipv4();

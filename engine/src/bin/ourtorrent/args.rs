@@ -1,6 +1,5 @@
 //! The command line as typed. What it means is decided by each subcommand's own file.
 
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -248,14 +247,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
     time.ok_or_else(|| "write a number of seconds, 0.01 or more".to_owned())
 }
 
-/// Reads a rate in bytes a second; none at all is no rate.
-fn byte_rate(text: &str) -> Result<NonZeroU64, String> {
-    let rate = NonZeroU64::new(u64::from(byte_size(text)?));
-    rate.ok_or_else(|| "nothing would ever move; leave the option out for no limit".to_owned())
-}
-
 /// Reads a size in bytes, with an optional K or M for 1024 or its square.
-fn byte_size(text: &str) -> Result<u32, String> {
+pub(crate) fn byte_size(text: &str) -> Result<u32, String> {
     let (digits, unit) = match text.trim_end_matches(['K', 'k', 'M', 'm']) {
         digits if digits.len() == text.len() => (digits, 1),
         digits if text.get(digits.len()..).is_some_and(|unit| unit.eq_ignore_ascii_case("k")) => {
@@ -293,12 +286,6 @@ mod tests {
         for wrong in ["", "ab", &"g".repeat(40), &"a".repeat(39), &"a".repeat(42)] {
             assert!(info_hash(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn rates_are_read_and_zero_is_refused() {
-        assert_eq!(byte_rate("500K").map(NonZeroU64::get), Ok(512_000));
-        assert!(byte_rate("0").is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod args;
 mod create;
 mod download;
 mod failure;
+mod limits;
 mod logging;
 mod man;
 mod network;

@@ -26,14 +26,7 @@ pub(crate) fn config(args: &NetworkArgs) -> Result<EngineConfig, Failure> {
         Some(AnnounceTo::Tiers) => Reach::EachTier,
         None => Reach::OneTracker,
     };
-    config.limits.down.global = args.limit_down;
-    config.limits.up.global = args.limit_up;
-    if let Some(most) = args.max_peers.map(|most| usize::from(most.get())) {
-        // Some places are left for those who dial us, as by default.
-        let (default, dialled) = (config.torrent.max_peers, config.torrent.dial_below);
-        config.torrent.max_peers = most;
-        config.torrent.dial_below = (most * dialled).div_ceil(default);
-    }
+    args.limits.apply(&mut config);
     // The names have been checked when the command line was read.
     let policies = Policies::shipped();
     let PolicyArgs { picker, choker, seed_choker } = &args.policies;

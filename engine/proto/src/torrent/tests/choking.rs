@@ -38,6 +38,25 @@ fn slots_follow_the_limit_of_uploads_up_at_once_and_down_at_the_next_round() {
 }
 
 #[test]
+fn slots_are_those_that_the_process_can_spare() {
+    let mut table = Table::seeder(4);
+    table.feed(Input::UploadSlots(2));
+    let peers = crowd(&mut table, 8);
+    assert_eq!((served(&table).len(), table.torrent.slots_wanted()), (2, START_SLOTS + 1));
+    table.feed(Input::UploadSlots(3));
+    assert_eq!(served(&table).len(), 3);
+    for allowed in [1, 0, 3] {
+        table.feed(Input::UploadSlots(allowed));
+        table.pass(CHOKE_ROUND);
+        assert_eq!(served(&table).len(), allowed);
+    }
+    for peer in peers {
+        table.say(peer, Message::NotInterested);
+    }
+    assert_eq!(table.torrent.slots_wanted(), 0);
+}
+
+#[test]
 fn a_free_slot_does_not_wait_for_the_round() {
     let mut table = Table::seeder(4);
     crowd(&mut table, 8);

@@ -266,3 +266,15 @@ fn stopping_says_so_and_closes_everything() {
     let (late, outputs) = table.arrive(9, Direction::Incoming);
     assert_eq!(closes(&outputs), [(late, DisconnectReason::Stopping)]);
 }
+
+#[test]
+fn a_connection_that_others_need_is_the_one_of_least_use() {
+    let mut table = Table::new(4, &[0]);
+    let (busy, old, young) = (table.peer(&[1, 2, 3]), table.peer(&[]), table.peer(&[]));
+    table.say(busy, Message::Unchoke);
+    for lost in [young, old, busy] {
+        let parted = Output::Disconnect { peer: lost, reason: DisconnectReason::Shared };
+        assert!(table.feed(Input::Part).contains(&parted));
+    }
+    assert_eq!(table.feed(Input::Part), []);
+}

@@ -1,7 +1,6 @@
 //! The options of `download` and `seed` about the network, the way to play and resume data, as typed.
 
 use std::net::SocketAddr;
-use std::num::{NonZeroU16, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,7 +8,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args as ClapArgs, ValueEnum};
 use proto::torrent::policy::{NEEDIEST, Named, Policies, RAREST_FIRST, TIT_FOR_TAT};
 
-use super::{byte_rate, seconds};
+use super::seconds;
+use crate::limits::LimitArgs;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct NetworkArgs {
@@ -31,15 +31,8 @@ pub(crate) struct NetworkArgs {
     /// Do not download from the HTTP servers that the torrent names (BEP 19)
     #[arg(long)]
     pub(crate) no_web_seeds: bool,
-    /// Receive no faster than this, in bytes a second on the line, such as 500K or 2M
-    #[arg(long, value_name = "RATE", value_parser = byte_rate)]
-    pub(crate) limit_down: Option<NonZeroU64>,
-    /// Send no faster than this, in bytes a second on the line, such as 500K or 2M
-    #[arg(long, value_name = "RATE", value_parser = byte_rate)]
-    pub(crate) limit_up: Option<NonZeroU64>,
-    /// Keep no more connections than this [default: 50]
-    #[arg(long, value_name = "COUNT")]
-    pub(crate) max_peers: Option<NonZeroU16>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
     #[command(flatten)]
     pub(crate) resume: ResumeArgs,
     #[command(flatten)]
