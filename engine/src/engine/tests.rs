@@ -1,5 +1,6 @@
 //! Many torrents in one process, over loopback sockets and storages in memory.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -14,15 +15,22 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::clock::OsClock;
 use crate::storage::memory::MemoryStorage;
+use crate::tracker::{self, MemoryStore, TrackerConfig};
 use crate::transport::os::OsTransport;
 
 const LOCALHOST: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// A torrent of 100,000 bytes, a different one for each number.
 fn torrent(number: usize) -> (Arc<Metainfo>, Vec<u8>) {
+    torrent_at(number, Vec::new())
+}
+
+/// The same with trackers.
+fn torrent_at(number: usize, trackers: Vec<String>) -> (Arc<Metainfo>, Vec<u8>) {
     let content: Vec<u8> = (0..100_000).map(|index| (index % 251 + number) as u8).collect();
     let name = format!("torrent {number}");
-    let draft = Draft::new(&name, Content::Single(content.len() as u64), Some(32 * 1024)).expect("valid");
+    let mut draft = Draft::new(&name, Content::Single(content.len() as u64), Some(32 * 1024)).expect("valid");
+    draft.trackers = vec![trackers];
     let hashes: Vec<PieceHash> = content.chunks(32 * 1024).map(PieceHash::of).collect();
     (Arc::new(Metainfo::parse(&draft.finish(&hashes).expect("complete")).expect("our own")), content)
 }
@@ -49,7 +57,10 @@ impl Running {
     }
 
     async fn seed(&self, number: usize) -> TorrentHandle {
-        let (metainfo, content) = torrent(number);
+        self.seed_this(torrent(number)).await
+    }
+
+    async fn seed_this(&self, (metainfo, content): (Arc<Metainfo>, Vec<u8>)) -> TorrentHandle {
         let storage = MemoryStorage::with_content(metainfo.geometry(), content);
         self.engine.add(metainfo, storage, TorrentOptions::default()).await.expect("added")
     }
@@ -109,6 +120,66 @@ async fn a_torrent_leaves_and_comes_back_while_the_others_go_on() {
     let late = seeder.engine.add(metainfo, storage, TorrentOptions::default()).await;
     assert!(matches!(late, Err(AddError::Stopped)), "{late:?}");
     leecher.end().await;
+}
+
+#[tokio::test]
+async fn a_torrent_that_leaves_tells_its_tracker_and_closes_its_connections() {
+    let environment: Environment<OsTransport, OsClock> = Environment::os(LOCALHOST.ip());
+    let (config, store) = (TrackerConfig::at(LOCALHOST), MemoryStore::default());
+    let started = tracker::start(environment, config, store, Seed::from_u64(9)).await;
+    let (tracker, tracker_root) = started.expect("started");
+    let tracker_root = tokio::spawn(tracker_root);
+    let url = format!("udp://{}", tracker.local_addrs()[0]);
+    let seeders = async |handle: &mut TorrentHandle| loop {
+        if let EngineEvent::Announced { seeders, .. } = handle.next_event().await.expect("running") {
+            return seeders;
+        }
+    };
+    let (running, other) = (Running::open(1).await, Running::open(2).await);
+    let both = [1, 2].map(|number| torrent_at(number, vec![url.clone()]));
+    let [mut leaving, mut staying] =
+        [running.seed_this(both[0].clone()).await, running.seed_this(both[1].clone()).await];
+    assert_eq!((seeders(&mut leaving).await, seeders(&mut staying).await), (1, 1));
+    let mut guests = [knock(running.addr(), 1, 7).await, knock(running.addr(), 2, 8).await];
+    until_connected(&running.engine, 2).await;
+    leaving.stop();
+    while leaving.next_event().await.is_some() {}
+    let mut heard = Vec::new();
+    guests[0].read_to_end(&mut heard).await.expect("closed in order");
+    until_connected(&running.engine, 1).await;
+    assert_eq!(running.engine.counts().torrents, 1);
+    // Who comes now counts itself.
+    let [mut first, mut second] =
+        [other.seed_this(both[0].clone()).await, other.seed_this(both[1].clone()).await];
+    assert_eq!((seeders(&mut first).await, seeders(&mut second).await), (1, 2));
+    for running in [running, other] {
+        running.end().await;
+    }
+    tracker.stop();
+    tracker_root.await.expect("no panic");
+}
+
+#[tokio::test]
+async fn one_rate_limit_holds_for_all_torrents_together() {
+    const TORRENTS: usize = 4;
+    let (seeder, leecher) = (Running::open(1).await, Running::open(2).await);
+    let mut limits = RateLimits::default();
+    limits.down.global = NonZeroU64::new(200_000);
+    leecher.engine.set_limits(limits);
+    let (clock, mut fetched) = (OsClock::new(), Vec::new());
+    let began = clock.now();
+    for number in 0..TORRENTS {
+        seeder.seed(number).await;
+        fetched.push(leecher.fetch(number, seeder.addr()).await);
+    }
+    for handle in &mut fetched {
+        wait_for(handle, &EngineEvent::Completed).await;
+    }
+    // 400,000 bytes; with the limit for each of them it would take a quarter of that.
+    let took = clock.now().since(began);
+    assert!(took > Duration::from_millis(1500) && took < Duration::from_secs(20), "{took:?}");
+    leecher.end().await;
+    seeder.end().await;
 }
 
 /// What an engine says to a handshake for this torrent.
