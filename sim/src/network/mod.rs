@@ -38,6 +38,8 @@ mod trouble;
 mod watch;
 
 #[cfg(test)]
+mod fidelity;
+#[cfg(test)]
 mod tests;
 
 use agenda::Agenda;

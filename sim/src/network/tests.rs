@@ -14,8 +14,8 @@ use super::sender::Sender;
 use super::{LinkProfile, Network};
 
 const MTU: u32 = 1_500;
-const SEGMENT: u32 = MTU - 40;
-const WINDOW: u32 = 65_535;
+pub(super) const SEGMENT: u32 = MTU - 40;
+pub(super) const WINDOW: u32 = 65_535;
 
 /// A bulk transfer as the simulated stack would run it: a window of 64 KiB, one acknowledgement a segment.
 struct Bulk {
@@ -27,7 +27,7 @@ struct Bulk {
     reset: bool,
 }
 
-struct Bench {
+pub(super) struct Bench {
     network: Network,
     flows: Vec<Bulk>,
     by_end: BTreeMap<(SocketAddr, SocketAddr), usize>,
@@ -54,7 +54,7 @@ fn segment(from: SocketAddr, to: SocketAddr, seq: u32, ack: u32, syn: bool, payl
 
 impl Bench {
     /// `flows` transfers from one host behind `uplink` to as many hosts with unlimited links.
-    fn new(uplink: LinkProfile, far: LinkProfile, flows: usize, seed: u64) -> Self {
+    pub(super) fn new(uplink: LinkProfile, far: LinkProfile, flows: usize, seed: u64) -> Self {
         let mut network = Network::new(seed, MTU);
         network.add_host(&[host(1)], uplink);
         let mut bench = Self { network, flows: Vec::new(), by_end: BTreeMap::new(), now: Instant::ZERO };
@@ -71,7 +71,7 @@ impl Bench {
         bench
     }
 
-    fn run(&mut self, time: Duration) {
+    pub(super) fn run(&mut self, time: Duration) {
         let payload = Bytes::from(vec![7; SEGMENT as usize]);
         let end = self.now + time;
         while self.now < end {
@@ -110,18 +110,18 @@ impl Bench {
         }
     }
 
-    fn received(&self) -> u64 {
+    pub(super) fn received(&self) -> u64 {
         self.flows.iter().map(|flow| u64::from(flow.received)).sum()
     }
 
-    fn jain(&self) -> f64 {
+    pub(super) fn jain(&self) -> f64 {
         let shares: Vec<f64> = self.flows.iter().map(|flow| f64::from(flow.received)).collect();
         let sum: f64 = shares.iter().sum();
         sum * sum / (shares.len() as f64 * shares.iter().map(|share| share * share).sum::<f64>())
     }
 }
 
-fn link(rate: u64, latency_ms: u64, queue: u64, loss: f64) -> LinkProfile {
+pub(super) fn link(rate: u64, latency_ms: u64, queue: u64, loss: f64) -> LinkProfile {
     LinkProfile { up: rate, down: rate, latency: Duration::from_millis(latency_ms), queue, loss }
 }
 
