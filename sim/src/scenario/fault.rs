@@ -73,6 +73,7 @@ pub(super) const KEYS: &[&str] = &[
     moment::KEYS[0],
     moment::KEYS[1],
     moment::KEYS[2],
+    moment::KEYS[3],
     "for",
     "by",
     "latency",

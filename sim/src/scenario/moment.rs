@@ -9,7 +9,7 @@ use super::source::Refusal;
 use super::{MAX_FAULTS, MAX_PEERS};
 
 /// The keys.
-pub(super) const KEYS: [&str; 3] = ["at", "when", "every"];
+pub(super) const KEYS: [&str; 4] = ["at", "when", "every", "times"];
 
 /// A state of the swarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct Moment {
     pub at: Duration,
     /// And again after so long.
     pub every: Option<Duration>,
+    /// So often at the most.
+    pub times: Option<u32>,
     /// Or once this is the case.
     pub when: Option<Trigger>,
 }
@@ -56,23 +58,28 @@ impl Moment {
             _ => Err(Refusal::new(value.span(), "the run is over by then (`time_limit` in [run])")),
         };
         if when.is_some() {
-            if let Some(other) = ["at", "every"].into_iter().find_map(|key| fields.value(key)) {
+            if let Some(other) = ["at", "every", "times"].into_iter().find_map(|key| fields.value(key)) {
                 let message = "it comes at a time or `when` something is the case, not both";
                 return Err(Refusal::new(other.span(), message));
             }
-            return Ok(Self { at: Duration::ZERO, every: None, when });
+            return Ok(Self { at: Duration::ZERO, every: None, times: None, when });
         }
         let every = fields.optional("every", |value| match some_time(value)? {
             every if lasts.is_none_or(|lasts| lasts < every) => Ok(every),
             _ => Err(Refusal::new(value.span(), "it is not over by then (`for`)")),
         })?;
-        Ok(Self { at: fields.required("at", before)?, every, when })
+        let times = fields.optional("times", |value| match every {
+            Some(_) => within(value, 1..=MAX_FAULTS as u32),
+            None => Err(Refusal::new(value.span(), "after how long each time? say `every`")),
+        })?;
+        Ok(Self { at: fields.required("at", before)?, every, times, when })
     }
 
     /// All its times before `limit`.
     pub(super) fn times(self, limit: Duration) -> impl Iterator<Item = Duration> {
         let next = move |at: &Duration| self.every.map(|every| *at + every);
-        std::iter::successors(Some(self.at), next).take_while(move |at| *at < limit).take(MAX_FAULTS)
+        let most = self.times.map_or(MAX_FAULTS, |times| times as usize);
+        std::iter::successors(Some(self.at), next).take_while(move |at| *at < limit).take(most)
     }
 }
 

@@ -122,6 +122,9 @@ fn a_plan_has_every_occurrence_and_replays_itself() {
 
 #[test]
 fn what_cannot_be_is_refused_where_it_stands() {
+    let twice = FAR.replace("every = \"20 s\"", "every = \"20 s\"\ntimes = 2");
+    let count = |plan: Plan| plan.net_faults.iter().filter(|fault| fault.kind.key() == "partition").count();
+    assert_eq!(count(parse(&twice).expect("valid").expand(1)), 2);
     for (from, to, complaint) in [
         ("asia = \"90 ms\"\n", "", "[regions.asia] lacks the way to `europe`"),
         ("region = \"asia\"", "region = \"asya\"", "did you mean \"asia\"?"),
@@ -132,6 +135,7 @@ fn what_cannot_be_is_refused_where_it_stands() {
         ("ratio = 2.5", "ratio = 0", "0 is not within 0.001 to 1000"),
         ("every = \"20 s\"", "every = \"3 s\"", "it is not over by then (`for`)"),
         ("when = { copies = 1 }", "at = \"3 s\"\nwhen = { copies = 1 }", "not both"),
+        ("at = \"30 s\"", "at = \"30 s\"\ntimes = 2", "after how long each time?"),
         ("when = { copies = 1 }", "when = { copys = 1 }", "did you mean `copies`?"),
         ("partition = [\"seeder\", \"half\"]", "partition = [\"seder\"]", "did you mean \"seeder\"?"),
         ("one_way = true\nfor = \"4 s\"", "one_way = true", "lacks its `for`"),
