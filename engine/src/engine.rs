@@ -23,6 +23,7 @@ use crate::environment::Environment;
 use crate::events::Events;
 use crate::fetch::TrackerTrust;
 use crate::handle::{EngineEvent, TorrentHandle};
+use crate::lsd::{self, Announcers};
 use crate::peer::PeerTimeouts;
 use crate::places::Places;
 use crate::process::{Command, Newcomer, Process};
@@ -40,6 +41,9 @@ mod tests;
 /// Torrents whose storage is looked through at once; each hashes two pieces at a time, and more would only make a
 /// disk seek.
 const MAX_CHECKS: usize = 2;
+
+/// The child seed of local discovery; those of the torrents count up from 0.
+const LSD: u64 = u64::MAX - 1;
 
 /// What a user may choose.
 #[derive(Clone, Debug)]
@@ -168,6 +172,8 @@ impl Engine {
             seed,
         };
         let (timeouts, keys) = (config.timeouts, Keys::default());
+        let (lsd, joining) = Announcers::new();
+        let local = lsd::serve(environment.clone(), addrs.clone(), routes.clone(), seed.child(LSD), joining);
         let slots = Arc::new(Mutex::new(slots));
         let process = Process {
             environment,
@@ -181,8 +187,9 @@ impl Engine {
             places,
             slots,
             turned_away,
+            lsd,
         };
-        Ok((handle, process.run(listeners, orders)))
+        Ok((handle, process.run(listeners, local, orders)))
     }
 
     /// An engine for one torrent: binds, hashes what the storage already holds, and returns a handle and the root

@@ -15,6 +15,7 @@ pub mod environment;
 mod events;
 pub mod fetch;
 pub mod handle;
+mod lsd;
 pub mod metadata;
 mod paced;
 pub mod peer;

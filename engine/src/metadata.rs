@@ -201,6 +201,7 @@ impl<T: Transport, C: Clock> Search<T, C> {
             Happening::Disk(_)
             | Happening::Stats(_)
             | Happening::Snapshot(_)
+            | Happening::Named(..)
             | Happening::Web(..)
             | Happening::LimitsChanged
             | Happening::Priorities(_)

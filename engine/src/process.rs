@@ -23,6 +23,7 @@ use crate::engine::TorrentOptions;
 use crate::environment::Environment;
 use crate::events::Events;
 use crate::fetch::TrackerTrust;
+use crate::lsd::Announcers;
 use crate::peer::{PeerTimeouts, Terms};
 use crate::places::Places;
 use crate::queue::{Happening, Happenings, Queue};
@@ -72,15 +73,22 @@ pub(crate) struct Process<T: Transport, C: Clock> {
     pub(crate) places: Places,
     pub(crate) slots: SlotPool,
     pub(crate) turned_away: Arc<TurnedAway>,
+    pub(crate) lsd: Announcers,
 }
 
 impl<T: Transport, C: Clock> Process<T, C> {
     /// Runs until no torrent is left and nobody can add one.
-    pub(crate) async fn run(self, listeners: Vec<T::Listener>, mut commands: UnboundedReceiver<Command>) {
+    pub(crate) async fn run(
+        self,
+        listeners: Vec<T::Listener>,
+        local: impl Future<Output = ()> + Send + 'static,
+        mut commands: UnboundedReceiver<Command>,
+    ) {
         // Tasks of their own, so that the loops' many wake-ups do not poll the listeners.
         let mut services = JoinSet::new();
         let clock = &self.environment.clock;
         services.spawn(self.throttle.clone().keep(clock.clone()));
+        services.spawn(local);
         for receiver in self.port.receivers(clock) {
             services.spawn(receiver);
         }
@@ -133,6 +141,7 @@ impl<T: Transport, C: Clock> Process<T, C> {
         let keeper = Keeper::new(now, &have, metainfo.geometry().all_pieces(), flush_every);
         let torrent = Torrent::new(Arc::clone(&metainfo), have, options.torrent, seed, now);
         let announcer = Announcer::new(torrent.announces(&self.addrs), announcing);
+        let found = torrent.admits(Source::Lsd).then(|| self.lsd.join(metainfo.info_hash()));
         let key = seat.key();
         let terms = Terms {
             torrent: key,
@@ -182,7 +191,7 @@ impl<T: Transport, C: Clock> Process<T, C> {
             torrent_loop.run(happenings).await;
             throttle.forget_torrent(seat.key());
             places.forget_torrent(seat.key());
-            drop(seat);
+            drop((seat, found));
         }
     }
 }

@@ -12,7 +12,7 @@ use proto::id::PieceHash;
 use proto::metainfo::Priority;
 use proto::piece::{Block, PieceIndex};
 use proto::resume::Stamp;
-use proto::torrent::{FetchKey, PeerKey, Stats, WebNews};
+use proto::torrent::{FetchKey, PeerKey, Source, Stats, WebNews};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -48,6 +48,8 @@ pub(crate) enum Happening {
     Disk(Done),
     /// For the announcer; the permit limits how many wait here.
     Announce(proto::announce::Input, Option<OwnedSemaphorePermit>),
+    /// Somebody other than a tracker or a peer names a peer. How many wait here is limited by who finds them.
+    Named(Source, SocketAddr),
     /// A user chooses files: a priority for each.
     Priorities(Vec<Priority>),
     /// A web seed has news. How many bytes wait here is limited by the core's credit.

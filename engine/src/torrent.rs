@@ -174,6 +174,7 @@ impl<T: Transport, C: Clock> TorrentLoop<T, C> {
                 self.feed(now, Input::Wanted(self.metainfo.piece_priorities(&of_files)));
                 self.submit(now, Job::Select(of_files));
             }
+            Happening::Named(source, addr) => self.feed(now, Input::Candidates(source, vec![addr])),
             Happening::Web(key, news) => self.feed(now, Input::Web(key, news)),
             Happening::LimitsChanged => self.feed(now, Input::UploadLimit(self.terms.upload_limit())),
             Happening::Stop => self.feed(now, Input::Stop),

@@ -11,6 +11,7 @@ pub mod announce;
 pub mod bencode;
 pub mod bitfield;
 pub mod id;
+pub mod lsd;
 pub mod metainfo;
 pub mod piece;
 pub mod rate;

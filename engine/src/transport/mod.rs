@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use proto::registry::Datagrams;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -45,6 +45,17 @@ pub trait Transport: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = io::Result<Vec<Self::Socket>>> + Send {
         let _ = count;
         async move { Ok(vec![self.bind(addr).await?]) }
+    }
+
+    /// Binds a datagram socket in a multicast group, at the interface that has the address `interface`; the
+    /// unspecified one leaves the choice to the stack. `Unsupported` where there is no multicast.
+    fn join(
+        &self,
+        group: SocketAddr,
+        interface: IpAddr,
+    ) -> impl Future<Output = io::Result<Self::Socket>> + Send {
+        let _ = (group, interface);
+        async { Err(io::ErrorKind::Unsupported.into()) }
     }
 
     /// The addresses of `host`, which may be a literal.

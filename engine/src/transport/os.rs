@@ -15,6 +15,7 @@ use super::{Listener, Stream, Transport, UdpSocket};
 mod inherited;
 #[cfg(target_os = "linux")]
 mod mmsg;
+mod multicast;
 mod single;
 #[cfg(test)]
 mod tests;
@@ -151,6 +152,10 @@ impl Transport for OsTransport {
         let addr = first.local_addr()?;
         drop(first);
         (0..count).map(|_| self.datagrams(addr, Sharing::Shared)).collect()
+    }
+
+    async fn join(&self, group: SocketAddr, interface: IpAddr) -> io::Result<OsSocket> {
+        self.opened(multicast::join(group, interface)?)
     }
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::announce::AnnounceConfig;
 use crate::time::Instant;
+use crate::torrent::limits::MAX_CANDIDATES;
 use crate::torrent::machine::Torrent;
 use crate::torrent::{DisconnectReason, PeerKey};
 
@@ -20,6 +21,8 @@ pub enum Source {
     Incoming,
     /// An earlier run was connected to it.
     Resume,
+    /// It announced itself to the local network (BEP 14).
+    Lsd,
 }
 
 impl Torrent {
@@ -37,7 +40,10 @@ impl Torrent {
     pub(super) fn candidates_named(&mut self, source: Source, addrs: Vec<SocketAddr>) {
         if self.admits(source) {
             for addr in addrs {
-                self.candidates.offer(addr, source);
+                // Nobody vouches for a local network: it fills the book, and takes no place from others.
+                if source != Source::Lsd || self.candidates.known() < MAX_CANDIDATES {
+                    self.candidates.offer(addr, source);
+                }
             }
         }
     }
@@ -83,6 +89,7 @@ impl Torrent {
             Source::Tracker => true,
             Source::User | Source::Incoming | Source::Resume => !self.metainfo.private(),
             Source::Pex => !self.metainfo.private() && self.config.pex,
+            Source::Lsd => !self.metainfo.private() && self.config.lsd,
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::torrent::policy::{NEEDIEST, NamedChoker, NamedPicker, RAREST_FIRST, T
 
 /// What a user may tune.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with each other")]
 pub struct TorrentConfig {
     /// Connections at the most.
     pub max_peers: usize,
@@ -27,6 +28,8 @@ pub struct TorrentConfig {
     pub reach: Reach,
     /// Exchange addresses with peers (BEP 11); never for a private torrent.
     pub pex: bool,
+    /// Find peers in the local network and be found there (BEP 14); never for a private torrent.
+    pub lsd: bool,
     /// Fetch from the torrent's HTTP servers (BEP 19).
     pub web_seeds: bool,
     /// Show each peer one piece at a time until every piece is elsewhere (BEP 16), if complete at the start.
@@ -51,6 +54,7 @@ impl Default for TorrentConfig {
             allowed_fast: 10,
             reach: Reach::OneTracker,
             pex: true,
+            lsd: false,
             web_seeds: true,
             super_seeding: false,
             picker: RAREST_FIRST,
@@ -197,6 +201,8 @@ pub(super) const GIVERS: usize = 3;
 pub(super) const MAX_GIVER_REQUESTS: u32 = 8;
 /// A peer that does not help with the metadata for this long makes room for another.
 pub(super) const GIVER_PATIENCE: Duration = Duration::from_secs(20);
+/// The same for a peer without metadata that may name others: it speaks once a minute (BEP 11).
+pub(super) const GOSSIP_PATIENCE: Duration = Duration::from_secs(70);
 
 /// A super-seeder shows a peer another piece when nobody has fetched the one before from it for this long.
 pub(super) const SHOW_PATIENCE: Duration = Duration::from_secs(30);

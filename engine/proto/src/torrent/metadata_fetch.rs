@@ -12,12 +12,15 @@
 //! so a liar costs its own time only, and the blame is exact.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::candidates::Candidates;
-use super::limits::{ASK_AGAIN, GIVER_PATIENCE, GIVERS, MAX_GIVER_REQUESTS};
+use super::limits::{ASK_AGAIN, GIVER_PATIENCE, GIVERS, GOSSIP_PATIENCE};
+use super::pex::Gossip;
 use super::suspects;
+use super::transcript::Transcript;
 use super::{
     AnnounceEvent, BanReason, Banned, DisconnectReason, Input, Output, PeerKey, Progress, TorrentConfig,
 };
@@ -26,31 +29,35 @@ use crate::metainfo::{Magnet, Metainfo, MetainfoError};
 use crate::seed::{Random, Seed};
 use crate::time::Instant;
 use crate::wire::extension::{
-    Extension, ExtensionHandshake, HANDSHAKE_ID, MAX_METADATA_LEN, METADATA_BLOCK_LEN, MetadataMessage,
-    metadata_blocks,
+    Extension, ExtensionHandshake, HANDSHAKE_ID, MAX_METADATA_LEN, METADATA_BLOCK_LEN, MetadataMessage, Pex,
 };
 use crate::wire::{Feature, Handshake, Message};
 
 /// A connection to somebody who may have the metadata.
 #[derive(Debug)]
 struct Giver {
-    addr: std::net::SocketAddr,
+    addr: SocketAddr,
     /// Its id for metadata messages, once it gave one.
     id: Option<u8>,
     /// Its copy, as far as it is here.
     copy: Option<Transcript>,
+    /// It names other peers (BEP 11).
+    gossips: bool,
+    gossip: Gossip,
     /// When it last helped.
     progress: Instant,
 }
 
-/// One peer's info dictionary.
-#[derive(Debug)]
-struct Transcript {
-    len: u32,
-    blocks: Vec<Option<Bytes>>,
-    /// The first block that was not asked for.
-    next: u32,
-    missing: u32,
+impl Giver {
+    fn new(now: Instant, addr: SocketAddr) -> Self {
+        Self { addr, id: None, copy: None, gossips: false, gossip: Gossip::default(), progress: now }
+    }
+
+    /// When it makes room for another. Who has no metadata may still know somebody who has.
+    fn until(&self) -> Instant {
+        let is_source = self.copy.is_some() || !self.gossips;
+        self.progress + if is_source { GIVER_PATIENCE } else { GOSSIP_PATIENCE }
+    }
 }
 
 /// The search for one info dictionary. Driven like a [`Torrent`](super::Torrent), by the same inputs and
@@ -118,8 +125,7 @@ impl MetadataFetch {
                     // Here nothing is ever abandoned.
                     let _ = self.candidates.connected(addr);
                 }
-                let giver = Giver { addr, id: None, copy: None, progress: now };
-                self.givers.insert(peer, giver);
+                self.givers.insert(peer, Giver::new(now, addr));
                 self.welcome(now, peer, id, reserved);
             }
             Input::ConnectFailed { addr } => self.candidates.failed(now, addr),
@@ -169,14 +175,14 @@ impl MetadataFetch {
 
     /// The next deadline.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let impatient = self.givers.values().map(|giver| giver.progress + GIVER_PATIENCE).min();
+        let impatient = self.givers.values().map(Giver::until).min();
         [Some(self.ask_at), impatient, self.candidates.due()].into_iter().flatten().min()
     }
 
     /// Does whatever is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let slow = |giver: &Giver| giver.progress + GIVER_PATIENCE <= now;
-        let slow: Vec<_> = self.givers.iter().filter(|(_, giver)| slow(giver)).map(|(&key, _)| key).collect();
+        let slow = self.givers.iter().filter(|(_, giver)| giver.until() <= now);
+        let slow: Vec<_> = slow.map(|(&key, _)| key).collect();
         for key in slow {
             self.part(now, key, DisconnectReason::Idle);
         }
@@ -217,6 +223,7 @@ impl MetadataFetch {
         }
         let ours = ExtensionHandshake {
             metadata: Some(Extension::Metadata.ours()),
+            pex: self.config.pex.then_some(Extension::Pex.ours()),
             your_ip: Some(giver.addr.ip().to_canonical()),
             ..ExtensionHandshake::default()
         };
@@ -234,8 +241,10 @@ impl MetadataFetch {
             let said = ExtensionHandshake::decode(payload).map_err(|_| DisconnectReason::BadExtension)?;
             return self.introduced(now, key, &said);
         }
-        if Extension::from_ours(id) != Some(Extension::Metadata) {
-            return Ok(());
+        match Extension::from_ours(id) {
+            Some(Extension::Metadata) => {}
+            Some(Extension::Pex) => return self.gossip_heard(now, key, payload),
+            None => return Ok(()),
         }
         match MetadataMessage::decode(payload).map_err(|_| DisconnectReason::BadExtension)? {
             MetadataMessage::Data { block, data, .. } => self.arrived(now, key, block, data),
@@ -258,9 +267,11 @@ impl MetadataFetch {
         said: &ExtensionHandshake,
     ) -> Result<(), DisconnectReason> {
         let Some(giver) = self.givers.get_mut(&key) else { return Ok(()) };
+        giver.gossips = self.config.pex && said.pex.is_some_and(|id| id != 0);
         giver.id = said.metadata.or(giver.id).filter(|&id| id != 0);
         let len = said.metadata_size.filter(|len| (1..=MAX_METADATA_LEN).contains(len));
         match (giver.id, len, &giver.copy) {
+            (None, ..) | (Some(_), None, None) if giver.gossips => Ok(()),
             (None, ..) | (Some(_), None, None) => Err(DisconnectReason::NoMetadata),
             (Some(_), Some(len), None) => {
                 giver.copy = Some(Transcript::new(len));
@@ -315,6 +326,19 @@ impl MetadataFetch {
         Ok(())
     }
 
+    /// A peer tells us of others, who may have the metadata. Whether the torrent is private is not known yet; once
+    /// it is, what was heard here goes with the search.
+    //= BEP 11: what a peer says is untrusted.
+    fn gossip_heard(&mut self, now: Instant, key: PeerKey, payload: &[u8]) -> Result<(), DisconnectReason> {
+        let Some(giver) = self.givers.get_mut(&key).filter(|_| self.config.pex) else { return Ok(()) };
+        let news = Pex::decode(payload).map_err(|_| DisconnectReason::BadExtension)?;
+        if giver.gossip.may_speak(now)? {
+            let from = giver.addr.ip();
+            news.added.iter().for_each(|peer| self.candidates.offer_rumour(peer.addr, from));
+        }
+        Ok(())
+    }
+
     fn say(&mut self, peer: PeerKey, id: u8, payload: Bytes) {
         self.outputs.push_back(Output::Send { peer, message: Message::Extended { id, payload } });
     }
@@ -330,41 +354,5 @@ impl MetadataFetch {
         let Some(giver) = self.givers.remove(&key) else { return };
         self.candidates.ended(now, giver.addr);
         self.ask_somebody(now);
-    }
-}
-
-impl Transcript {
-    fn new(len: u32) -> Self {
-        let count = metadata_blocks(len);
-        Self { len, blocks: vec![None; count as usize], next: 0, missing: count }
-    }
-
-    /// The blocks to ask for next, so that only a few are under way.
-    fn requests(&mut self) -> Vec<u32> {
-        let count = self.blocks.len() as u32;
-        let under_way = self.next - (count - self.missing);
-        let end = count.min(self.next + MAX_GIVER_REQUESTS.saturating_sub(under_way));
-        let requests = (self.next..end).collect();
-        self.next = end;
-        requests
-    }
-
-    /// Takes a block that was asked for, of exactly its length.
-    fn put(&mut self, block: u32, data: Bytes) -> Result<(), DisconnectReason> {
-        let start = u64::from(block) * u64::from(METADATA_BLOCK_LEN);
-        let due = u64::from(self.len).saturating_sub(start).min(METADATA_BLOCK_LEN.into());
-        let slot = self.blocks.get_mut(block as usize).filter(|_| block < self.next);
-        let slot = slot.filter(|slot| slot.is_none() && data.len() as u64 == due);
-        *slot.ok_or(DisconnectReason::BadMetadata)? = Some(data);
-        self.missing -= 1;
-        Ok(())
-    }
-
-    fn whole(&self) -> Option<Bytes> {
-        let mut info = BytesMut::with_capacity(if self.missing == 0 { self.len as usize } else { 0 });
-        for block in &self.blocks {
-            info.extend_from_slice(block.as_ref()?);
-        }
-        Some(info.freeze())
     }
 }

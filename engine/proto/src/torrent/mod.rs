@@ -12,7 +12,7 @@
 //! | `discovery` | where peers may come from: the private flag |
 //! | `fast` | the fast extension: one answer to each request, pieces for the choked |
 //! | `extended` | the extension protocol; `pex` and `metadata` are its extensions |
-//! | `metadata_fetch` | a machine of its own: from a magnet link to a torrent |
+//! | `metadata_fetch` | a machine of its own: from a magnet link to a torrent; `transcript` one peer's copy |
 //! | `super_seed` | which piece to show to whom, while nobody else has it all |
 //! | `wanted` | which pieces the user wants, how urgently; partial seeds |
 //! | `interest` | which peers have something for us, exactly |
@@ -60,6 +60,7 @@ mod stats;
 mod super_seed;
 mod suspects;
 mod timers;
+mod transcript;
 mod upload;
 mod verify;
 mod wanted;

@@ -87,11 +87,8 @@ impl Torrent {
         let news = Pex::decode(payload).map_err(|_| DisconnectReason::BadExtension)?;
         let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
         let (from, Some(extended)) = (peer.addr.ip(), &mut peer.extended) else { return Ok(()) };
-        let gossip = &mut extended.gossip;
-        if gossip.heard_at.replace(now).is_some_and(|before| now < before + PEX_TOLERANCE) {
-            gossip.early += 1;
-            let flood = gossip.early > MAX_EARLY_GOSSIP;
-            return if flood { Err(DisconnectReason::GossipFlood) } else { Ok(()) };
+        if !extended.gossip.may_speak(now)? {
+            return Ok(());
         }
         for addr in news.added.into_iter().map(|peer| peer.addr) {
             let ourselves = Some(addr.ip()) == self.external_ip(addr.is_ipv4())
@@ -105,6 +102,15 @@ impl Torrent {
 }
 
 impl Gossip {
+    /// A message came; it is read unless it came too soon.
+    pub(super) fn may_speak(&mut self, now: Instant) -> Result<bool, DisconnectReason> {
+        if self.heard_at.replace(now).is_none_or(|before| now >= before + PEX_TOLERANCE) {
+            return Ok(true);
+        }
+        self.early += 1;
+        if self.early > MAX_EARLY_GOSSIP { Err(DisconnectReason::GossipFlood) } else { Ok(false) }
+    }
+
     /// What has changed since the peer was last told, leaving out itself.
     //= BEP 11: a peer is reported as dropped only after it was reported as added.
     fn news(&mut self, connected: &[PexPeer], itself: &[SocketAddr]) -> Option<Pex> {

@@ -229,6 +229,7 @@ impl PeerStats {
             (self.snubbed, 'S'),
             (self.direction == Direction::Incoming, 'I'),
             (self.source == Some(Source::Pex), 'X'),
+            (self.source == Some(Source::Lsd), 'L'),
         ];
         letters.into_iter().filter_map(|(holds, letter)| holds.then_some(letter)).collect()
     }

@@ -39,6 +39,8 @@ pub(crate) fn config(args: &NetworkArgs) -> Result<EngineConfig, Failure> {
     } else if has_ipv6() {
         config.listen.push((Ipv6Addr::UNSPECIFIED, PORT).into());
     }
+    let is_reachable = config.listen.iter().any(|addr| !addr.ip().is_loopback());
+    config.torrent.lsd = args.lsd || is_reachable && !args.no_lsd;
     config.resume.check = args.resume.check;
     config.resume.flush_every = args.resume.save_every;
     if let Some(path) = &args.tracker_ca {

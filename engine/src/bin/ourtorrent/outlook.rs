@@ -14,8 +14,8 @@ use proto::torrent::{Stats, WebSeedState, WebSeedStats};
 use crate::failure::{Failure, Status};
 use crate::show::printable;
 
-/// A peer that was named on the command line may start a little later than we.
-const NAMED_PEER_PATIENCE: Duration = Duration::from_secs(30);
+/// A peer that was named on the command line may start a little later than we, and one in the local network, too.
+const PEER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A lost datagram looks like a tracker that does not answer: it gets its first retry of 30 s (BEP 15).
 const SILENT_TRACKER_PATIENCE: Duration = Duration::from_secs(35);
@@ -34,8 +34,9 @@ pub(crate) struct Outlook {
 }
 
 impl Outlook {
-    /// Of a torrent that is to be downloaded, or only shared; `named` if the user has named peers.
-    pub(crate) fn new(metainfo: &Metainfo, downloads: bool, named: bool) -> Self {
+    /// Of a torrent that is to be downloaded, or only shared; `hopes` if the user has named peers, or some may be in
+    /// the local network.
+    pub(crate) fn new(metainfo: &Metainfo, downloads: bool, hopes: bool) -> Self {
         let trackers: BTreeSet<&String> = metainfo.trackers().iter().flatten().collect();
         Self {
             clock: OsClock::new(),
@@ -43,7 +44,7 @@ impl Outlook {
             failed: BTreeMap::new(),
             answered: false,
             downloads,
-            patience: if named { NAMED_PEER_PATIENCE } else { Duration::ZERO },
+            patience: if hopes { PEER_PATIENCE } else { Duration::ZERO },
             alone_since: None,
         }
     }

@@ -43,7 +43,9 @@ pub(crate) struct Transfer {
 
 impl Transfer {
     pub(crate) fn new(plan: Plan, goal: Goal) -> Self {
-        let outlook = Outlook::new(&plan.metainfo, goal != Goal::Seed, !plan.options.peers.is_empty());
+        let local = plan.options.torrent.lsd && !plan.metainfo.private();
+        let hopes = local || !plan.options.peers.is_empty();
+        let outlook = Outlook::new(&plan.metainfo, goal != Goal::Seed, hopes);
         Self { plan, goal, handle: None, outlook, ended: None }
     }
 

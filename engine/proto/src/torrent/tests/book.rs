@@ -149,8 +149,21 @@ fn a_public_torrent_keeps_its_peers_whichever_tracker_answers() {
 #[test]
 fn a_private_torrent_dials_those_whom_its_tracker_named_and_nobody_else() {
     let mut table = private_table();
-    for source in [Source::User, Source::Pex, Source::Incoming, Source::Resume] {
+    for source in [Source::User, Source::Pex, Source::Incoming, Source::Resume, Source::Lsd] {
         assert_eq!(dials(&table.feed(Input::Candidates(source, vec![address(1)]))), [], "{source:?}");
     }
     assert_eq!(dials(&table.feed(Input::Candidates(Source::Tracker, vec![address(1)]))), [address(1)]);
+}
+
+#[test]
+fn a_local_network_fills_the_book_and_takes_no_place() {
+    let config = TorrentConfig { dial_below: 0, lsd: true, ..TorrentConfig::default() };
+    let mut table = Table::configured(4, &[], config);
+    table.feed(Input::Candidates(Source::Lsd, (0..MAX_CANDIDATES - 1).map(host).collect()));
+    table.torrent.candidates.offer_rumour(host(50_000), address(200).ip());
+    table.feed(Input::Candidates(Source::Lsd, vec![host(60_000)]));
+    assert_eq!(table.torrent.candidates.source_at(host(0)), Some(Source::Lsd));
+    assert_eq!(table.torrent.candidates.source_at(host(50_000)), Some(Source::Pex));
+    assert_eq!(table.torrent.candidates.source_at(host(60_000)), None);
+    assert!(!Table::new(4, &[]).torrent.admits(Source::Lsd), "only who wants it");
 }

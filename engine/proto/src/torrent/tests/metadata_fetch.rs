@@ -3,10 +3,10 @@
 use super::extended::extension_bit;
 use super::*;
 use crate::metainfo::Magnet;
-use crate::torrent::limits::{GIVER_PATIENCE, RECONNECT_AFTER};
+use crate::torrent::limits::{GIVER_PATIENCE, GOSSIP_PATIENCE, MAX_EARLY_GOSSIP, RECONNECT_AFTER};
 use crate::torrent::metadata_fetch::MetadataFetch;
 use crate::wire::extension::{
-    Extension, ExtensionHandshake, MAX_METADATA_LEN, METADATA_BLOCK_LEN, MetadataMessage,
+    Extension, ExtensionHandshake, MAX_METADATA_LEN, METADATA_BLOCK_LEN, MetadataMessage, Pex, PexPeer,
 };
 
 const THEIRS: u8 = 5;
@@ -209,4 +209,57 @@ fn a_dictionary_with_the_right_hash_that_is_no_torrent_ends_the_search() {
     assert_eq!(search.giver(1, info.len() as u32), [0]);
     search.send(1, &MetadataMessage::Data { block: 0, total: None, data: info });
     assert!(matches!(search.fetch.outcome(), Some(Err(_))));
+}
+
+/// What a peer says that has no metadata, and names others if `gossips`.
+fn ignorant(gossips: bool) -> Bytes {
+    ExtensionHandshake { pex: gossips.then_some(THEIRS), ..ExtensionHandshake::default() }.encode()
+}
+
+fn gossip(names: &[u8]) -> Bytes {
+    let peer = |&name| PexPeer { addr: address(name), upload_only: false, reachable: true };
+    Pex { added: names.iter().map(peer).collect(), dropped: Vec::new() }.encode()
+}
+
+#[test]
+fn who_has_no_metadata_may_know_somebody_who_has() {
+    let mut search = Search::new();
+    search.arrive(1, extension_bit());
+    assert_eq!(closes(&search.say(1, 0, ignorant(true))), []);
+    let outputs = search.say(1, Extension::Pex.ours(), gossip(&[2, 3]));
+    let mut dialled = dials(&outputs);
+    dialled.sort_unstable();
+    assert_eq!(dialled, [address(2), address(3)]);
+    let len = search.len();
+    assert_eq!(search.giver(2, len), [0, 1], "one of those who were named");
+    let reason = DisconnectReason::Idle;
+    assert!(closes(&search.pass(GOSSIP_PATIENCE)).contains(&(PeerKey(1), reason)), "it has had its time");
+}
+
+#[test]
+fn peer_exchange_in_a_search_is_capped_and_can_be_switched_off() {
+    let mut search = Search::new();
+    search.arrive(1, extension_bit());
+    search.say(1, 0, ignorant(true));
+    search.say(1, Extension::Pex.ours(), gossip(&[2]));
+    let mut floods = 0;
+    let flooded = loop {
+        let outputs = search.say(1, Extension::Pex.ours(), gossip(&[3]));
+        assert_eq!(dials(&outputs), [], "too soon to be read");
+        floods += 1;
+        if let Some(parted) = closes(&outputs).first() {
+            break *parted;
+        }
+    };
+    assert_eq!((flooded, floods), ((PeerKey(1), DisconnectReason::GossipFlood), MAX_EARLY_GOSSIP + 1));
+
+    let mut search = Search::new();
+    search.fetch = MetadataFetch::new(
+        Magnet::of(&search.metainfo),
+        TorrentConfig { pex: false, ..TorrentConfig::default() },
+        Seed::from_u64(1),
+        search.now,
+    );
+    search.arrive(1, extension_bit());
+    assert_eq!(closes(&search.say(1, 0, ignorant(true))), parted(1, DisconnectReason::NoMetadata));
 }

@@ -12,6 +12,7 @@ use super::seconds;
 use crate::limits::LimitArgs;
 
 #[derive(Debug, ClapArgs)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag on the command line")]
 pub(crate) struct NetworkArgs {
     /// Where to accept peers; port 0 takes any free one. Give it twice for IPv4 and IPv6
     /// [default: 0.0.0.0:6881 and, where there is IPv6, `[::]:6881`]
@@ -25,6 +26,12 @@ pub(crate) struct NetworkArgs {
     /// answers, BEP 12]
     #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "trackers")]
     pub(crate) announce_to_all: Option<AnnounceTo>,
+    /// Find peers in the local network (BEP 14) even if none of them could reach us, as on a loopback address
+    #[arg(long, overrides_with = "no_lsd")]
+    pub(crate) lsd: bool,
+    /// Do not announce torrents to the local network. A private torrent is never announced there (BEP 27)
+    #[arg(long, overrides_with = "lsd")]
+    pub(crate) no_lsd: bool,
     /// Certificates in PEM that a tracker or web seed at https:// may have, besides those that browsers trust
     #[arg(long, value_name = "FILE")]
     pub(crate) tracker_ca: Option<PathBuf>,
