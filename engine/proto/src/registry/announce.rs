@@ -16,6 +16,10 @@ use crate::time::Instant;
 use crate::torrent::AnnounceEvent;
 use crate::tracker::ScrapeEntry;
 
+/// Seeders that a seeder is shown when it starts and there is no leecher. aria2 with a magnet link does not know yet what
+/// there is, says that nothing is left, and would never find the metadata; a true seeder hangs up on these few.
+pub(super) const SEEDERS_FOR_A_SEEDER: usize = 8;
+
 /// One announce.
 ///
 /// Who announces is told by the address alone. Peer ids and keys are not asked for: they can be read by
@@ -49,7 +53,8 @@ pub struct Announced {
 
 impl Registry {
     /// Notes an announce and appends peers to `peers`, compact and in the asker's family: up to what was
-    /// wanted, uniformly chosen, never the asker, only leechers for a seeder, none for who stops.
+    /// wanted, uniformly chosen, never the asker, none for who stops; only leechers for a seeder, but for a few seeders if it has just started
+    /// and there is no leecher.
     pub fn announce(
         &mut self,
         now: Instant,
@@ -130,8 +135,13 @@ impl Registry {
         let counts = self.note(clock, spot, request, addr)?;
         let count = self.config.peers_for(request.num_want, Torrent::FAMILY);
         if let Some(torrent) = self.torrents.find(spot, &request.info_hash) {
-            let wish = Wish { asker: addr, count, clock };
-            torrent.choose(Role::of(request.left), &wish, &mut draws, peers);
+            let (role, before) = (Role::of(request.left), peers.len());
+            torrent.choose(role, &Wish { asker: addr, count, clock }, &mut draws, peers);
+            let lonely = role == Role::Seeder && peers.len() == before;
+            if lonely && request.event == Some(AnnounceEvent::Started) {
+                let count = count.min(SEEDERS_FOR_A_SEEDER);
+                torrent.choose(Role::Leecher, &Wish { asker: addr, count, clock }, &mut draws, peers);
+            }
         }
         Ok(answer(counts))
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::announce::SEEDERS_FOR_A_SEEDER;
 use super::udp::CONNECTION_REFUSED;
 use super::*;
 use crate::id::PeerId;
@@ -131,6 +132,20 @@ fn members_come_meet_complete_and_go() {
     assert_eq!(tracker.scrape(&[HASH.0]), [ScrapeEntry { seeders: 2, completed: 1, leechers: 0 }]);
     assert_eq!(tracker.announce(peer(1), STOPPED, 0), (1, 0, vec![]));
     assert_eq!(tracker.announce(peer(3), STARTED, 9), (1, 1, vec![peer(2)]));
+}
+
+#[test]
+fn who_starts_without_knowing_what_there_is_finds_seeders() {
+    let mut tracker = Tracker::new(RegistryConfig::default());
+    for number in 1..=20 {
+        tracker.announce(peer(number), STARTED, 9);
+        tracker.announce(peer(number), COMPLETED, 0);
+    }
+    // aria2 1.36 with a magnet link: `event=started`, `left=0`.
+    assert_eq!(tracker.announce(peer(21), STARTED, 0).2.len(), SEEDERS_FOR_A_SEEDER);
+    assert_eq!(tracker.announce(peer(21), None, 0).2, [], "by then it would know");
+    tracker.announce(peer(22), STARTED, 9);
+    assert_eq!(tracker.announce(peer(23), STARTED, 0).2, [peer(22)], "a leecher has the metadata, too");
 }
 
 #[test]

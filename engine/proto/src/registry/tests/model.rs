@@ -137,8 +137,13 @@ proptest! {
                     let Reply::Announce { head, peers } = reply else { panic!("{reply:?}") };
                     let entry = model.entry(torrent);
                     prop_assert_eq!((head.seeders, head.leechers), (entry.seeders, entry.leechers));
-                    let candidates = model.candidates(torrent, from, left == 0);
-                    let due = if event == STOPPED { 0 } else { candidates.len().min(num_want as usize) };
+                    let mut candidates = model.candidates(torrent, from, left == 0);
+                    let mut wanted = num_want as usize;
+                    if event == STARTED && candidates.is_empty() {
+                        candidates = model.candidates(torrent, from, false);
+                        wanted = wanted.min(SEEDERS_FOR_A_SEEDER);
+                    }
+                    let due = if event == STOPPED { 0 } else { candidates.len().min(wanted) };
                     let named: BTreeSet<SocketAddr> = peers.iter().copied().collect();
                     prop_assert_eq!(peers.len(), due);
                     prop_assert_eq!(named.len(), due, "nobody twice");
