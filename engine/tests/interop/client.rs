@@ -1,15 +1,20 @@
-//! The clients: ours, and what Debian packages. All are told to stay on loopback.
+//! The clients: ours, and what Debian packages. The foreign ones run as they are shipped (encryption preferred, uTP
+//! tried first, peer exchange on), but for what would reach beyond loopback: no DHT, no local discovery, no port
+//! forwarding.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{env, fs, io, thread};
 
 use crate::content::Content;
-use crate::lab::{Lab, Peer, Torrent, free_address, script};
+use crate::lab::{Lab, Peer, Torrent, script};
 use crate::process::Process;
+use crate::transmission;
 
-/// Set to `require`, a missing client is a failure, and the long transfers run.
+/// Set to `require`, a missing client is a failure, and the long transfers run; set to `skip`, foreign clients are
+/// left alone.
 const VARIABLE: &str = "OURTORRENT_INTEROP";
 
 /// Who shares or fetches.
@@ -19,12 +24,19 @@ pub(crate) enum Client {
     Ours,
     /// libtorrent-rasterbar, through Debian's Python module.
     Libtorrent,
-    /// The same, but its torrents are version 1 and 2 in one.
-    LibtorrentHybrid,
-    /// transmission-cli.
+    /// transmission-daemon.
     Transmission,
     /// aria2c, with mktorrent for torrents.
     Aria2,
+}
+
+/// What a peer does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It shares what it has.
+    Seed,
+    /// It fetches what it has not.
+    Leech,
 }
 
 /// Is everything to be run, come what may?
@@ -32,8 +44,18 @@ pub(crate) fn required() -> bool {
     env::var(VARIABLE).is_ok_and(|value| value == "require")
 }
 
+/// Says aloud what is left out, and why.
+pub(crate) fn not_run(why: &str) {
+    let test = thread::current().name().unwrap_or_default().to_owned();
+    // Not `eprintln`: the test harness would keep it to itself.
+    let _ = io::stderr().write_all(format!("\nNOT RUN: {test}: {why}\n").as_bytes());
+}
+
 /// Does `program` run? If not, says what is left out and how to get it.
 pub(crate) fn has(program: &str, args: &[&str], package: &str) -> bool {
+    if env::var(VARIABLE).is_ok_and(|value| value == "skip") {
+        return false;
+    }
     let run = Command::new(program)
         .args(args)
         .stdin(Stdio::null())
@@ -43,10 +65,7 @@ pub(crate) fn has(program: &str, args: &[&str], package: &str) -> bool {
     let found = run.is_ok_and(|status| status.success());
     if !found {
         assert!(!required(), "{program} is missing, and {VARIABLE}=require: apt-get install {package}");
-        let test = thread::current().name().unwrap_or_default().to_owned();
-        let line = format!("\nNOT RUN: {test} needs {package}: sudo apt-get install {package}\n");
-        // Not `eprintln`: the test harness would keep it to itself.
-        let _ = io::stderr().write_all(line.as_bytes());
+        not_run(&format!("it needs {package}: sudo apt-get install {package}"));
     }
     found
 }
@@ -56,114 +75,112 @@ impl Client {
     pub(crate) fn is_there(self) -> bool {
         match self {
             Self::Ours => true,
-            Self::Libtorrent | Self::LibtorrentHybrid => {
-                has("/usr/bin/python3", &["-c", "import libtorrent"], "python3-libtorrent")
+            Self::Libtorrent => has("/usr/bin/python3", &["-c", "import libtorrent"], "python3-libtorrent"),
+            Self::Transmission => {
+                has("transmission-daemon", &["--version"], "transmission-daemon")
+                    && has("transmission-remote", &["--version"], "transmission-cli")
             }
-            Self::Transmission => has("transmission-cli", &["--version"], "transmission-cli"),
             Self::Aria2 => {
                 has("aria2c", &["--version"], "aria2") && has("which", &["mktorrent"], "mktorrent")
             }
         }
     }
 
-    /// Makes a torrent of `content` at `out`.
-    pub(crate) fn create(self, lab: &Lab, content: &Content, out: &Path) {
+    /// Does it make files without bytes? Transmission does not until version 4.
+    pub(crate) fn makes_empty_files(self) -> bool {
+        self != Self::Transmission
+    }
+
+    /// What makes its torrents private (BEP 27).
+    pub(crate) fn private(self) -> &'static str {
+        match self {
+            Self::Ours | Self::Libtorrent => "--private",
+            Self::Transmission | Self::Aria2 => "-p",
+        }
+    }
+
+    /// Makes a torrent of `content` at `out`; `more` are words of its own command line.
+    pub(crate) fn create(self, lab: &Lab, content: &Content, out: &Path, more: &[&str]) {
         let (url, path) = (lab.announce_url(), content.path());
         let mut command = match self {
             Self::Ours => {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_ourtorrent"));
-                command.arg("create").arg(path).arg("-o").arg(out).args(["--tracker", &url]);
+                command.arg("create").arg(path).arg("-o").arg(out).args(["--tracker", &url]).args(more);
                 command
             }
-            Self::Libtorrent | Self::LibtorrentHybrid => {
-                let version = if self == Self::Libtorrent { "v1" } else { "hybrid" };
+            Self::Libtorrent => {
                 let mut command = libtorrent();
-                command.arg("create").arg(path).arg(out).args([&url, "65536", version]);
+                command.arg("create").arg(path).arg(out).args([&url, "65536"]).args(more);
                 command
             }
             Self::Transmission => {
                 let mut command = Command::new("transmission-create");
-                command.args(["-t", &url, "-o"]).arg(out).arg(path);
+                command.args(["-t", &url, "-o"]).arg(out).args(more).arg(path);
                 command
             }
             Self::Aria2 => {
                 let mut command = Command::new("mktorrent");
-                command.args(["-l", "17", "-a", &url, "-o"]).arg(out).arg(path);
+                command.args(["-l", "17", "-a", &url, "-o"]).arg(out).args(more).arg(path);
                 command
             }
         };
         Process::spawn(&mut command, &lab.subfolder("logs"), &format!("{self:?}-create")).succeed();
     }
 
-    /// Shares what lies in `folder`.
-    pub(crate) fn seed(self, lab: &Lab, torrent: &Torrent, folder: &Path) -> Peer {
-        let listen = free_address();
+    /// Starts a peer at `listen` that keeps its files in `folder`; `more` are words of its own command line.
+    pub(crate) fn start(
+        self,
+        lab: &Lab,
+        role: Role,
+        listen: SocketAddr,
+        (torrent, folder): (&Torrent, &Path),
+        more: &[&str],
+    ) -> Peer {
+        let name = format!("{self:?}-{role:?}-{}", listen.port());
+        let logs = lab.subfolder("logs");
         let mut command = match self {
-            Self::Ours => {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_ourtorrent"));
-                command.arg("seed").arg(&torrent.path).arg("--data").arg(folder);
-                command.args(["--listen", &listen.to_string()]);
-                command
-            }
-            Self::Libtorrent | Self::LibtorrentHybrid => {
+            Self::Ours => ours(role, torrent, folder, listen),
+            Self::Libtorrent => {
+                let mode = if role == Role::Seed { "seed" } else { "leech" };
                 let mut command = libtorrent();
-                command
-                    .env("PEER_HOST", lab.host())
-                    .arg("seed")
-                    .arg(&torrent.path)
-                    .arg(folder)
-                    .arg(listen.port().to_string());
+                command.env("PEER_HOST", lab.host()).arg(mode).arg(&torrent.path).arg(folder);
+                command.arg(listen.port().to_string());
                 command
             }
-            Self::Transmission => transmission(lab, torrent, folder, listen.port(), "seed", &["-v"]),
-            Self::Aria2 => aria2(lab, torrent, folder, listen.port(), &["--seed-ratio=0.0", "-V"]),
+            Self::Transmission => return transmission::start(lab, &name, (torrent, folder), listen, more),
+            Self::Aria2 => aria2(lab, role, torrent, folder, listen.port()),
         };
-        self.start(lab, &mut command, folder, "seed")
+        let process = Process::spawn(command.args(more), &logs, &name);
+        Peer { client: self, process, folder: folder.to_owned(), listen }
     }
+}
 
-    /// Fetches into `folder`.
-    pub(crate) fn leech(self, lab: &Lab, torrent: &Torrent, folder: &Path) -> Peer {
-        let listen = free_address();
-        let mut command = match self {
-            Self::Ours => {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_ourtorrent"));
-                command.arg("download").arg(&torrent.path).arg("-o").arg(folder);
-                command.args(["--listen", &listen.to_string()]);
-                command
-            }
-            Self::Libtorrent | Self::LibtorrentHybrid => {
-                let mut command = libtorrent();
-                command
-                    .env("PEER_HOST", lab.host())
-                    .arg("leech")
-                    .arg(&torrent.path)
-                    .arg(folder)
-                    .arg(listen.port().to_string());
-                command
-            }
-            Self::Transmission => transmission(lab, torrent, folder, listen.port(), "leech", &[]),
-            Self::Aria2 => aria2(lab, torrent, folder, listen.port(), &["--seed-time=0"]),
-        };
-        self.start(lab, &mut command, folder, "leech")
-    }
-
-    fn start(self, lab: &Lab, command: &mut Command, folder: &Path, role: &str) -> Peer {
-        let process = Process::spawn(command, &lab.subfolder("logs"), &format!("{self:?}-{role}"));
-        Peer { process, folder: folder.to_owned() }
-    }
-
+impl Peer {
     /// Waits until a leecher says that it has everything.
-    pub(crate) fn finish(self, peer: &mut Peer) {
-        let done = peer.folder.with_extension("done");
-        match self {
-            Self::Ours | Self::Aria2 => peer.process.succeed(),
-            Self::Libtorrent | Self::LibtorrentHybrid => {
-                peer.process
+    pub(crate) fn finish(&mut self) {
+        match self.client {
+            Client::Ours | Client::Aria2 => self.process.succeed(),
+            Client::Libtorrent => {
+                self.process
                     .until("has everything", |process| process.output().lines().any(|line| line == "done"));
             }
-            Self::Transmission => peer.process.until("has everything", |_| done.exists()),
+            Client::Transmission => {
+                let done = self.folder.with_extension("done");
+                self.process.until("has everything", |_| done.exists());
+            }
         }
     }
+}
+
+fn ours(role: Role, torrent: &Torrent, folder: &Path, listen: SocketAddr) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ourtorrent"));
+    match role {
+        Role::Seed => command.arg("seed").arg(&torrent.path).arg("--data").arg(folder),
+        Role::Leech => command.arg("download").arg(&torrent.path).arg("-o").arg(folder),
+    };
+    command.args(["--peers", "--json", "--log-level", "info,engine::peer=debug"]);
+    command.args(["--listen", &listen.to_string()]);
+    command
 }
 
 fn libtorrent() -> Command {
@@ -173,46 +190,8 @@ fn libtorrent() -> Command {
     command
 }
 
-/// It creates `<folder>.done` once it has everything.
-fn transmission(
-    lab: &Lab,
-    torrent: &Torrent,
-    folder: &Path,
-    port: u16,
-    role: &str,
-    args: &[&str],
-) -> Command {
-    let home = lab.subfolder(&format!("transmission-{role}"));
-    let settings = format!(
-        r#"{{ "bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1", "peer-port": {port}, "encryption": 0,
-              "dht-enabled": false, "lpd-enabled": false, "pex-enabled": false, "utp-enabled": false,
-              "port-forwarding-enabled": false, "rpc-enabled": false, "blocklist-enabled": false }}"#
-    );
-    fs::write(home.join("settings.json"), settings).expect("a file");
-    let finished = executable(
-        &home.join("finished.sh"),
-        &format!("touch '{}'", folder.with_extension("done").display()),
-    );
-    let mut command = Command::new("transmission-cli");
-    command.env("HOME", &home).arg("-g").arg(&home).arg("-w").arg(folder).args([
-        "-p",
-        &port.to_string(),
-        "-M",
-        "-et",
-    ]);
-    command.arg("-f").arg(finished).args(args).arg(&torrent.path);
-    command
-}
-
-fn executable(path: &Path, line: &str) -> std::path::PathBuf {
-    use std::os::unix::fs::PermissionsExt;
-    fs::write(path, format!("#!/bin/sh\n{line}\n")).expect("a file");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("our file");
-    path.to_owned()
-}
-
 /// aria2 speaks to UDP trackers only while its DHT is on; it knows no node, so nothing leaves the machine.
-fn aria2(lab: &Lab, torrent: &Torrent, folder: &Path, port: u16, args: &[&str]) -> Command {
+fn aria2(lab: &Lab, role: Role, torrent: &Torrent, folder: &Path, port: u16) -> Command {
     let home = lab.subfolder(&format!("aria2-{port}"));
     let mut command = Command::new("aria2c");
     command.env("HOME", &home).args([
@@ -223,9 +202,24 @@ fn aria2(lab: &Lab, torrent: &Torrent, folder: &Path, port: u16, args: &[&str]) 
     ]);
     command.arg(format!("--dht-file-path={}", home.join("dht.dat").display()));
     command.args([format!("--dht-listen-port={port}"), format!("--listen-port={port}")]);
-    command.args(["--bt-enable-lpd=false", "--enable-peer-exchange=false", "--file-allocation=none"]);
-    command.args(["--interface=127.0.0.1", "--show-console-readout=false", "--summary-interval=0"]);
-    command.arg(format!("--stop-with-process={}", std::process::id()));
-    command.arg(format!("--dir={}", folder.display())).args(args).arg("-T").arg(&torrent.path);
+    command.args(["--bt-enable-lpd=false", "--file-allocation=none"]);
     command
+        .arg(format!("--interface={}", lab.host()))
+        .args(["--show-console-readout=false", "--summary-interval=0"]);
+    command.arg(format!("--stop-with-process={}", std::process::id()));
+    command.arg(format!("--dir={}", folder.display()));
+    match role {
+        Role::Seed => command.args(["--seed-ratio=0.0", "--check-integrity=true"]),
+        Role::Leech => command.arg("--seed-time=0"),
+    };
+    command.arg(&torrent.path);
+    command
+}
+
+/// A script of one line.
+pub(crate) fn executable(path: &Path, line: &str) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    fs::write(path, format!("#!/bin/sh\n{line}\n")).expect("a file");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("our file");
+    path.to_owned()
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use proto::metainfo::Metainfo;
+use proto::metainfo::{FileKind, Metainfo};
 
 /// A file or a folder.
 pub(crate) struct Content {
@@ -47,12 +47,18 @@ impl Content {
     }
 
     /// How what was downloaded into `folder` differs from the original, if it does.
-    pub(crate) fn difference(&self, metainfo: &Metainfo, folder: &Path) -> Option<String> {
-        // Hybrid torrents have padding files, which no original has (BEP 47).
-        let real = metainfo.files().iter().filter(|file| !file.path.iter().any(|name| name == ".pad"));
+    pub(crate) fn difference(&self, metainfo: &Metainfo, folder: &Path, with_empty: bool) -> Option<String> {
+        // No original has padding (BEP 47).
+        let real = metainfo.files().iter().filter(|file| file.kind != FileKind::Padding);
+        let real = real.filter(|file| with_empty || file.len > 0);
         real.map(|file| file.path.iter().collect::<PathBuf>())
             .find(|path| !same(&self.parent().join(path), &folder.join(path)))
             .map(|path| format!("{} differs", path.display()))
+    }
+
+    /// Is the file of the original that a torrent names by `path` in `folder` as well?
+    pub(crate) fn has(&self, path: &Path, folder: &Path) -> bool {
+        same(&self.parent().join(path), &folder.join(path))
     }
 }
 

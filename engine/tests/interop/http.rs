@@ -72,7 +72,7 @@ fn our_peers_meet_over_a_foreign_http_tracker() {
     let _tracker = lab.track_with_opentracker(&torrent);
     let _seeder = lab.seed(Client::Ours, &torrent, &content);
     let peer = lab.leech(Client::Ours, &torrent);
-    lab.complete(Client::Ours, peer, &torrent, &content);
+    lab.complete(peer, &torrent, &content);
 }
 
 /// What `transmission-show` reads from a scrape.

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// The longest wait for anything: transmission takes 11 s before its first byte, and machines are slow.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// Bytes of a log that a failure shows.
+const TAIL: usize = 8192;
+
 /// How often a condition is looked at.
 const STEP: Duration = Duration::from_millis(20);
 
@@ -34,6 +37,11 @@ impl Process {
     /// What it has printed.
     pub(crate) fn output(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// The lines of it that are JSON, as our client's reports are (`engine/docs/statistics.md`).
+    pub(crate) fn reports(&self) -> Vec<serde_json::Value> {
+        self.output().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// Waits until it ends of its own accord.
@@ -76,8 +84,9 @@ pub(crate) fn wait_until(what: &str, log: &Path, mut condition: impl FnMut() -> 
     let start = now();
     while !condition() {
         if now() - start > PATIENCE {
-            let text = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
-            panic!("waited {PATIENCE:?} until {what}; {}:\n{text}", log.display());
+            let text = fs::read(log).unwrap_or_default();
+            let tail = String::from_utf8_lossy(&text[text.len().saturating_sub(TAIL)..]).into_owned();
+            panic!("waited {PATIENCE:?} until {what}; {}:\n{tail}", log.display());
         }
         thread::sleep(STEP);
     }
