@@ -126,7 +126,7 @@ pub(crate) struct RunArgs {
     /// Write one JSON object per run to standard output, and nothing else
     #[arg(long)]
     pub(crate) json: bool,
-    /// Write summary.json and expanded.toml there; with several runs, into a folder for each
+    /// Write report.html, summary.json and expanded.toml there; with several runs, into a folder for each
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 }

@@ -1,15 +1,15 @@
 //! `sim run`: one scenario or a sweep over seeds, its output and its exit status.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use sim::report::Verdict;
+use sim::report::{Chronicle, Verdict};
 use sim::run::Watching;
 use sim::scenario::{Plan, Scenario};
 
@@ -26,7 +26,11 @@ use crate::sweep::{Ending, Runs, sweep};
 const MAX_AT_ONCE: usize = 20;
 
 /// Scenarios and seeds.
-struct Work(Vec<(Arc<Variant>, u64)>);
+struct Work {
+    runs: Vec<(Arc<Variant>, u64)>,
+    /// Who looks on for the page of each run that is under way, if pages are wanted.
+    chronicles: Option<Mutex<BTreeMap<usize, Arc<Mutex<Chronicle>>>>>,
+}
 
 /// A scenario with what was set.
 struct Variant {
@@ -48,7 +52,8 @@ impl Work {
         let Shard { index, of } = args.shard.unwrap_or_default();
         let own = all.into_iter().skip(index as usize - 1).step_by(of as usize);
         let is_new = |(variant, seed): &(Arc<Variant>, u64)| !done.contains(&key(variant, *seed, args));
-        Ok(Self(own.filter(is_new).collect()))
+        let chronicles = args.out.is_some().then(Mutex::default);
+        Ok(Self { runs: own.filter(is_new).collect(), chronicles })
     }
 }
 
@@ -58,14 +63,19 @@ fn key(variant: &Variant, seed: u64, args: &RunArgs) -> Key {
 
 impl Runs for Work {
     fn count(&self) -> usize {
-        self.0.len()
+        self.runs.len()
     }
 
     fn plan(&self, index: usize) -> (Plan, Watching) {
         // `sweep` asks for those that are there.
         #[expect(clippy::indexing_slicing, reason = "see above")]
-        let (variant, seed) = &self.0[index];
-        (variant.scenario.expand(*seed), Watching::default())
+        let (variant, seed) = &self.runs[index];
+        let plan = variant.scenario.expand(*seed);
+        let Some(chronicles) = &self.chronicles else { return (plan, Watching::default()) };
+        let chronicle = Arc::new(Mutex::new(Chronicle::new(&plan)));
+        let (messages, hosts) = (Some(chronicle.clone() as _), Some(chronicle.clone() as _));
+        chronicles.lock().unwrap_or_else(PoisonError::into_inner).insert(index, chronicle);
+        (plan, Watching { network: None, messages, hosts })
     }
 }
 
@@ -79,7 +89,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         Some(path) => Results::open(path).map(|(results, runs)| (Some(results), runs))?,
     };
     let done: BTreeSet<_> = before.iter().map(|run| run.key.clone()).collect();
-    let asked = Work::of(args, &BTreeSet::new())?.0.into_iter();
+    let asked = Work::of(args, &BTreeSet::new())?.runs.into_iter();
     let asked: BTreeSet<_> = asked.map(|(variant, seed)| key(&variant, seed, args)).collect();
     let before: Vec<_> = before.into_iter().filter(|run| asked.contains(&run.key)).collect();
     let work = Work::of(args, &done)?;
@@ -145,11 +155,11 @@ impl Printer<'_> {
     /// A run is over: its result is written down, and what failed is told at once.
     fn arrived(&mut self, index: usize, ending: Ending) -> Option<Told> {
         // The index comes from the work.
-        let (variant, seed) = self.work.0.get(index)?;
+        let (variant, seed) = self.work.runs.get(index)?;
         let replay = replay(&variant.file, *seed, self.args);
         let name = &variant.scenario.name;
         let (run, told) = match ending {
-            Ending::Done { record, wall, other } => match self.judge(*record, wall, other, &replay) {
+            Ending::Done { record, wall, other } => match self.judge(index, *record, wall, other, &replay) {
                 Ok((run, told)) => (run, Some(told)),
                 Err(error) => {
                     self.error.get_or_insert(error);
@@ -184,6 +194,7 @@ impl Printer<'_> {
 
     fn judge(
         &self,
+        index: usize,
         record: sim::record::Record,
         wall: Duration,
         other: Option<String>,
@@ -208,6 +219,7 @@ impl Printer<'_> {
         }
         if let Some(folder) = &self.args.out {
             self.write_out(folder, &verdict, &summary)?;
+            self.write_page(folder, index, &verdict, wall)?;
         }
         Ok((Run::of(value, &self.args.sets.sets, status), Told { out, err }))
     }
@@ -232,10 +244,24 @@ impl Printer<'_> {
         format!("{}{}\n{gap}", verdict.table(style), style.faint(&pace))
     }
 
+    /// The folder of one run.
+    fn folder(&self, folder: &Path, plan: &Plan) -> PathBuf {
+        if self.several { folder.join(format!("{}-{}", plan.name, plan.seed)) } else { folder.to_owned() }
+    }
+
+    fn write_page(&self, folder: &Path, index: usize, verdict: &Verdict, wall: Duration) -> Result<()> {
+        let chronicles = self.work.chronicles.as_ref();
+        let taken = chronicles.map(|all| all.lock().unwrap_or_else(PoisonError::into_inner).remove(&index));
+        let Some(chronicle) = taken.flatten() else { return Ok(()) };
+        let chronicle = chronicle.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.folder(folder, &verdict.record.plan).join("report.html");
+        let page = verdict.page(&chronicle, wall.as_secs_f64())?;
+        fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))
+    }
+
     fn write_out(&self, folder: &Path, verdict: &Verdict, summary: &str) -> Result<()> {
         let plan = &verdict.record.plan;
-        let own = format!("{}-{}", plan.name, plan.seed);
-        let folder = if self.several { folder.join(own) } else { folder.to_owned() };
+        let folder = self.folder(folder, plan);
         let write = |name: &str, text: &str| {
             let path = folder.join(name);
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))

@@ -12,6 +12,7 @@ use crate::record::Record;
 mod check;
 mod figures;
 mod justice;
+mod page;
 mod reference;
 mod summary;
 mod table;
@@ -19,6 +20,7 @@ mod text;
 
 pub use check::Check;
 pub use figures::{Percentiles, Utilisation};
+pub use page::Chronicle;
 pub use text::Style;
 
 /// What came of a run.

@@ -12,9 +12,9 @@ pub struct Names {
     /// By their place in the world.
     hosts: Vec<String>,
     /// Where each listens.
-    listening: BTreeMap<SocketAddr, String>,
-    /// By address alone, for connections that were dialled from another port; several peers may share one.
-    ips: BTreeMap<IpAddr, String>,
+    listening: BTreeMap<SocketAddr, usize>,
+    /// By address alone, for connections that were dialled from another port; nothing if several share it.
+    ips: BTreeMap<IpAddr, Option<usize>>,
 }
 
 impl Names {
@@ -25,13 +25,9 @@ impl Names {
         for (place, name) in std::iter::once(TRACKER).chain(peers).enumerate() {
             names.hosts.push(name.to_owned());
             for addr in addresses_of(plan, place) {
-                names.listening.insert(addr, name.to_owned());
-                let shared = |other: &mut String| {
-                    if other != name {
-                        *other = addr.ip().to_string();
-                    }
-                };
-                names.ips.entry(addr.ip()).and_modify(shared).or_insert_with(|| name.to_owned());
+                names.listening.insert(addr, place);
+                let alone = names.ips.entry(addr.ip()).or_insert(Some(place));
+                *alone = alone.filter(|other| *other == place);
             }
         }
         names
@@ -47,9 +43,14 @@ impl Names {
         self.hosts.iter().any(|host| host == name)
     }
 
+    /// The place in the world of whoever is there, if that is known.
+    pub fn place(&self, addr: SocketAddr) -> Option<usize> {
+        let listens = self.listening.get(&addr).copied();
+        listens.or_else(|| self.ips.get(&addr.ip()).copied().flatten())
+    }
+
     /// Whoever is there, or the address if that is not known.
     pub fn at(&self, addr: SocketAddr) -> String {
-        let known = self.listening.get(&addr).or_else(|| self.ips.get(&addr.ip()));
-        known.cloned().unwrap_or_else(|| addr.to_string())
+        self.place(addr).map_or_else(|| addr.to_string(), |place| self.host(place))
     }
 }
