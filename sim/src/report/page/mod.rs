@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Verdict;
 use crate::record::{PeerRecord, Record};
 use crate::scenario::quantity::duration_text;
-use crate::scenario::{DiskFault, FaultKind, FaultPlan, PeerPlan, Role, TRACKER, Target};
+use crate::scenario::{DiskFault, FaultKind, FaultPlan, NetFaultPlan, PeerPlan, Role, TRACKER, Target};
 
 mod chronicle;
 
@@ -217,7 +217,22 @@ fn faults(record: &Record) -> Vec<Happening> {
         };
         Happening { at: seconds(fault.at), host, kind: "fault", what: describe(fault.kind) }
     };
-    record.plan.faults.iter().map(fault).filter(|fault| fault.at <= seconds(record.end)).collect()
+    let of_the_network = |fault: &NetFaultPlan| Happening {
+        at: seconds(fault.at),
+        host: "network".to_owned(),
+        kind: "fault",
+        what: format!(
+            "{} for {}, of {} hosts",
+            fault.kind.key().replace('_', " "),
+            duration_text(fault.lasts),
+            fault.targets.len()
+        ),
+    };
+    let plan = &record.plan;
+    // When the others came is not in the plan: they waited for something.
+    let faults = plan.faults.iter().filter(|fault| fault.when.is_none()).map(fault);
+    let net_faults = plan.net_faults.iter().filter(|fault| fault.when.is_none()).map(of_the_network);
+    faults.chain(net_faults).filter(|fault| fault.at <= seconds(record.end)).collect()
 }
 
 /// What a fault does, for people.
@@ -293,8 +308,12 @@ mod tests {
     #[test]
     fn the_log_is_in_the_order_of_time() {
         let mut record = good();
-        let fault =
-            FaultPlan { at: Duration::from_secs(11), kind: FaultKind::Leave, target: Target::Peer(1) };
+        let fault = FaultPlan {
+            at: Duration::from_secs(11),
+            when: None,
+            kind: FaultKind::Leave,
+            target: Target::Peer(1),
+        };
         record.plan.faults.push(fault);
         let said: Vec<_> =
             events(&record).iter().map(|e| format!("{} {} {}", e.at, e.host, e.what)).collect();
