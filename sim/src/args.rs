@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::differ::DiffArgs;
 use crate::merge::MergeArgs;
+use crate::shrinker::ShrinkArgs;
 use crate::tracer::TraceArgs;
 
 /// Runs one or more scenarios of the real tracker and the real peers in an emulated network.
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Merge(MergeArgs),
     /// Say where two runs part: the first second, and the first event in it that only one of them has
     Diff(DiffArgs),
+    /// Make a failing scenario as small as it can be and still fail in the same way
+    Shrink(ShrinkArgs),
     /// Print what happens in a run, one line an event
     Trace(TraceArgs),
     /// Read scenarios and say what they would run, without running them

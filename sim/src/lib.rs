@@ -11,6 +11,7 @@ pub mod record;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod shrink;
 pub mod storage;
 pub mod store;
 pub mod trace;

@@ -13,6 +13,7 @@ mod merge;
 mod progress;
 mod results;
 mod runner;
+mod shrinker;
 mod sweep;
 mod tracer;
 mod versus;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Some(Command::Compare(args)) => versus::compare(&args),
         Some(Command::Merge(args)) => merge::merge(&args),
         Some(Command::Diff(args)) => differ::diff(&args),
+        Some(Command::Shrink(args)) => shrinker::print(&args),
         Some(Command::Trace(args)) => tracer::print(&args),
         Some(Command::Check { scenarios, sets }) => command::check(&scenarios, &sets),
         Some(Command::List { folder }) => command::list(&folder),

@@ -78,7 +78,7 @@ impl<W> NetFaultKind<W> {
     }
 
     /// The same with hosts called otherwise.
-    pub(super) fn map<V>(&self, all: impl Fn(&[W]) -> Vec<V>) -> NetFaultKind<V> {
+    pub(crate) fn map<V>(&self, all: impl Fn(&[W]) -> Vec<V>) -> NetFaultKind<V> {
         match self {
             Self::Partition { from, one_way } => {
                 NetFaultKind::Partition { from: from.as_deref().map(all), one_way: *one_way }
