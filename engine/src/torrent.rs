@@ -12,7 +12,7 @@ use proto::announce::{self, Announcer};
 use proto::metainfo::Metainfo;
 use proto::resume::Keeper;
 use proto::time::Instant;
-use proto::torrent::{Direction, Event, Input, Output, PeerKey, Source, Torrent};
+use proto::torrent::{Direction, Event, Input, Output, PeerKey, Progress, Source, Torrent};
 use proto::wire::Message;
 use tracing::{debug, info, warn};
 
@@ -124,7 +124,7 @@ impl<T: Transport, C: Clock> TorrentLoop<T, C> {
             self.drain(now);
         }
         if self.announcer.poll_timeout().is_some_and(|(at, _)| at <= now) {
-            let progress = self.torrent.progress();
+            let progress = self.progress();
             self.announcer.handle_timeout(now, &progress);
         }
         self.keeper.handle_timeout(now);
@@ -160,7 +160,7 @@ impl<T: Transport, C: Clock> TorrentLoop<T, C> {
                 self.drain(now);
             }
             Happening::Announce(input, _permit) => {
-                let progress = self.torrent.progress();
+                let progress = self.progress();
                 self.announcer.handle_input(now, &progress, input);
             }
             Happening::Stats(reply) => {
@@ -239,12 +239,18 @@ impl<T: Transport, C: Clock> TorrentLoop<T, C> {
                 Output::FetchMore { key, bytes } => self.web_seeds.more(key, bytes),
                 Output::FetchStop { key } => self.web_seeds.stop(key),
                 Output::Announce(event) => {
-                    let progress = self.torrent.progress();
+                    let progress = self.progress();
                     self.announcer.handle_input(now, &progress, announce::Input::Announce(event));
                 }
                 Output::Event(event) => self.report(now, &event),
             }
         }
+    }
+
+    /// What the announcer must know of the torrent before it is told anything.
+    fn progress(&mut self) -> Progress {
+        self.announcer.set_partial_seed(self.torrent.is_partial_seed());
+        self.torrent.progress()
     }
 
     fn with_link(&self, peer: PeerKey, act: impl FnOnce(&Link)) {

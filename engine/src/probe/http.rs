@@ -36,8 +36,9 @@ pub(super) async fn ask_all<T: Transport, C: Clock>(
     let (peer_id, key) = (PeerId::with_tail(tail), random.next_u32());
     let path = |event| {
         let event = Some(event);
-        let (port, num_want, tracker_id) = (PORT, 50, None);
-        announce_path(url, &HttpWish { info_hash, peer_id, port, progress, event, key, num_want, tracker_id })
+        let (port, paused, num_want, tracker_id) = (PORT, false, 50, None);
+        let wish = HttpWish { info_hash, peer_id, port, progress, event, paused, key, num_want, tracker_id };
+        announce_path(url, &wish)
     };
     let ask = async |name, path: String, read: &(dyn Fn(&[u8]) -> Answer + Sync)| {
         let asked = environment.clock.now();

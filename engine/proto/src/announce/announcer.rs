@@ -48,6 +48,14 @@ impl Announcer {
         self.courses.len()
     }
 
+    /// From now on we are a partial seed, or are none. HTTP trackers hear it with each regular announce.
+    //= BEP 21: it "MUST send an event=paused parameter in every announce while it is a partial seed".
+    pub fn set_partial_seed(&mut self, is_partial_seed: bool) {
+        for course in &mut self.courses {
+            course.is_partial_seed = is_partial_seed;
+        }
+    }
+
     /// Takes one input in; `progress` goes into the announces that it may cause.
     pub fn handle_input(&mut self, now: Instant, progress: &Progress, input: Input) {
         // An answer names what it answers: only the course that asked takes it.

@@ -95,8 +95,9 @@ impl Course {
             Via::Http(patience) => {
                 let url = tracker.url.clone();
                 let tracker_id = tracker.way(talk.family).tracker_id.as_deref();
-                let progress = *progress;
-                let wish = HttpWish { info_hash, peer_id, port, progress, event, key, num_want, tracker_id };
+                let (progress, paused) = (*progress, self.is_partial_seed);
+                let wish =
+                    HttpWish { info_hash, peer_id, port, progress, event, paused, key, num_want, tracker_id };
                 let url = url.with_path(http::announce_path(&url, &wish));
                 Output::Get { transaction, addr, url, patience }
             }

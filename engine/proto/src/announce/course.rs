@@ -27,6 +27,8 @@ pub(super) struct Course {
     /// The family that said `completed` first and goes on saying it until it is answered. The other one must
     /// not: what was never answered may have been heard.
     pub(super) teller: Option<Family>,
+    /// BEP 21; BEP 15 has no such event, so a UDP tracker is not told.
+    pub(super) is_partial_seed: bool,
     /// The tracker whose peers we know.
     pub(super) swarm: Option<usize>,
     pub(super) stop_by: Option<Instant>,
@@ -50,6 +52,7 @@ impl Course {
             talks,
             completion: Completion::Incomplete,
             teller: None,
+            is_partial_seed: false,
             swarm: None,
             stop_by: None,
             outputs: VecDeque::new(),

@@ -216,7 +216,8 @@ impl Stats {
 impl PeerStats {
     /// What stands between us, in the letters of the field (those of qBittorrent): `D` it serves us what we want,
     /// `d` it chokes us; `U` we serve it what it wants, `u` we choke it; `K` it serves us and we want nothing, `?` we
-    /// serve it and it wants nothing; `O` optimistic unchoke; `S` snubbed; `I` it dialled us; `X` known from PEX.
+    /// serve it and it wants nothing; `O` optimistic unchoke; `S` snubbed; `I` it dialled us; `X` known from PEX;
+    /// `L` from the local network.
     pub fn flags(&self) -> String {
         let letters = [
             (self.am_interested && !self.peer_choking, 'D'),

@@ -110,7 +110,7 @@ impl Torrent {
 
     /// Everything that is wanted is here, though not everything there is.
     //= BEP 21: "A partial seed is a peer that is incomplete without downloading anything more."
-    pub(super) fn is_partial_seed(&self) -> bool {
+    pub fn is_partial_seed(&self) -> bool {
         self.wanted.is_finished() && !self.have.is_full()
     }
 

@@ -110,3 +110,17 @@ fn a_tracker_that_is_gone_does_not_hold_up_the_end() {
     assert_eq!(scene.gets().len(), 2, "a stream need not be asked twice");
     assert_eq!(scene.told.last(), Some(&Output::Done));
 }
+
+#[test]
+fn a_partial_seed_says_so_with_every_announce_that_says_nothing_else() {
+    let mut scene = Scene::new(&[&["http://t1:6969/announce"]], &[]);
+    scene.bodies = vec![GOOD; 5];
+    scene.say(Some(AnnounceEvent::Started));
+    scene.announcer.set_partial_seed(true);
+    scene.run_for(Duration::from_secs(700));
+    scene.announcer.set_partial_seed(false);
+    scene.run_for(Duration::from_secs(600));
+    scene.say(Some(AnnounceEvent::Stopped));
+    let said = ["0 t1 started", "600 t1 paused", "1200 t1 regular", "1300 t1 stopped"];
+    assert_eq!(scene.gets(), said);
+}

@@ -42,6 +42,8 @@ pub struct HttpWish<'a> {
     pub progress: Progress,
     /// Why, if for a reason.
     pub event: Option<AnnounceEvent>,
+    /// We are a partial seed (BEP 21), which is said where no other event is.
+    pub paused: bool,
     /// Names us when our address changes.
     pub key: u32,
     /// Peers wanted.
@@ -64,6 +66,7 @@ pub fn announce_path(url: &TrackerUrl, wish: &HttpWish<'_>) -> String {
         Some(AnnounceEvent::Started) => path.push_str("&event=started"),
         Some(AnnounceEvent::Completed) => path.push_str("&event=completed"),
         Some(AnnounceEvent::Stopped) => path.push_str("&event=stopped"),
+        None if wish.paused => path.push_str("&event=paused"),
         None => {}
     }
     if let Some(id) = wish.tracker_id {
@@ -253,6 +256,7 @@ mod tests {
             port: 6881,
             progress: Progress { uploaded: 1, downloaded: 2, left: 3 },
             event: Some(AnnounceEvent::Started),
+            paused: false,
             key: 0xab,
             num_want: 50,
             tracker_id: Some(b"a&b"),
