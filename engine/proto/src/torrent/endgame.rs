@@ -1,12 +1,15 @@
 //! Endgame (BEP 3): once everything that is missing is on order, who is clearly faster is asked for what would come
 //! last, and what then comes twice is cancelled.
 
+use std::collections::BTreeSet;
+
 use super::limits::{ENDGAME_GAIN, MAX_REQUESTERS, UNPROVEN_RATE};
 use super::pipeline::raw;
 use crate::piece::Block;
 use crate::time::Instant;
 use crate::torrent::PeerKey;
 use crate::torrent::machine::Torrent;
+use crate::torrent::peers::Peer;
 use crate::wire::Message;
 
 impl Torrent {
@@ -21,9 +24,13 @@ impl Torrent {
             return None;
         }
         let second = self.peers.get(&key)?;
+        let promised = self.promised(second);
         let useful = |block: Block| {
+            // Two strangers who never gave anything must not keep a block from who did.
+            let most = MAX_REQUESTERS
+                + u8::from(promised.as_ref().is_some_and(|promised| !promised.contains(&block)));
             second.has.has(block.piece())
-                && self.partials.requesters(block).is_some_and(|count| count < MAX_REQUESTERS)
+                && self.partials.requesters(block).is_some_and(|count| count < most)
                 && second.pipeline.asked.iter().all(|asked| asked.block != block)
         };
         let others = self.peers.iter().filter(|&(&other, _)| other != key);
@@ -36,6 +43,15 @@ impl Torrent {
         let (wait, block) = slowest.max_by_key(|&(wait, _)| wait)?;
         let ours = second.pipeline.wait(now, second.pipeline.len(), UNPROVEN_RATE / 2);
         (wait > ours + ENDGAME_GAIN).then_some(block)
+    }
+
+    /// What is on order at peers that have given us something, if this is such a peer.
+    fn promised(&self, peer: &Peer) -> Option<BTreeSet<Block>> {
+        let is_proven = |peer: &&Peer| peer.pipeline.received > 0;
+        is_proven(&peer).then(|| {
+            let proven = self.peers.values().filter(is_proven);
+            proven.flat_map(|peer| &peer.pipeline.asked).map(|asked| asked.block).collect()
+        })
     }
 
     /// Takes back the other requests for a block that has come.

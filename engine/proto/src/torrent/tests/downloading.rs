@@ -177,6 +177,20 @@ fn in_the_end_whoever_idles_is_no_worse_than_a_stranger_that_stalls() {
 }
 
 #[test]
+fn two_strangers_do_not_keep_the_last_blocks_from_who_serves() {
+    let mut table = Table::new(2, &[]);
+    let (honest, asked) = table.server(&[0]);
+    table.answer_all(honest, asked);
+    table.server(&[1]);
+    table.pass(SNUB_AFTER / 3);
+    let (_, doubled) = table.server(&[1]);
+    assert!(!doubled.is_empty(), "a stranger may help");
+    table.pass(SNUB_AFTER / 3);
+    let taken = requests(&table.say(honest, Message::Have { piece: 1 }));
+    assert_eq!(taken.first(), doubled.first(), "the block that is due last");
+}
+
+#[test]
 fn what_liars_hold_is_free_for_whoever_serves() {
     let mut table = Table::new(2, &[]);
     let (honest, asked) = table.server(&[0, 1]);
