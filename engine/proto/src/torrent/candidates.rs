@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::bans::Bans;
+use super::dials::Dials;
 use super::limits::{
-    DIAL_BACKOFF, MAX_BACKOFF, MAX_CANDIDATES, MAX_DIAL_FAILURES, MAX_RUMOURS, RECONNECT_AFTER,
+    DIAL_BACKOFF, MAX_BACKOFF, MAX_CANDIDATES, MAX_DIAL_FAILURES, MAX_RUMOURS, RECONNECT_AFTER, TorrentConfig,
 };
 use crate::seed::Random;
 use crate::time::Instant;
@@ -54,7 +55,7 @@ pub(super) struct Candidates {
     /// Addresses to dial; one is drawn at random.
     ready: Vec<SocketAddr>,
     waiting: BTreeSet<(Instant, SocketAddr)>,
-    dialling: usize,
+    dials: Dials,
     /// Addresses in the book for each peer that told us of them.
     rumours: BTreeMap<IpAddr, usize>,
     bans: Bans,
@@ -74,17 +75,38 @@ impl Candidates {
 
     /// Dials under way.
     pub(super) fn dialling(&self) -> usize {
-        self.dialling
+        self.dials.count()
+    }
+
+    /// Dials under way that are likely to be answered.
+    pub(super) fn hopeful(&self) -> usize {
+        self.dials.hopeful()
+    }
+
+    /// May one more address be dialled, besides `open` connections?
+    pub(super) fn may_dial(&self, open: usize, config: &TorrentConfig) -> bool {
+        self.dials.have_room(open, config)
+    }
+
+    /// When an address may be dialled that cannot be now, besides `open` connections: its wait is over, or others
+    /// have not answered for long.
+    pub(super) fn due(&self, open: usize, config: &TorrentConfig) -> Option<Instant> {
+        if self.may_dial(open, config) { self.again() } else { self.dials.due() }
     }
 
     /// When the next address may be dialled again.
-    pub(super) fn due(&self) -> Option<Instant> {
+    fn again(&self) -> Option<Instant> {
         self.waiting.first().map(|&(at, _)| at)
+    }
+
+    /// Counts less on dials that were not answered for long.
+    pub(super) fn give_up(&mut self, now: Instant) {
+        self.dials.give_up(now);
     }
 
     /// Nobody can be dialled now.
     pub(super) fn is_exhausted(&self, now: Instant) -> bool {
-        self.ready.is_empty() && self.due().is_none_or(|due| due > now)
+        self.ready.is_empty() && self.again().is_none_or(|due| due > now)
     }
 
     /// Takes an address into the book, unless it is full, known, refused or no address.
@@ -184,7 +206,7 @@ impl Candidates {
         }
         let addr = self.ready.swap_remove(random.index(self.ready.len()));
         self.enter(addr, State::Dialling);
-        self.dialling += 1;
+        self.dials.begin(now, addr);
         Some(addr)
     }
 
@@ -328,7 +350,9 @@ impl Candidates {
     fn dial_over(&mut self, addr: SocketAddr) -> bool {
         let under_way = [State::Dialling, State::Abandoned];
         let dialled = self.book.get(&addr).is_some_and(|candidate| under_way.contains(&candidate.state));
-        self.dialling -= usize::from(dialled);
+        if dialled {
+            self.dials.end(addr);
+        }
         dialled
     }
 

@@ -14,7 +14,7 @@ pub struct TorrentConfig {
     /// Dial while fewer connections than this are open or under way; the rest is left for those who dial us,
     /// or late arrivals would find every door closed.
     pub dial_below: usize,
-    /// Dials under way at once (home routers lose track of many half-open connections).
+    /// Dials under way at once that may well be answered; those that were not for 1.5 s count no more.
     pub max_dialling: usize,
     /// Regular upload slots at the most; how many of them are open follows from the uplink's rate or limit.
     pub upload_slots: usize,
@@ -171,6 +171,10 @@ pub(super) const MAX_CANDIDATES: usize = 3000;
 pub(super) const MAX_PEER_ADDRS: usize = 4;
 /// Refused addresses at the most; the oldest is forgiven first.
 pub(super) const MAX_BANNED: usize = 1000;
+/// A dial that was not answered after this long is hardly answered at all: five round trips of the slowest paths.
+pub(super) const DIAL_HOPE: Duration = Duration::from_millis(1500);
+/// Dials under way at once, with and without hope: small home routers have room for some hundreds of connections.
+pub(super) const MAX_UNANSWERED: usize = 64;
 /// Wait this long after the first failed dial, twice as long after each further one.
 pub(super) const DIAL_BACKOFF: Duration = Duration::from_secs(15);
 /// Forget an address after this many failed dials in a row.

@@ -176,7 +176,8 @@ impl MetadataFetch {
     /// The next deadline.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let impatient = self.givers.values().map(Giver::until).min();
-        [Some(self.ask_at), impatient, self.candidates.due()].into_iter().flatten().min()
+        let due = self.candidates.due(self.givers.len(), &self.config);
+        [Some(self.ask_at), impatient, due].into_iter().flatten().min()
     }
 
     /// Does whatever is due.
@@ -191,8 +192,8 @@ impl MetadataFetch {
 
     /// Dials, and asks the tracker once nobody is left to dial.
     fn settle(&mut self, now: Instant) {
-        while self.givers.len() + self.candidates.dialling() < self.config.dial_below
-            && self.candidates.dialling() < self.config.max_dialling
+        self.candidates.give_up(now);
+        while self.candidates.may_dial(self.givers.len(), &self.config)
             && let Some(addr) = self.candidates.next(now, &mut self.random)
         {
             self.outputs.push_back(Output::Connect { addr });

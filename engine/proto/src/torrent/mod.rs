@@ -7,7 +7,7 @@
 //! | `machine` | what a `Torrent` is; where each input goes |
 //! | `peers` | who may stay connected; `messages` what their messages do |
 //! | `priority` | whom to keep when every connection is taken |
-//! | `candidates` | whom to dial, and when |
+//! | `candidates` | whom to dial, and when; `dials` how many at once |
 //! | `stats` | what a user may know of it all; `client` which program a peer is |
 //! | `discovery` | where peers may come from: the private flag |
 //! | `fast` | the fast extension: one answer to each request, pieces for the choked |
@@ -32,6 +32,7 @@ mod bans;
 mod candidates;
 mod choker;
 mod client;
+mod dials;
 mod disconnect;
 mod discovery;
 mod doubt;

@@ -37,7 +37,7 @@ impl Torrent {
             (self.peers_due.filter(|_| connected), Timer::Peers),
             (self.haves_due, Timer::Haves),
             (self.gossip_due.filter(|_| connected), Timer::Gossip),
-            (self.candidates.due().filter(|_| self.may_dial()), Timer::Dial),
+            (self.candidates.due(self.peers.len(), &self.config), Timer::Dial),
             ((wants_peers && !self.wanted.is_finished()).then_some(self.ask_at), Timer::AskForPeers),
             (self.web_seeds.due(), Timer::WebSeeds),
             (self.storage.retry_at(), Timer::RetryStorage),
@@ -77,15 +77,16 @@ impl Torrent {
 
     /// More connections are welcome.
     fn wants_peers(&self) -> bool {
-        !self.stopped && self.peers.len() + self.candidates.dialling() < self.config.dial_below
+        !self.stopped && self.peers.len() + self.candidates.hopeful() < self.config.dial_below
     }
 
     fn may_dial(&self) -> bool {
-        self.wants_peers() && self.candidates.dialling() < self.config.max_dialling
+        !self.stopped && self.candidates.may_dial(self.peers.len(), &self.config)
     }
 
     /// Dials while connections are wanted, and asks the tracker once the address book is used up.
     pub(super) fn dial(&mut self, now: Instant) {
+        self.candidates.give_up(now);
         while self.may_dial() {
             let Some(addr) = self.candidates.next(now, &mut self.random) else { break };
             self.outputs.push_back(Output::Connect { addr });
