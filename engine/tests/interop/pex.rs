@@ -44,7 +44,7 @@ fn introduced_by(between: Client) {
     let torrent = something(&lab);
     let between = lab.leech_alone(between, &torrent, &[]);
     let first = ours_at(&lab, "127.0.0.2", &torrent, &between);
-    // Once a minute aria2 names those whom it met in that minute: the second must be younger than the first.
+    // A newcomer is told at once of all who are there, and only 60 to 90 s later of those who came after it.
     thread::sleep(Duration::from_secs(5));
     let second = ours_at(&lab, "127.0.0.3", &torrent, &between);
     wait_until("one of ours has found the other", &lab.subfolder("logs"), || {
@@ -55,6 +55,11 @@ fn introduced_by(between: Client) {
 #[test]
 fn libtorrent_introduces_our_peers() {
     introduced_by(Client::Libtorrent);
+}
+
+#[test]
+fn transmission_introduces_our_peers() {
+    introduced_by(Client::Transmission);
 }
 
 #[test]
