@@ -13,7 +13,7 @@ fn swarm(peers: &str, more: &str) -> Record {
         "# A small swarm.\nversion = 1\n[torrent]\nsize = \"600 KiB\"\npiece_length = \"32 KiB\"\n\
          [tracker]\ninterval = \"15 s\"\n\
          [links.home]\nup = \"2 Mbit/s\"\ndown = \"8 Mbit/s\"\nlatency = \"10 ms\"\nqueue = \"4 MB\"\n\
-         [links.slow]\nup = \"100 kbit/s\"\ndown = \"8 Mbit/s\"\nlatency = \"300 ms\"\nqueue = \"4 MB\"\n\
+         [links.slow]\nup = \"100 kbit/s\"\ndown = \"8 Mbit/s\"\nlatency = \"300 ms\"\nqueue = \"30 kB\"\n\
          [links.radio]\nup = \"2 Mbit/s\"\ndown = \"8 Mbit/s\"\nlatency = \"10 ms\"\nqueue = \"4 MB\"\n\
          jitter = {{ normal = {{ mean = \"20 ms\", deviation = \"8 ms\" }} }}\n\
          bursts = {{ gap = \"2 s\", length = \"200 ms\", loss = \"80 %\" }}\n\
