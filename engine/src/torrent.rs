@@ -116,8 +116,8 @@ impl<T: Transport, C: Clock> TorrentLoop<T, C> {
 
     fn time_passed(&mut self, now: Instant) {
         if self.torrent.poll_timeout().is_some_and(|(at, _)| at <= now) {
-            if self.torrent.is_choke_round(now) {
-                let slots = self.slots.round(self.torrent.slots_wanted());
+            if let Some(wanted) = self.torrent.slots_for_round(now) {
+                let slots = self.slots.round(wanted);
                 self.torrent.handle_input(now, Input::UploadSlots(slots));
             }
             self.torrent.handle_timeout(now);
@@ -135,9 +135,9 @@ impl<T: Transport, C: Clock> TorrentLoop<T, C> {
         }
     }
 
-    /// More peers want to be served, or nobody does any more.
-    fn follow_demand(&mut self, now: Instant) {
-        if let Some(slots) = self.slots.follow(self.torrent.slots_wanted()) {
+    /// More peers want to be served, or will in a moment, or nobody does any more.
+    fn follow_demand(&mut self, now: Instant, soon: usize) {
+        if let Some(slots) = self.slots.follow(self.torrent.slots_wanted_with(soon)) {
             self.torrent.handle_input(now, Input::UploadSlots(slots));
         }
     }
@@ -192,6 +192,10 @@ impl<T: Transport, C: Clock> TorrentLoop<T, C> {
             self.feed(now, Input::Connected { peer: key, addr, id, reserved, direction });
         }
         for message in delivery.messages.drain(..) {
+            // So that whoever gets a slot gets it at once.
+            if message == Message::Interested {
+                self.follow_demand(now, 1);
+            }
             self.feed(now, Input::Message { peer: key, message });
         }
         self.state.spare = delivery.messages;
@@ -358,7 +362,7 @@ impl<T: Transport, C: Clock> TorrentLoop<T, C> {
     /// Carries out what both machines ask for until they are content.
     async fn carry_out(&mut self, now: Instant) {
         self.drain(now);
-        self.follow_demand(now);
+        self.follow_demand(now, 0);
         self.drain(now);
         while let Some(output) = self.announcer.poll_output() {
             match output {

@@ -95,19 +95,28 @@ impl Torrent {
 
     /// All torrents share their slots, and so many may be used here.
     pub(super) fn slots_allowed(&mut self, most: usize) {
-        self.slots_changed |= most > self.choker.allowed;
+        self.slots_changed |= most > self.choker.allowed && self.is_short_of_slots();
         self.choker.allowed = most;
     }
 
     /// How many peers this torrent could serve now: at most those that want something.
     pub fn slots_wanted(&self) -> usize {
-        let interested = self.peers.values().filter(|peer| peer.them.interested).count();
-        interested.min(self.choker.slots.count() + self.config.optimistic_slots)
+        self.slots_wanted_with(0)
     }
 
-    /// A choke round is due, before which the slots are shared out anew.
-    pub fn is_choke_round(&self, now: Instant) -> bool {
-        !self.stopped && !self.peers.is_empty() && self.choker.next_round <= now
+    /// The same if so many more wanted something.
+    pub fn slots_wanted_with(&self, more: usize) -> usize {
+        let interested = self.peers.values().filter(|peer| peer.them.interested).count();
+        (interested + more).min(self.choker.slots.count() + self.config.optimistic_slots)
+    }
+
+    /// If a choke round is due, before which the slots are shared out anew: how many this torrent could use in it.
+    pub fn slots_for_round(&mut self, now: Instant) -> Option<usize> {
+        let is_due = !self.stopped && !self.peers.is_empty() && self.choker.next_round <= now;
+        is_due.then(|| {
+            self.choker.slots.adapt(now, self.totals.uploaded, self.config.upload_slots);
+            self.slots_wanted()
+        })
     }
 
     fn is_short_of_slots(&self) -> bool {

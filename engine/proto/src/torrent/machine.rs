@@ -183,7 +183,12 @@ impl Torrent {
             Input::Doubt(pieces) => self.doubt(now, pieces),
             Input::Wanted(priorities) => self.choose(now, priorities),
             Input::UploadLimit(limit) => self.upload_limited(limit),
-            Input::UploadSlots(most) => self.slots_allowed(most),
+            Input::UploadSlots(most) => {
+                self.slots_allowed(most);
+                if !self.slots_changed {
+                    return;
+                }
+            }
             Input::Part => self.part_with_one(now),
             Input::Stop => self.stop(now),
         }

@@ -40,8 +40,11 @@ impl Slots {
         self.count_anew(max);
     }
 
-    /// A round ends, after which `uploaded` bytes were sent in all.
+    /// A round ends, after which `uploaded` bytes were sent in all; to say so twice at one moment changes nothing.
     pub(super) fn adapt(&mut self, now: Instant, uploaded: u64, max: usize) {
+        if now == self.round_began {
+            return;
+        }
         let micros = now.since(self.round_began).as_micros().max(1);
         let rate = (u128::from(uploaded - self.uploaded_before) * 1_000_000 / micros) as u64;
         (self.round_began, self.uploaded_before) = (now, uploaded);
