@@ -73,6 +73,11 @@ impl DiskJobs {
         self.start(job)
     }
 
+    /// A connection has ended: nobody needs what was to be read for it.
+    pub(crate) fn forget(&mut self, peer: PeerKey) {
+        self.waiting.retain(|job| !matches!(job, Job::Read(of, _) if *of == peer));
+    }
+
     /// A result has come through the queue: starts what waited for it. Returns one that was at hand; call
     /// again until there is none.
     pub(crate) fn ended(&mut self) {
@@ -127,4 +132,38 @@ async fn flush<S: Storage>(storage: &S) -> Done {
     let losses = storage.audit().await.unwrap_or_default();
     let flushed = storage.flush().await;
     Done::Flushed(losses, stamps.and_then(|stamps| flushed.map(|()| stamps)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::piece::{BLOCK_LEN, Geometry};
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+
+    /// A disk that never ends anything.
+    struct Stuck;
+
+    impl Disk for Stuck {
+        fn perform(self: Arc<Self>, _: Job) -> Pin<Box<dyn Future<Output = Done> + Send>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test]
+    async fn reads_for_a_connection_that_ended_do_not_wait_any_longer() {
+        let geometry = Geometry::new(u64::from(BLOCK_LEN), u64::from(BLOCK_LEN)).expect("valid");
+        let block = geometry.block(geometry.piece(0).expect("there"), 0).expect("there");
+        let (queue, _happenings) = unbounded_channel();
+        let mut jobs = DiskJobs::new(Arc::new(Stuck), queue);
+        for peer in [1, 2] {
+            for _ in 0..PARALLEL_JOBS {
+                assert!(jobs.submit(Job::Read(PeerKey(peer), block)).is_none());
+            }
+        }
+        assert!(jobs.submit(Job::Flush).is_none());
+        assert_eq!((jobs.running, jobs.waiting.len()), (PARALLEL_JOBS, PARALLEL_JOBS + 1));
+        jobs.forget(PeerKey(2));
+        assert!(matches!(jobs.waiting.make_contiguous(), [Job::Flush]), "{:?}", jobs.waiting);
+    }
 }

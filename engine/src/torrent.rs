@@ -208,6 +208,7 @@ impl<T: Transport, C: Clock> TorrentLoop<T, C> {
     }
 
     fn ended(&mut self, now: Instant, key: PeerKey) {
+        self.disk.forget(key);
         match self.state.peers.remove(&key) {
             Some(peer) if peer.opened => self.feed(now, Input::Disconnected { peer: key }),
             Some(peer) if peer.direction == Direction::Outgoing => {

@@ -30,8 +30,13 @@ fn stderr(output: &Output) -> String {
 
 /// A folder with `data.bin` and its torrent `data.torrent`, of 32 KiB pieces.
 fn shared() -> TempDir {
+    shared_of(LEN)
+}
+
+/// The same, of `len` bytes.
+fn shared_of(len: usize) -> TempDir {
     let folder = TempDir::new().expect("a temporary folder");
-    let content: Vec<u8> = (0..LEN).map(|index| (index % 251) as u8 ^ (index >> 10) as u8).collect();
+    let content: Vec<u8> = (0..len).map(|index| (index % 251) as u8 ^ (index >> 10) as u8).collect();
     fs::write(folder.path().join("data.bin"), content).expect("written");
     let created =
         ["create", "data.bin", "-o", "data.torrent", "-t", "udp://127.0.0.1:1", "--piece-length", "32K"];
@@ -285,6 +290,80 @@ fn a_disk_that_takes_no_more_loses_nothing() {
     assert_eq!(status(&again), 0, "{}", stderr(&again));
     let read = |name| fs::read(folder.path().join(name)).expect("a file");
     assert!(read("data.bin") == read("out/data.bin"));
+}
+
+/// The script of [`a_full_disk_that_gets_room_fetches_no_finished_piece_again`], in a mount namespace of its own:
+/// nobody else sees the disk, and it goes with the last process. Each life leaves what it said, and its status.
+#[cfg(target_os = "linux")]
+const LIVES: &str = r#"
+mkdir out && mount -t tmpfs -o size=4m tmpfs out || exit 99
+dd if=/dev/zero of=out/filler bs=64k count=24 status=none || exit 99
+life() { "$program" download data.torrent -o out --json --listen 127.0.0.1:0 --peer "$seeder" >$1.json 2>$1.err; echo $? >$1.status; }
+life 1
+rm out/filler
+life 2
+mount -o remount,size=16m out || exit 99
+life 3
+cmp data.bin out/data.bin
+"#;
+
+/// How this machine lets us mount: as root, or as everybody's own root in a namespace. Where it does not, the test
+/// that asks is left out; with `OURTORRENT_MOUNT=require`, as in CI, that is a failure.
+#[cfg(target_os = "linux")]
+fn mounting() -> Option<Command> {
+    for args in [&["--mount"][..], &["--mount", "--map-root-user"]] {
+        let unshare = || {
+            let mut command = Command::new("unshare");
+            command.args(args);
+            command
+        };
+        if unshare().arg("true").output().is_ok_and(|tried| tried.status.success()) {
+            return Some(unshare());
+        }
+    }
+    let required = std::env::var_os("OURTORRENT_MOUNT").is_some_and(|value| value == "require");
+    assert!(!required, "`unshare --mount` is refused here, and OURTORRENT_MOUNT=require");
+    println!("left out: `unshare --mount` is refused here");
+    None
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_that_gets_room_fetches_no_finished_piece_again() {
+    const PIECE: u64 = 32 * 1024;
+    const PIECES: u64 = 192;
+    let Some(mut lives) = mounting() else { return };
+    let folder = shared_of((PIECES * PIECE) as usize);
+    let seeder = Seeder::start(folder.path());
+    lives.args(["sh", "-c", LIVES]).current_dir(folder.path());
+    lives.env("program", env!("CARGO_BIN_EXE_ourtorrent")).env("seeder", &seeder.addr);
+    let lived = lives.output().expect("it ran before");
+    assert_eq!(status(&lived), 0, "{}", stderr(&lived));
+
+    let mut finished = 0;
+    for (life, wanted) in [(1, "4"), (2, "4"), (3, "0")] {
+        let read = |what: &str| {
+            fs::read_to_string(folder.path().join(format!("{life}.{what}"))).expect("it is kept")
+        };
+        let errors = read("err");
+        assert_eq!(read("status").trim(), wanted, "life {life}: {errors}");
+        let advised =
+            errors.contains("cannot write out/data.bin") && errors.contains("run the same command again");
+        assert_eq!(advised, wanted == "4", "life {life}: {errors}");
+
+        let said = read("json");
+        let number = |event: &str, field: &str| {
+            let mut objects = said.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+            let object = objects.find(|object: &serde_json::Value| object["event"] == event);
+            object.and_then(|object| object[field].as_u64()).expect("it is said")
+        };
+        assert_eq!(number("checked", "have"), finished, "life {life} finds what was finished before");
+        let left = (PIECES - finished) * PIECE;
+        assert!(number("summary", "downloaded") <= left, "life {life} fetches no more than was left");
+        assert!(number("summary", "pieces") > finished, "life {life} uses what room there is");
+        finished = number("summary", "pieces");
+    }
+    assert_eq!(finished, PIECES);
 }
 
 /// Ctrl-C while nothing comes in: said once, with a status of its own, and within the five seconds of `stopped`.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::limits::{ENDGAME_LOOK, MAX_WRITING, SNUB_AFTER};
+use super::limits::{ENDGAME_LOOK, MAX_WRITING, MIN_PIPELINE, SNUB_AFTER};
 use super::partials::Arrival;
 use super::pipeline::{Asked, raw};
 use crate::bitfield::Bitfield;
@@ -39,9 +39,23 @@ impl Torrent {
     fn may_request(&self, now: Instant, key: PeerKey) -> bool {
         let block_len = self.geometry.piece_len().min(BLOCK_LEN);
         self.peers.get(&key).is_some_and(|peer| {
-            peer.may_serve() && peer.pipeline.len() < peer.pipeline.target(now, block_len)
-        }) && !self.storage.paused()
-            && self.storage.writing() < MAX_WRITING
+            let owed = peer.pipeline.len();
+            peer.may_serve()
+                && owed < peer.pipeline.target(now, block_len)
+                && self.storage_has_room()
+                && (owed < MIN_PIPELINE || self.waiting_blocks() < MAX_WRITING)
+        })
+    }
+
+    /// Will the storage take more? Whoever is refused for this is asked again once it does.
+    pub(super) fn storage_has_room(&self) -> bool {
+        !self.storage.paused() && self.storage.writing() < MAX_WRITING
+    }
+
+    /// Blocks that wait to be written, with those that will come. Who is refused for their number owes us blocks,
+    /// and is asked again when one comes.
+    fn waiting_blocks(&self) -> usize {
+        self.storage.writing() + self.peers.values().map(|peer| peer.pipeline.len()).sum::<usize>()
     }
 
     /// What to ask a peer for next: the most urgent first, and in the end what others owe us.

@@ -4,6 +4,9 @@
 //! request ──▶ queued ──Read──▶ reading ──BlockRead──▶ Send(piece) ──▶ unsent ──Sent──▶ gone
 //!             cancel and choke drop it here or there
 //! ```
+//!
+//! A read cannot be called back: it counts until it ends, or a peer that asks and cancels on and on would heap
+//! reads up at a slow disk.
 
 use std::collections::VecDeque;
 
@@ -27,6 +30,8 @@ use crate::wire::{Message, RawBlock};
 pub(super) struct Uplink {
     queue: VecDeque<Block>,
     reading: Vec<Block>,
+    /// Reads under way whose blocks nobody wants any more; they keep the disk busy all the same.
+    abandoned: Vec<Block>,
     /// Wire bytes handed over and not yet sent.
     pub(super) unsent: u64,
     /// Payload bytes sent, ranked by the choker.
@@ -49,6 +54,7 @@ impl Uplink {
         Self {
             queue: VecDeque::new(),
             reading: Vec::new(),
+            abandoned: Vec::new(),
             unsent: 0,
             meter: Meter::new(CHOKER_SPAN, now),
             sent: 0,
@@ -67,6 +73,7 @@ impl Uplink {
     /// Drops every request that is not served yet and of which `stays` does not hold, oldest first.
     pub(super) fn drop_unless(&mut self, stays: impl Fn(&Block) -> bool) -> Vec<Block> {
         let mut dropped: Vec<Block> = self.reading.extract_if(.., |block| !stays(block)).collect();
+        self.abandoned.extend(&dropped);
         let (kept, rest): (Vec<_>, Vec<_>) = self.queue.drain(..).partition(&stays);
         self.queue = kept.into();
         dropped.extend(rest);
@@ -77,7 +84,7 @@ impl Uplink {
         let span = SEND_SPAN.as_millis() as u64;
         let watermark = (self.meter.rate(now) * span / 1000).clamp(MIN_SEND_WATERMARK, MAX_SEND_WATERMARK);
         // Each counts as a whole block, or one-byte requests could have any number of reads under way.
-        let reading = self.reading.len() as u64 * u64::from(BLOCK_LEN);
+        let reading = (self.reading.len() + self.abandoned.len()) as u64 * u64::from(BLOCK_LEN);
         if self.unsent + reading >= watermark {
             return None;
         }
@@ -90,10 +97,31 @@ impl Uplink {
         self.queue.contains(&block) || self.reading.contains(&block)
     }
 
-    fn take(&mut self, block: Block) -> bool {
-        let position = self.reading.iter().position(|&reading| reading == block);
-        position.map(|position| self.reading.swap_remove(position)).is_some()
+    /// Drops a request; returns whether there was one.
+    fn drop_request(&mut self, block: Block) -> bool {
+        if let Some(position) = self.queue.iter().position(|&queued| queued == block) {
+            return self.queue.remove(position).is_some();
+        }
+        let reading = take(&mut self.reading, block);
+        if reading {
+            self.abandoned.push(block);
+        }
+        reading
     }
+
+    /// A read has ended; returns whether its block is wanted.
+    fn read(&mut self, block: Block) -> bool {
+        let wanted = take(&mut self.reading, block);
+        if !wanted {
+            take(&mut self.abandoned, block);
+        }
+        wanted
+    }
+}
+
+fn take(blocks: &mut Vec<Block>, block: Block) -> bool {
+    let position = blocks.iter().position(|&other| other == block);
+    position.map(|position| blocks.swap_remove(position)).is_some()
 }
 
 impl Torrent {
@@ -141,12 +169,8 @@ impl Torrent {
         else {
             return;
         };
-        let dropped = match peer.uplink.queue.iter().position(|&queued| queued == block) {
-            Some(position) => peer.uplink.queue.remove(position).is_some(),
-            None => peer.uplink.take(block),
-        };
         // What has left already was the answer.
-        if dropped {
+        if peer.uplink.drop_request(block) {
             self.reject(now, key, raw);
         }
     }
@@ -154,7 +178,7 @@ impl Torrent {
     /// A block was read; it goes out unless the peer lost its right to it meanwhile.
     pub(super) fn block_read(&mut self, now: Instant, key: PeerKey, block: Block, data: Option<Bytes>) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        if !peer.uplink.take(block) {
+        if !peer.uplink.read(block) {
             // It lost its right to it, and was told so.
         } else if let Some(data) = data {
             let len = u64::from(block.len());

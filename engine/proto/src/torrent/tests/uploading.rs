@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::torrent::limits::{HAVE_DELAY, MIN_SEND_WATERMARK};
+use crate::wire::Feature;
 
 /// An interested leecher at a seeder, already served by it.
 fn taker(table: &mut Table) -> PeerKey {
@@ -47,6 +48,37 @@ fn a_cancel_takes_back_what_is_queued_or_being_read() {
     let data = Some(Bytes::from(vec![0; 16384]));
     assert_eq!(table.feed(Input::BlockRead { peer, block: reading, data }), []);
     assert_eq!(table.torrent.peers[&peer].uplink.len(), 1);
+}
+
+#[test]
+fn who_asks_and_cancels_on_and_on_heaps_no_reads_up_at_a_slow_disk() {
+    let mut table = Table::seeder(500);
+    let fast = Feature::FAST.add_to([0; 8]);
+    let (peer, _) = table.arrive_with(1, Direction::Incoming, fast);
+    table.say(peer, Message::HaveNone);
+    table.say(peer, Message::Interested);
+    let mut under_way = Vec::new();
+    for (piece, number) in (0..400).flat_map(|piece| [(piece, 0), (piece, 1)]) {
+        under_way.extend(reads(&request(&mut table, peer, piece, number)));
+        if number == 1 {
+            for number in [0, 1] {
+                let block = raw(table.block(piece, number));
+                assert_eq!(said(&table.say(peer, Message::Cancel(block)), peer), [Message::Reject(block)]);
+            }
+        }
+    }
+    assert_eq!(under_way.len() as u64 * u64::from(BLOCK_LEN), MIN_SEND_WATERMARK);
+
+    // What it asks for in earnest waits for these two, and is sent once.
+    assert_eq!(reads(&request(&mut table, peer, 0, 1)), []);
+    let mut sent = Vec::new();
+    while let Some(block) = under_way.pop() {
+        let data = Some(Bytes::from(vec![0; 16384]));
+        let outputs = table.feed(Input::BlockRead { peer, block, data });
+        under_way.extend(reads(&outputs));
+        sent.extend(said(&outputs, peer));
+    }
+    assert!(matches!(sent[..], [Message::Piece { piece: 0, offset: 16384, .. }]), "{sent:?}");
 }
 
 #[test]

@@ -9,9 +9,7 @@ use super::{Fetch, FetchKey, WebError, WebNews};
 use crate::bitfield::Bitfield;
 use crate::piece::{Block, PieceIndex};
 use crate::time::Instant;
-use crate::torrent::limits::{
-    ENDGAME_LOOK, FETCH_CREDIT, FETCH_PATIENCE, MAX_FETCHES, MAX_WRITING, SNUB_AFTER,
-};
+use crate::torrent::limits::{ENDGAME_LOOK, FETCH_CREDIT, FETCH_PATIENCE, MAX_FETCHES, SNUB_AFTER};
 use crate::torrent::machine::Torrent;
 use crate::torrent::partials::Arrival;
 use crate::torrent::{Event, Giver, Output};
@@ -42,10 +40,6 @@ impl Torrent {
             self.ask_for_file(now, seed);
             self.wake_for_peers(now + if self.endgame() { ENDGAME_LOOK } else { SNUB_AFTER });
         }
-    }
-
-    fn storage_has_room(&self) -> bool {
-        !self.storage.paused() && self.storage.writing() < MAX_WRITING
     }
 
     /// Takes blocks for a web seed to fetch: they follow each other, and nobody else is asked for them.
