@@ -215,7 +215,9 @@ impl Swarms {
         if member.life == life && member.left {
             return Some(format!("and it had left at {since:.1} s"));
         }
-        if member.life == life && member.is_complete && asked.is_complete {
+        // Who starts may say that nothing is left because it does not know yet what there is: aria2 with a magnet link.
+        let knows_all = asked.is_complete && asked.event != Some(AnnounceEvent::Started);
+        if member.life == life && member.is_complete && knows_all {
             return Some("and both are complete".to_owned());
         }
         self.is_expired(at, member).then(|| format!("and it was last heard of at {since:.1} s"))

@@ -199,6 +199,8 @@ fn whoever_is_named_must_have_announced_and_be_wanted() {
     let want = "at 13.0 s it named 10.0.0.9:6881 to 10.0.0.4:6881, and it has never announced";
     assert_eq!(named(&[STRANGER]), want);
     assert_eq!(named(&[SEEDER]), "at 13.0 s it named 10.0.0.2:6881 to 10.0.0.4:6881, and both are complete");
+    let starts = Story::good().ask(SECOND, 0, Some(AnnounceEvent::Started)).answer(SECOND, (3, 0), &[SEEDER]);
+    assert_eq!(starts.complaint(), "", "it may not know yet what there is");
     let left = Story::joined().at(3).ask(SEEDER, 0, Some(AnnounceEvent::Stopped)).answer(SEEDER, (0, 2), &[]);
     let story = left.at(4).ask(FIRST, 9, None).answer(FIRST, (0, 2), &[SEEDER]).counts(0);
     let want = "at 4.0 s it named 10.0.0.2:6881 to 10.0.0.3:6881, and it had left at 3.0 s";
