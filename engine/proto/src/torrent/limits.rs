@@ -112,6 +112,9 @@ pub(super) const MAX_PIPELINE: usize = 250;
 pub(super) const PIPELINE_SPAN: Duration = Duration::from_secs(1);
 /// The span over which a pipeline is sized.
 pub(super) const PIPELINE_METER: Duration = Duration::from_secs(4);
+/// A peer is fast if it brings a whole piece within this time, by its rate. libtorrent takes 20 s; but a home uplink
+/// needs as long for a piece, and few open pieces are shared sooner than many.
+pub(super) const WHOLE_PIECE: Duration = Duration::from_secs(5);
 /// A peer that owes blocks and sent none for this long is snubbing us; others may fetch what it owes.
 pub(super) const SNUB_AFTER: Duration = Duration::from_secs(20);
 /// What a peer owes is taken back after this much silence, and one block asked for anew: clients do forget

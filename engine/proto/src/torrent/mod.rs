@@ -28,6 +28,7 @@
 //! | `web_seed` | HTTP servers as sources of blocks: which gap to ask of whom, when to give up |
 //! | `timers` | when to wake up, and why |
 
+mod affinity;
 mod bans;
 mod candidates;
 mod choker;

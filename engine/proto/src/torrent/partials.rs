@@ -1,8 +1,8 @@
 //! The started pieces: which blocks of them are here, on order, or free to be requested.
 //!
 //! Any peer may help with any started piece, so that few are open at once and each is soon complete and shared;
-//! only a piece that failed its hash check is fetched from one peer alone, its owner, so that the next failure has
-//! one author (see `suspects`).
+//! who had better not join whom says `affinity`. Only a piece that failed its hash check is fetched from one peer
+//! alone, its owner, so that the next failure has one author (see `suspects`).
 //!
 //! ```text
 //! a block:  free ──ask──▶ on order ──arrived──▶ writing ──written──▶ written
@@ -145,10 +145,15 @@ impl Partials {
         self.open.push(piece);
     }
 
-    /// The piece nearest completion of which `peer` has a free block.
-    pub(super) fn nearest_done(&self, peer: PeerKey, has: &Bitfield) -> Option<PieceIndex> {
-        let usable =
-            self.open.iter().filter_map(|&piece| Some((self.usable(piece, peer, has)?.missing, piece)));
+    /// The piece nearest completion of which `peer` has a free block, but for those that are `spared`.
+    pub(super) fn nearest_done(
+        &self,
+        peer: PeerKey,
+        has: &Bitfield,
+        spared: &[PieceIndex],
+    ) -> Option<PieceIndex> {
+        let others = self.open.iter().filter(|piece| !spared.contains(piece));
+        let usable = others.filter_map(|&piece| Some((self.usable(piece, peer, has)?.missing, piece)));
         usable.min_by_key(|&(missing, _)| missing).map(|(_, piece)| piece)
     }
 

@@ -65,20 +65,18 @@ impl Torrent {
             return self.offered_block(key);
         }
         let block = match self.wanted.by_urgency(&peer.has) {
-            None => self.block_within(key, None),
-            Some(levels) => levels.iter().find_map(|level| self.block_within(key, Some(level))),
+            None => self.block_within(now, key, None),
+            Some(levels) => levels.iter().find_map(|level| self.block_within(now, key, Some(level))),
         };
         block.or_else(|| self.endgame_block(now, key))
     }
 
     /// The piece the peer works on, then as the policy likes it, then whatever helps; of what it has, or of a
     /// part of that.
-    fn block_within(&mut self, key: PeerKey, part: Option<&Bitfield>) -> Option<Block> {
+    fn block_within(&mut self, now: Instant, key: PeerKey, part: Option<&Bitfield>) -> Option<Block> {
         let peer = self.peers.get(&key)?;
         let has = part.unwrap_or(&peer.has);
-        // A piece stays with who works on it: a fast peer brings it whole, and a slow one takes few at a time.
-        let works_on = peer.pipeline.asked.back().map(|asked| asked.block.piece());
-        if let Some(block) = works_on.and_then(|piece| self.partials.free_block_of(piece, key, has)) {
+        if let Some(block) = peer.works_on().and_then(|piece| self.partials.free_block_of(piece, key, has)) {
             return Some(block);
         }
         let view = PieceView {
@@ -91,11 +89,15 @@ impl Torrent {
             has,
             startable: peer.startable,
             suggested: self.suggested(key, has),
+            spared: self.left_to_others(now, key),
         };
         let picked = self.picking.pick(&view, &mut self.random);
         // No policy can stall a torrent: what is left undecided is helped along or started all the same.
         let picked = picked.filter(|&piece| view.may_start(piece) || view.may_help(piece));
-        let piece = picked.or_else(|| view.nearest_done()).or_else(|| view.rarest(&mut self.random))?;
+        let piece = picked
+            .or_else(|| view.nearest_done())
+            .or_else(|| view.rarest(&mut self.random))
+            .or_else(|| view.any_nearest_done())?;
         if view.may_start(piece) { self.start(piece) } else { self.partials.free_block_of(piece, key, has) }
     }
 

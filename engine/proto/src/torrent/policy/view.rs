@@ -22,6 +22,8 @@ pub struct PieceView<'a> {
     /// Pieces that could be started with the peer.
     pub(in crate::torrent) startable: u32,
     pub(in crate::torrent) suggested: Option<PieceIndex>,
+    /// Started pieces that are left to those who work on them.
+    pub(in crate::torrent) spared: Vec<PieceIndex>,
 }
 
 impl PieceView<'_> {
@@ -70,9 +72,15 @@ impl PieceView<'_> {
         (self.startable > 0).then(|| self.picker.any(self.has, random)).flatten()
     }
 
-    /// The piece nearest completion that this peer could help with; costs O(started pieces).
+    /// The piece nearest completion that this peer could help with and that is not better left to whoever works on
+    /// it, at another speed; costs O(started pieces).
     pub fn nearest_done(&self) -> Option<PieceIndex> {
-        self.partials.nearest_done(self.peer, self.has)
+        self.partials.nearest_done(self.peer, self.has, &self.spared)
+    }
+
+    /// The piece nearest completion that this peer could help with.
+    pub(in crate::torrent) fn any_nearest_done(&self) -> Option<PieceIndex> {
+        self.partials.nearest_done(self.peer, self.has, &[])
     }
 
     /// A piece that the peer would like us to start (BEP 6): it has it in memory.

@@ -1,5 +1,6 @@
 //! One machine at a table: the test plays the peers, the disk and the clock.
 
+mod affinity;
 mod book;
 mod choking;
 mod connections;

@@ -52,7 +52,7 @@ impl Torrent {
             // Nothing is untouched: the rest of a piece that somebody began.
             let has = seed.has.clone();
             self.adopt_suspects(number, &has);
-            let begun = self.partials.nearest_done(requester, &has);
+            let begun = self.partials.nearest_done(requester, &has, &[]);
             let free = |piece| self.partials.free_block_of(piece, requester, &has);
             let mut next = begun.and_then(free);
             while let Some(block) = next {
