@@ -238,6 +238,8 @@ pub struct EngineCounts {
     pub foreign: u64,
     /// Connections that came in when every one was taken, since the start.
     pub without_place: u64,
+    /// Connections that came in while too many of the same address (IPv6: the same /64) said nothing, since the start.
+    pub crowding: u64,
 }
 
 /// A running engine. Clones are the same one.
@@ -268,6 +270,7 @@ impl EngineHandle {
             dialling,
             foreign: self.turned_away.foreign.load(Ordering::Relaxed),
             without_place: self.turned_away.without_place.load(Ordering::Relaxed),
+            crowding: self.turned_away.crowding.load(Ordering::Relaxed),
         }
     }
 

@@ -25,6 +25,7 @@ mod process;
 mod queue;
 pub mod resume;
 mod routes;
+mod seats;
 mod shared;
 pub mod snapshot;
 pub mod storage;

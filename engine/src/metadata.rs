@@ -12,14 +12,14 @@ use proto::seed::Seed;
 use proto::time::Instant;
 use proto::torrent::{Direction, Input, MetadataFetch, Output, PeerKey, Source};
 use thiserror::Error;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::debug;
 
 use crate::announce::{TrackerLine, TrackerPort};
 use crate::clock::Clock;
 use crate::dialler::Dialler;
-use crate::door::{Door, Keys, MAX_KNOCKING};
+use crate::door::{Door, Doorstep, Keys};
 use crate::engine::{EngineConfig, StartError, listen};
 use crate::environment::Environment;
 use crate::peer::{Link, Peer, Terms};
@@ -103,7 +103,7 @@ pub async fn find_metadata<T: Transport, C: Clock>(
         places: places.clone(),
         turned_away: Arc::default(),
         patience: config.timeouts.handshake,
-        knocking: Arc::new(Semaphore::new(MAX_KNOCKING)),
+        doorstep: Doorstep::default(),
     };
     let mut doors = JoinSet::new();
     for receiver in port.receivers(&environment.clock) {

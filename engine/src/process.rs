@@ -10,7 +10,6 @@ use proto::metainfo::Metainfo;
 use proto::resume::{Keeper, Record};
 use proto::seed::Seed;
 use proto::torrent::{Input, Source, Torrent};
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 
@@ -18,7 +17,7 @@ use crate::announce::{TrackerLine, TrackerPort};
 use crate::clock::Clock;
 use crate::dialler::Dialler;
 use crate::disk_jobs::{Disk, DiskJobs};
-use crate::door::{Door, Keys, MAX_KNOCKING, TurnedAway};
+use crate::door::{Door, Doorstep, Keys, TurnedAway};
 use crate::engine::TorrentOptions;
 use crate::environment::Environment;
 use crate::events::Events;
@@ -99,7 +98,7 @@ impl<T: Transport, C: Clock> Process<T, C> {
             places: self.places.clone(),
             turned_away: Arc::clone(&self.turned_away),
             patience: self.timeouts.handshake,
-            knocking: Arc::new(Semaphore::new(MAX_KNOCKING)),
+            doorstep: Doorstep::default(),
         };
         for listener in listeners {
             services.spawn(door.clone().keep(listener));

@@ -15,8 +15,8 @@ use bytes::BytesMut;
 use proto::id::PeerId;
 use proto::torrent::PeerKey;
 use proto::wire::Message;
-use tokio::sync::OwnedSemaphorePermit;
 
+use crate::door::Knocking;
 use crate::places::Place;
 use crate::queue::{Happening, Queue};
 
@@ -89,7 +89,7 @@ impl Shared {
 /// Makes both ends of a mailbox; `queue` hears of `key` whenever there is something new for the loop.
 pub(crate) fn link(key: PeerKey, queue: Queue) -> (Link, TaskEnd) {
     let shared = Arc::new(Shared { key, queue, state: Mutex::default() });
-    (Link { shared: Arc::clone(&shared) }, TaskEnd { shared, permit: None, place: None })
+    (Link { shared: Arc::clone(&shared) }, TaskEnd { shared, knocking: None, place: None })
 }
 
 /// The loop's end.
@@ -167,15 +167,15 @@ pub(super) struct Catch {
 #[derive(Debug)]
 pub(crate) struct TaskEnd {
     shared: Arc<Shared>,
-    permit: Option<OwnedSemaphorePermit>,
+    knocking: Option<Knocking>,
     place: Option<Place>,
 }
 
 impl TaskEnd {
-    /// Holds `permit` until the handshake is done.
-    pub(crate) fn holding(self, permit: OwnedSemaphorePermit) -> Self {
+    /// Counts as one who knocks until the handshake is done.
+    pub(crate) fn holding(self, knocking: Knocking) -> Self {
         let mut held = self;
-        held.permit = Some(permit);
+        held.knocking = Some(knocking);
         held
     }
 
@@ -193,7 +193,7 @@ impl TaskEnd {
 
     /// Reports the handshake.
     pub(super) fn opened(&mut self, opened: Opened) {
-        self.permit = None;
+        self.knocking = None;
         self.place.iter().for_each(Place::opened);
         let mut state = self.shared.lock();
         state.delivery.opened = Some(opened);

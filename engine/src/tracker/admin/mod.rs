@@ -17,7 +17,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::http::{SeatLimits, Seats};
+use crate::seats::{SeatLimits, Seats};
 
 mod census;
 mod document;

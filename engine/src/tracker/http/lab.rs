@@ -10,8 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 
-use super::{Seats, Site, serve};
+use super::{Site, serve};
 use crate::clock::OsClock;
+use crate::seats::Seats;
 use crate::transport::{Listener, Stream};
 
 /// A listener whose streams are made by the test.

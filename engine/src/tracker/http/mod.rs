@@ -8,17 +8,17 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
+use crate::seats::{SeatLimits, Seats};
+
 mod forwarded;
 #[cfg(test)]
 pub(super) mod lab;
-mod seats;
 mod server;
 mod site;
 #[cfg(test)]
 mod tests;
 mod time;
 
-pub(super) use seats::{SeatLimits, Seats};
 pub(super) use server::{Answer, Event, Site, serve};
 pub(super) use site::{TrackerSite, only_get};
 

@@ -19,9 +19,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
-use super::seats::{Seat, Seats};
 use super::time::{ClockTimer, Impatient};
 use crate::clock::{Clock, within};
+use crate::seats::{Seat, Seats};
 use crate::transport::{Listener, Stream};
 
 /// A head must be in within this time, counted from the accept or from the answer before: it cuts both

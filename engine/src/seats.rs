@@ -1,4 +1,5 @@
-//! How many connections the listeners of a site keep open, in total and for one source.
+//! How many connections listeners keep open, in total and for one source. It stands alone because the tracker's sites
+//! and the peers' door limit both.
 //!
 //! A [`Seat`] is given back when its connection ends, however it ends.
 
@@ -10,18 +11,18 @@ use ipnet::IpNet;
 
 /// How many connections are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::tracker) struct SeatLimits {
+pub(crate) struct SeatLimits {
     /// Altogether.
-    pub(in crate::tracker) total: usize,
+    pub(crate) total: usize,
     /// Of one source: an IPv4 address, or an IPv6 network of 64 bits, which is what one subscriber has.
-    pub(in crate::tracker) per_source: usize,
+    pub(crate) per_source: usize,
     /// Sources that are limited by `total` only: proxies, which speak for many.
-    pub(in crate::tracker) unlimited: Vec<IpNet>,
+    pub(crate) unlimited: Vec<IpNet>,
 }
 
 /// The connections of all listeners that share it.
 #[derive(Clone, Debug)]
-pub(in crate::tracker) struct Seats(Arc<Inner>);
+pub(crate) struct Seats(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -37,18 +38,19 @@ struct Taken {
 
 /// A place for one connection.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(crate) struct Seat {
     seats: Seats,
     source: IpAddr,
 }
 
 impl Seats {
-    pub(in crate::tracker) fn new(limits: SeatLimits) -> Self {
+    /// All are free.
+    pub(crate) fn new(limits: SeatLimits) -> Self {
         Self(Arc::new(Inner { limits, taken: Mutex::default() }))
     }
 
     /// A seat for a connection from `addr`, if its source has one left.
-    pub(super) fn take(&self, addr: IpAddr) -> Option<Seat> {
+    pub(crate) fn take(&self, addr: IpAddr) -> Option<Seat> {
         let (limits, source) = (&self.0.limits, source_of(addr));
         let mut taken = self.lock();
         let mine = taken.by_source.get(&source).copied().unwrap_or(0);
@@ -62,7 +64,7 @@ impl Seats {
     }
 
     /// Are three quarters taken? Then connections are not kept for a next request.
-    pub(super) fn are_scarce(&self) -> bool {
+    pub(crate) fn are_scarce(&self) -> bool {
         self.lock().total > self.0.limits.total / 4 * 3
     }
 
