@@ -267,8 +267,13 @@ impl Candidates {
 
     /// A connection to this address ended.
     pub(super) fn ended(&mut self, now: Instant, addr: SocketAddr) {
+        self.free(now + RECONNECT_AFTER, addr);
+    }
+
+    /// An address that counted as connected may be dialled again at `at`.
+    pub(super) fn free(&mut self, at: Instant, addr: SocketAddr) {
         if self.book.get(&addr).is_some_and(|candidate| candidate.state == State::Connected) {
-            self.wait_until(addr, now + RECONNECT_AFTER);
+            self.wait_until(addr, at);
         }
     }
 

@@ -145,8 +145,13 @@ impl Rank {
 /// families, or where the peer is known to be. Whoever calls itself by another's name elsewhere must not be able
 /// to have the other's connection closed.
 fn may_be_one_peer(old: &Peer, new: SocketAddr) -> bool {
-    let (old_ip, new_ip) = (old.addr.ip().to_canonical(), new.ip().to_canonical());
-    old_ip == new_ip || old_ip.is_ipv4() != new_ip.is_ipv4() || old.listens_at.contains(&new)
+    !is_elsewhere(old.addr, new) || old.listens_at.contains(&new)
+}
+
+/// Another address of the same family.
+fn is_elsewhere(old: SocketAddr, new: SocketAddr) -> bool {
+    let (old, new) = (old.ip().to_canonical(), new.ip().to_canonical());
+    old != new && old.is_ipv4() == new.is_ipv4()
 }
 
 impl Torrent {
@@ -249,7 +254,12 @@ impl Torrent {
         }
         self.slots_changed = true;
         for addr in peer.listens_at {
-            self.candidates.ended(now, addr);
+            if is_elsewhere(peer.addr, addr) {
+                // Somebody else of that name, perhaps, who was refused only because of it: now is the time.
+                self.candidates.free(now, addr);
+            } else {
+                self.candidates.ended(now, addr);
+            }
         }
     }
 }

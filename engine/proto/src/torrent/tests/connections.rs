@@ -140,6 +140,20 @@ fn an_impostor_cannot_close_the_connection_of_the_peer_whose_name_it_uses() {
 }
 
 #[test]
+fn who_was_refused_for_its_name_is_dialled_once_the_name_is_free() {
+    let mut table = Table::new(4, &[]);
+    let addrs = vec![address(1), address(2)];
+    assert_eq!(dials(&table.feed(Input::Candidates(Source::Tracker, addrs))).len(), 2);
+    twin(&mut table, 10, 99, address(1), Direction::Outgoing);
+    let outputs = twin(&mut table, 11, 99, address(2), Direction::Outgoing);
+    assert_eq!(closes(&outputs), [(PeerKey(11), DisconnectReason::DuplicatePeer)]);
+    let mut outputs = table.feed(Input::Disconnected { peer: PeerKey(10) });
+    outputs.extend(table.pass(MOMENT));
+    assert_eq!(dials(&outputs), [address(2)], "and whose connection ended waits for its turn");
+    assert_eq!(dials(&table.pass(RECONNECT_AFTER)), [address(1)]);
+}
+
+#[test]
 fn a_peer_with_endless_addresses_fills_no_list() {
     let mut table = Table::new(4, &[]);
     for name in 1..=20 {
@@ -170,9 +184,9 @@ fn a_second_address_of_a_peer_is_not_lost_to_the_book() {
     let direction = Direction::Outgoing;
     let outputs = table.feed(Input::Connected { peer, addr, id, reserved: [0; 8], direction });
     assert_eq!(closes(&outputs), [(peer, DisconnectReason::DuplicatePeer)]);
-    assert_eq!(dials(&table.pass(RECONNECT_AFTER * 3)), [], "both belong to a peer that is connected");
-    table.feed(Input::Disconnected { peer: kept });
-    let mut dialled = dials(&table.pass(RECONNECT_AFTER));
+    assert_eq!(dials(&table.pass(RECONNECT_AFTER * 2)), [], "both belong to a peer that is connected");
+    let mut dialled = dials(&table.feed(Input::Disconnected { peer: kept }));
+    dialled.extend(dials(&table.pass(RECONNECT_AFTER)));
     dialled.sort();
     assert_eq!(dialled, [address(1), address(2)]);
 }
