@@ -81,10 +81,9 @@ fn a_swarm_of_short_visits_serves_all_who_stay() {
 fn one_copy_is_enough() {
     let verdict = holds("seed_leaves_at_one_copy");
     let left = verdict.record.peers[0].gone.as_ref().expect("the seeder left").at;
-    assert!(
-        verdict.record.completions().first().is_some_and(|first| *first > left),
-        "before anybody was done"
-    );
+    let done = verdict.record.completions();
+    // The last piece to come may be somebody's last.
+    assert!(done.iter().filter(|done| **done <= left).count() <= 1, "{done:?}, and it left at {left:?}");
     let early = [("when = { copies = 1 }", "when = { progress = \"5 %\" }")];
     fails("seed_leaves_at_one_copy", &early, "expectation: completed");
 }
