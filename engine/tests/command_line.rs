@@ -308,7 +308,7 @@ cmp data.bin out/data.bin
 "#;
 
 /// How this machine lets us mount: as root, or as everybody's own root in a namespace. Where it does not, the test
-/// that asks is left out; with `OURTORRENT_MOUNT=require`, as in CI, that is a failure.
+/// that asks is left out; with `OURTORRENT_MOUNT=require`, as in CI wherever it can be done, that is a failure.
 #[cfg(target_os = "linux")]
 fn mounting() -> Option<Command> {
     for args in [&["--mount"][..], &["--mount", "--map-root-user"]] {
