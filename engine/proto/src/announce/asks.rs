@@ -1,4 +1,4 @@
-//! What an [`Course`] asks of its trackers, over UDP (BEP 15, 41) or HTTP (BEP 3).
+//! What a [`Course`] asks of its trackers, over UDP (BEP 15, 41) or HTTP (BEP 3).
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! The tracker client: announces over BEP 15 with retries, and over HTTP (BEP 3), as a pure machine.
 //!
 //! One [`Announcer`] speaks for one torrent to the trackers of its tiers (BEP 12), one tracker at a time or, as
-//! [`Reach`] says, to several at once; and over each family that we listen in (BEP 7, BEP 15): to a tracker the two are two members of the swarm, each
-//! with its own connection id, retries and interval, under one key and one peer id.
+//! [`Reach`] says, to several at once; and over each family that we listen in (BEP 7, BEP 15): to a tracker the two
+//! are two members of the swarm, each with its own connection id, retries and interval, under one key and one peer id.
 //! The driver owns the socket and the resolver; it passes [`Input`]s in, each with the present
 //! [`Progress`](crate::torrent::Progress), drains [`Announcer::poll_output`] after every call and calls
 //! [`Announcer::handle_timeout`] when [`Announcer::poll_timeout`] says so.

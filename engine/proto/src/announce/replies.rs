@@ -1,4 +1,4 @@
-//! What a tracker's answers do to an [`Course`].
+//! What a tracker's answers do to a [`Course`].
 
 use std::net::SocketAddr;
 use std::time::Duration;

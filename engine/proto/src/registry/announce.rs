@@ -16,8 +16,8 @@ use crate::time::Instant;
 use crate::torrent::AnnounceEvent;
 use crate::tracker::ScrapeEntry;
 
-/// Seeders that a seeder is shown when it starts and there is no leecher. aria2 with a magnet link does not know yet what
-/// there is, says that nothing is left, and would never find the metadata; a true seeder hangs up on these few.
+/// Seeders that a seeder is shown when it starts and there is no leecher. aria2 with a magnet link does not know yet
+/// what there is, says that nothing is left, and would never find the metadata; a true seeder hangs up on these few.
 pub(super) const SEEDERS_FOR_A_SEEDER: usize = 8;
 
 /// One announce.
@@ -53,8 +53,8 @@ pub struct Announced {
 
 impl Registry {
     /// Notes an announce and appends peers to `peers`, compact and in the asker's family: up to what was
-    /// wanted, uniformly chosen, never the asker, none for who stops; only leechers for a seeder, but for a few seeders if it has just started
-    /// and there is no leecher.
+    /// wanted, uniformly chosen, never the asker, none for who stops; only leechers for a seeder, but for a few
+    /// seeders if it has just started and there is no leecher.
     pub fn announce(
         &mut self,
         now: Instant,

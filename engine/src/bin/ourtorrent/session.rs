@@ -189,23 +189,25 @@ impl Watch {
     }
 
     /// Sums up what has come of it all.
-    async fn verdict(&mut self, interrupted: bool) -> Result<Status, Failure> {
+    async fn verdict(&self, interrupted: bool) -> Result<Status, Failure> {
         let (mut complete, mut checking) = (true, false);
         for transfer in &self.transfers {
-            complete &= transfer.is_complete().await;
             checking |= transfer.handle().is_none();
-            if let Some(snapshot) = transfer.snapshot().await {
+            let snapshot = transfer.snapshot().await;
+            complete &= snapshot.as_ref().is_some_and(|snapshot| snapshot.stats.wanted_left == 0);
+            if let Some(snapshot) = snapshot {
                 self.report.summary(&snapshot, transfer.outlook.age());
             }
         }
         let all = self.transfers.len();
-        let ended = self.transfers.iter_mut().filter_map(|transfer| transfer.ended.take());
-        let mut failures: Vec<_> = ended.filter_map(Result::err).collect();
-        let failed = failures.len();
-        if let Some(first) = failures.drain(..).next() {
-            let of_many =
-                || format!("{failed} of {all} torrents failed; the same command goes on with all of them");
-            return Err(if all == 1 { first } else { Failure::new(first.status, of_many()) });
+        let failure = |transfer: &Transfer| transfer.ended.clone()?.err();
+        let failures: Vec<_> = self.transfers.iter().filter_map(failure).collect();
+        if let Some(first) = failures.first() {
+            let what = format_args!(
+                "{} of {all} torrents failed; the same command goes on with all of them",
+                failures.len()
+            );
+            return Err(if all == 1 { first.clone() } else { Failure::new(first.status, what) });
         }
         if !interrupted || complete {
             return Ok(Status::Done);

@@ -178,6 +178,9 @@ impl<'a> Audit<'a> {
 
     /// Judges the peers of a reply.
     fn named(&mut self, at: Duration, asked: &Asked, peers: &[SocketAddr]) {
+        if let Some(why) = self.swarms.why_not_all(at, asked, peers) {
+            self.complain(at, &format!("named {} peers to {}, {why}", peers.len(), asked.addr));
+        }
         for &peer in peers {
             self.figures.named += 1;
             self.figures.useful += u64::from(self.truth.is_useful(at, asked, peer));

@@ -35,6 +35,9 @@ const MIN_GAP: Duration = Duration::from_secs(60);
 /// A lost datagram is repeated after 15 s; then it has to wait in the tracker's queue.
 const LATE: Duration = Duration::from_secs(20);
 
+/// Seeders that the tracker shows to a seeder that starts, at the most.
+const SEEDERS_FOR_A_SEEDER: usize = 8;
+
 /// An announce that arrived.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
@@ -215,12 +218,26 @@ impl Swarms {
         if member.life == life && member.left {
             return Some(format!("and it had left at {since:.1} s"));
         }
-        // Who starts may say that nothing is left because it does not know yet what there is: aria2 with a magnet link.
+        // Of who starts, [`Self::why_not_all`] judges.
         let knows_all = asked.is_complete && asked.event != Some(AnnounceEvent::Started);
         if member.life == life && member.is_complete && knows_all {
             return Some("and both are complete".to_owned());
         }
         self.is_expired(at, member).then(|| format!("and it was last heard of at {since:.1} s"))
+    }
+
+    /// Why `peers` should not have been named together, if they should not. Who starts may say that nothing is left
+    /// because it does not know yet what there is (aria2 with a magnet link): where there are no leechers, it may
+    /// hear of a few seeders.
+    pub(super) fn why_not_all(&self, at: Duration, asked: &Asked, peers: &[SocketAddr]) -> Option<String> {
+        let swarm = self.members.get(&asked.info_hash).filter(|_| asked.is_complete)?;
+        let here = peers.iter().filter_map(|peer| swarm.get(peer)).filter(|peer| peer.life == self.life(at));
+        let (seeders, leechers): (Vec<&Member>, Vec<&Member>) = here.partition(|peer| peer.is_complete);
+        if seeders.len() > SEEDERS_FOR_A_SEEDER {
+            return Some(format!("{} of them as complete as it is", seeders.len()));
+        }
+        let mixed = !seeders.is_empty() && !leechers.is_empty();
+        mixed.then(|| "seeders among leechers, and it is complete".to_owned())
     }
 
     /// Who said `completed` to the tracker.

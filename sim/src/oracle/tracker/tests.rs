@@ -201,6 +201,10 @@ fn whoever_is_named_must_have_announced_and_be_wanted() {
     assert_eq!(named(&[SEEDER]), "at 13.0 s it named 10.0.0.2:6881 to 10.0.0.4:6881, and both are complete");
     let starts = Story::good().ask(SECOND, 0, Some(AnnounceEvent::Started)).answer(SECOND, (3, 0), &[SEEDER]);
     assert_eq!(starts.complaint(), "", "it may not know yet what there is");
+    let mixed = Story::joined().at(3).ask(SECOND, 0, Some(AnnounceEvent::Started));
+    let mixed = mixed.answer(SECOND, (2, 1), &[SEEDER, FIRST]).counts(0);
+    let want = "at 3.0 s it named 2 peers to 10.0.0.4:6881, seeders among leechers, and it is complete";
+    assert_eq!(mixed.complaint(), want, "a leecher knows what there is as well");
     let left = Story::joined().at(3).ask(SEEDER, 0, Some(AnnounceEvent::Stopped)).answer(SEEDER, (0, 2), &[]);
     let story = left.at(4).ask(FIRST, 9, None).answer(FIRST, (0, 2), &[SEEDER]).counts(0);
     let want = "at 4.0 s it named 10.0.0.2:6881 to 10.0.0.3:6881, and it had left at 3.0 s";
