@@ -70,7 +70,11 @@ fn describe(scenario: &Scenario) -> String {
     ];
     let counted =
         |(count, what): (usize, &str)| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    format!("fine; {}{bound}", counts.map(counted).join(", "))
+    let extends = match &scenario.extends[..] {
+        [] => String::new(),
+        files => format!("extends {}; ", files.join(", which extends ")),
+    };
+    format!("fine; {extends}{}{bound}", counts.map(counted).join(", "))
 }
 
 /// Lists the scenarios of a folder.

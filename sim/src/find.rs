@@ -1,35 +1,21 @@
 //! Finding scenarios: by path, or by name in `scenarios/`.
 
-use std::fs::{self, File};
-use std::io::Read as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use sim::scenario::Scenario;
+use sim::scenario::{Scenario, read_file};
 
 /// Where names are looked up, from the current folder.
 const FOLDER: &str = "scenarios";
 
-/// The longest scenario file, in bytes: an expanded one of 10,000 peers has 2 MB.
-const MAX_FILE_LEN: u64 = 16 << 20;
-
 /// Reads the scenario called `name`, with `sets` over it. Returns its path, too.
 pub(crate) fn load(name: &str, sets: &[String]) -> Result<(PathBuf, Scenario)> {
     let path = resolve(name)?;
-    let text = read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = read_file(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let scenario = Scenario::parse(&path.to_string_lossy(), &text, sets)?;
     Ok((path, scenario))
-}
-
-fn read(path: &Path) -> Result<String> {
-    let mut text = String::new();
-    // A pipe does not say how long it is.
-    File::open(path)?.take(MAX_FILE_LEN + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_FILE_LEN {
-        bail!("it has more than {MAX_FILE_LEN} bytes, which no scenario needs");
-    }
-    Ok(text)
 }
 
 /// The scenario files of `folder`, in the order of their names.

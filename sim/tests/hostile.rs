@@ -14,9 +14,9 @@ use sim::scenario::{Plan, Scenario};
 /// The plan of a scenario of the collection, with `sets` over it.
 fn plan(name: &str, sets: &[&str]) -> Plan {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../scenarios/{name}.toml"));
-    let text = fs::read_to_string(path).expect("it is there");
+    let text = fs::read_to_string(&path).expect("it is there");
     let sets: Vec<_> = sets.iter().map(ToString::to_string).collect();
-    let scenario = Scenario::parse(&format!("{name}.toml"), &text, &sets);
+    let scenario = Scenario::parse(&path.to_string_lossy(), &text, &sets);
     let scenario = scenario.unwrap_or_else(|error| panic!("{error}"));
     scenario.expand(scenario.seed)
 }
@@ -46,6 +46,14 @@ fn broken<D: Defect + Default + 'static>(name: &str, sets: &[&str]) -> String {
 
 /// A swarm of a size for mutations.
 const SMALL: [&str; 2] = ["torrent.size=\"2 MiB\"", "peers.leecher.count=6"];
+
+#[test]
+fn the_crowd_that_hostile_peers_are_set_upon_does_well_alone() {
+    passes("small_crowd");
+    let give_nothing = ["peers.leecher.upload_slots=0", "peers.leecher.optimistic_slots=0"];
+    let complaints = complaints(&verdict("small_crowd", &give_nothing));
+    assert!(complaints.contains("efficiency"), "{complaints}");
+}
 
 #[test]
 fn poisoners_are_refused_and_nobody_else_is() {

@@ -16,7 +16,8 @@ fn verdict(name: &str, edits: &[(&str, &str)], tampered: &Tampered) -> Verdict {
         assert!(text.contains(from), "{name} has no `{from}`");
         text = text.replace(from, to);
     }
-    let scenario = Scenario::parse(name, &text, &[]).unwrap_or_else(|error| panic!("{error}"));
+    let scenario =
+        Scenario::parse(&path.to_string_lossy(), &text, &[]).unwrap_or_else(|error| panic!("{error}"));
     Verdict::of(run_tampered(&scenario.expand(1), tampered, &mut |_| ()).expect("it runs"))
 }
 

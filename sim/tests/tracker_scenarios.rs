@@ -17,7 +17,8 @@ fn verdict(name: &str, edits: &[(&str, &str)]) -> String {
         assert!(text.contains(from), "{name} has no `{from}`");
         text = text.replace(from, to);
     }
-    let scenario = Scenario::parse(name, &text, &[]).unwrap_or_else(|error| panic!("{error}"));
+    let scenario =
+        Scenario::parse(&path.to_string_lossy(), &text, &[]).unwrap_or_else(|error| panic!("{error}"));
     let verdict = Verdict::of(run(&scenario.expand(1), &mut |_| ()).expect("it runs"));
     let mut out = format!("{:?}\n", verdict.outcome);
     for check in &verdict.checks {

@@ -69,36 +69,60 @@ impl fmt::Display for RefusedText {
     }
 }
 
-/// The text of a file, then one line for each `--set`.
+/// The text of a file, those of others that it names, and one line for each `--set`.
 ///
-/// One text for both, so that a span alone tells where a value was written.
+/// One text for all, so that a span alone tells where a value was written.
 #[derive(Clone, Debug)]
 pub struct Source {
-    file: String,
     text: String,
-    file_len: usize,
+    /// What each stretch of the text is called, and where it begins.
+    parts: Vec<(String, usize)>,
+    files: Vec<String>,
     sets: Vec<String>,
 }
+
+/// What the part of the `--set`s is called.
+const SETS: &str = "--set";
 
 impl Source {
     /// The text of `file`.
     pub fn new(file: &str, text: &str) -> Self {
-        let mut text = text.to_owned();
+        let mut source = Self { text: String::new(), parts: Vec::new(), files: Vec::new(), sets: Vec::new() };
+        source.include(file, text);
+        source
+    }
+
+    /// Appends the text of one more file; before any `--set`.
+    pub fn include(&mut self, file: &str, text: &str) {
+        self.parts.push((file.to_owned(), self.text.len()));
+        self.files.push(self.padded(text));
+        self.text.push_str(text);
         if !text.ends_with('\n') {
-            text.push('\n');
+            self.text.push('\n');
         }
-        Self { file: file.to_owned(), file_len: text.len(), text, sets: Vec::new() }
     }
 
     /// Appends a `--set`, as the TOML line that it means.
     pub fn append(&mut self, line: &str) {
-        // Blanks before it give every span its offset in the whole text.
-        self.sets.push(format!("{}{line}", " ".repeat(self.text.len())));
+        if self.sets.is_empty() {
+            self.parts.push((SETS.to_owned(), self.text.len()));
+        }
+        self.sets.push(self.padded(line));
         self.text.push_str(line);
         self.text.push('\n');
     }
 
-    /// The `--set`s, each with blanks before it that stand for everything before it.
+    /// Blanks before it give every span its offset in the whole text.
+    fn padded(&self, text: &str) -> String {
+        format!("{}{text}", " ".repeat(self.text.len()))
+    }
+
+    /// The texts of the files, each with blanks before it that stand for everything before it.
+    pub fn files(&self) -> &[String] {
+        &self.files
+    }
+
+    /// The `--set`s, in the same manner.
     pub fn sets(&self) -> &[String] {
         &self.sets
     }
@@ -106,11 +130,6 @@ impl Source {
     /// All of it.
     pub fn text(&self) -> &str {
         &self.text
-    }
-
-    /// The text of the file alone.
-    pub fn file_text(&self) -> &str {
-        &self.text[..self.file_len]
     }
 
     /// The last character boundary at or before `at`.
@@ -124,8 +143,8 @@ impl Source {
         let from = self.text[..at].rfind('\n').map_or(0, |newline| newline + 1);
         let to = self.text[at..].find('\n').map_or(self.text.len(), |length| at + length);
         let end = self.boundary(refusal.span.end.clamp(at, to));
-        let (file, base) =
-            if at < self.file_len { (self.file.as_str(), 0) } else { ("--set", self.file_len) };
+        let part = self.parts.iter().rev().find(|(_, base)| *base <= at);
+        let (file, base) = part.map_or(("", 0), |(file, base)| (file.as_str(), *base));
         RefusedText {
             file: file.to_owned(),
             line: self.text[base..at].matches('\n').count() + 1,
@@ -160,5 +179,17 @@ mod tests {
         let error = source.locate(Refusal::new(10..15, "no"));
         assert_eq!((error.file.as_str(), error.line, error.column), ("--set", 2, 1));
         assert_eq!(error.text, "y = 3");
+    }
+
+    #[test]
+    fn a_complaint_about_an_included_file_names_that() {
+        let mut source = Source::new("a.toml", "x = 1");
+        source.include("b.toml", "# all\nz = 4");
+        source.append("y = 3");
+        assert_eq!(source.files()[1], "      # all\nz = 4");
+        let error = source.locate(Refusal::new(12..13, "no"));
+        assert_eq!((error.file.as_str(), error.line, error.column), ("b.toml", 2, 1));
+        let error = source.locate(Refusal::new(18..19, "no"));
+        assert_eq!((error.file.as_str(), error.line, error.text.as_str()), ("--set", 1, "y = 3"));
     }
 }

@@ -7,10 +7,11 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::fields::{Fields, Value, text, whole};
+use super::layers::{self, Layer};
 use super::source::{Refusal, Source};
 use super::{
-    MAX_HOLDINGS, Scenario, ScenarioError, expect, fault, group, link, nat, net_fault, overrides, region,
-    run, torrent, tracker,
+    MAX_HOLDINGS, Scenario, ScenarioError, expect, fault, group, inherit, link, nat, net_fault, overrides,
+    region, run, torrent, tracker,
 };
 
 const VERSION: u64 = 1;
@@ -33,24 +34,25 @@ impl Scenario {
         policies: &Policies,
     ) -> Result<Self, ScenarioError> {
         let mut source = Source::new(file, text);
+        let extends = inherit::collect(&mut source, file).map_err(|refusal| source.locate(refusal))?;
         for set in sets {
             source.append(&overrides::as_toml(set));
         }
-        decode(&source, file, policies).map_err(|refusal| source.locate(refusal))
+        let scenario = decode(&source, file, policies).map_err(|refusal| source.locate(refusal))?;
+        Ok(Self { extends, ..scenario })
     }
 }
 
 fn decode(source: &Source, file: &str, policies: &Policies) -> Result<Scenario, Refusal> {
     let claim = claim(source)?;
-    let mut table = DeTable::parse(source.file_text()).map_err(|error| Refusal::syntax(&error))?.into_inner();
+    let mut table = inherit::merged(source, versioned)?;
     for set in source.sets() {
         let over = DeTable::parse(set).map_err(|error| {
             Refusal::syntax(&error).hint("write for example: --set torrent.size=\"4 MiB\"")
         })?;
-        overrides::merge(&mut table, over.into_inner())?;
+        layers::lay(&mut table, over.into_inner(), Layer::Set)?;
     }
     let top = Fields::open(&table, 0..0, "the scenario", TOP)?;
-    top.required("version", version)?;
     let links = link::decode(top.value("links"))?;
     let regions = region::decode(top.value("regions"))?;
     let nats = nat::decode(top.value("nats"))?;
@@ -61,6 +63,7 @@ fn decode(source: &Source, file: &str, policies: &Policies) -> Result<Scenario, 
     let scenario = Scenario {
         name: top.optional("name", text)?.unwrap_or_else(|| stem(file)),
         claim,
+        extends: Vec::new(),
         seed: top.optional("seed", whole)?.unwrap_or(1),
         torrent,
         groups: group::decode(&top, &places, run.time_limit, tracker.family, (policy, policies))?,
@@ -82,9 +85,17 @@ fn decode(source: &Source, file: &str, policies: &Policies) -> Result<Scenario, 
     Ok(Scenario { faults, net_faults, ..scenario })
 }
 
+/// Each of the files says which version of the language it is written in.
+fn versioned(table: &DeTable<'_>, start: std::ops::Range<usize>) -> Result<(), Refusal> {
+    let lacks = || Refusal::new(start, "the scenario lacks its `version`").hint("write: version = 1");
+    version(table.get("version").ok_or_else(lacks)?)
+}
+
 /// The first line, which must be a comment: one file makes one claim.
 fn claim(source: &Source) -> Result<String, Refusal> {
-    let first = source.text().lines().next().unwrap_or_default();
+    // What is written for editors, such as `#:schema ./schema.json`, says nothing.
+    let mut lines = source.text().lines();
+    let first = lines.find(|line| !line.starts_with("#:")).unwrap_or_default();
     match first.strip_prefix('#').map(str::trim) {
         Some(claim) if !claim.is_empty() => Ok(claim.to_owned()),
         Some(_) | None => {

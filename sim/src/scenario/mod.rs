@@ -15,7 +15,9 @@ mod expect;
 mod family;
 mod fault;
 mod group;
+mod inherit;
 mod justice;
+mod layers;
 mod link;
 mod moment;
 mod nat;
@@ -42,6 +44,7 @@ pub use expect::{Completed, Expect, ExpectTracker};
 pub use family::Families;
 pub use fault::{Fault, FaultKind};
 pub use group::{Group, Role, Start};
+pub use inherit::read_file;
 pub use justice::ExpectJustice;
 pub use link::Link;
 pub use moment::{Moment, Trigger};
@@ -81,6 +84,8 @@ pub struct Scenario {
     pub name: String,
     /// What the scenario claims: the file's first line.
     pub claim: String,
+    /// The files that it extends, the nearest one first.
+    pub extends: Vec<String>,
     /// The seed to use unless the command line names one.
     pub seed: u64,
     /// What is shared.
