@@ -91,6 +91,15 @@ const [SEEDERS, COMPLETE, LOADING, OTHERS] = population();
 
 // ---- charts
 const charts = [];
+// The stretches of time in which something lasts, without overlaps: a veil over a veil would look like more.
+function merged(faults) {
+  const all = [];
+  for (const f of faults.filter(f => f.until !== undefined).sort((a, b) => a.at - b.at)) {
+    const last = all.at(-1);
+    if (last && f.at <= last.until) last.until = Math.max(last.until, f.until); else all.push({ at: f.at, until: f.until });
+  }
+  return all;
+}
 function marks(extra = []) {
   const line = (u, x, colour, dash, label) => {
     const { ctx, bbox } = u, px = devicePixelRatio;
@@ -101,7 +110,13 @@ function marks(extra = []) {
     if (label) { ctx.font = `${11 * px}px system-ui, sans-serif`; ctx.textAlign = at > bbox.left + bbox.width / 2 ? "right" : "left"; ctx.fillText(label, at + (ctx.textAlign === "right" ? -5 : 5) * px, bbox.top + 12 * px); }
     ctx.restore();
   };
-  return { hooks: { draw: u => {
+  // What lasts is a veil over the time that it takes.
+  const veil = (u, f) => {
+    const { ctx, bbox } = u, left = Math.max(u.valToPos(f.at, "x", true), bbox.left), right = Math.min(u.valToPos(f.until, "x", true), bbox.left + bbox.width);
+    ctx.save(); ctx.fillStyle = css("--bad") + "1f"; ctx.fillRect(left, bbox.top, Math.max(right - left, 0), bbox.height); ctx.restore();
+  };
+  const veiled = merged(D.faults);
+  return { hooks: { drawClear: u => { for (const f of veiled) veil(u, f); }, draw: u => {
     let last = -1e9;
     for (const f of D.faults) { if (u.valToPos(f.at, "x", true) - last > 2) line(u, f.at, css("--bad"), [4, 4]); last = u.valToPos(f.at, "x", true); }
     for (const m of extra) line(u, m.at, css(m.colour), [2, 3], m.label);
@@ -158,7 +173,8 @@ function canvas(id, rows, cols, colour, tip, isTime) {
     if (c.width !== w || c.height !== h) { c.width = w; c.height = h; }
     g.imageSmoothingEnabled = false; g.clearRect(0, 0, w, h); g.drawImage(small, 0, 0, w, h);
     if (!isTime) return;
-    for (const f of D.faults) { g.fillStyle = css("--bad"); g.fillRect(f.at / END * w - px / 2, 0, px, 6 * px); }
+    g.fillStyle = css("--bad");
+    for (const f of D.faults) { g.fillRect(f.at / END * w - px, 0, 2 * px, 7 * px); if (f.until !== undefined) g.fillRect(f.at / END * w, 0, (Math.min(f.until, END) - f.at) / END * w, 2 * px); }
     g.fillStyle = css("--card"); g.fillRect(now / END * w - 2 * px, 0, 4 * px, h); g.fillStyle = css("--accent"); g.fillRect(now / END * w - px, 0, 2 * px, h);
   };
   const at = e => { const b = c.getBoundingClientRect(); return [clamp(Math.floor((e.clientY - b.top) / b.height * rows), 0, rows - 1), clamp((e.clientX - b.left) / b.width, 0, 1), e]; };

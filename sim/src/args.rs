@@ -132,6 +132,9 @@ pub(crate) struct RunArgs {
     /// Write report.html, summary.json and expanded.toml there; with several runs, into a folder for each
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Write the packets of this peer, group or `tracker` there, too, as NAME.pcapng for Wireshark; may be repeated
+    #[arg(long = "pcap", value_name = "NAME", requires = "out")]
+    pub(crate) captured: Vec<String>,
 }
 
 /// A share of a sweep: the first is 1 of N.

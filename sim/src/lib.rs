@@ -1,6 +1,7 @@
 //! `OurTorrent`'s test bench: the real tracker and the real peers in a deterministic, emulated network.
 
 pub mod bound;
+pub mod capture;
 pub mod compare;
 pub mod defect;
 pub mod diff;

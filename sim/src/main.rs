@@ -10,6 +10,7 @@ mod differ;
 mod find;
 mod junit;
 mod merge;
+mod onlookers;
 mod progress;
 mod results;
 mod runner;

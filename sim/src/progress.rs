@@ -44,14 +44,52 @@ impl Progress {
     pub(crate) fn of_runs(runs: usize) -> Self {
         let mut progress = Self::new();
         if runs > 1 {
-            let style = "{pos} of {len} runs  {wide_bar:.green/dim}  {msg}";
-            let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = ProgressBar::new(runs as u64).with_style(style.progress_chars("█▉▊▋▌▍▎▏░"));
-            let bar = progress.bars.add(bar);
-            let (ended, spoken) = (AtomicU64::new(0), AtomicU64::new(0));
-            progress.sweep = Some(Sweep { bar, started: wall(), ended, spoken });
+            progress.count("{pos} of {len} runs  {wide_bar:.green/dim}  {msg}", runs);
         }
         progress
+    }
+
+    /// The progress of shrinking with so many runs at the most; it may need far fewer.
+    pub(crate) fn of_shrinking(runs: usize) -> Self {
+        let mut progress = Self::new();
+        progress.count("{pos} runs of {len} at the most  {wide_bar:.green/dim}  {msg}", runs);
+        progress
+    }
+
+    fn count(&mut self, style: &str, runs: usize) {
+        let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::new(runs as u64).with_style(style.progress_chars("█▉▊▋▌▍▎▏░"));
+        let bar = self.bars.add(bar);
+        let (ended, spoken) = (AtomicU64::new(0), AtomicU64::new(0));
+        self.sweep = Some(Sweep { bar, started: wall(), ended, spoken });
+    }
+
+    /// So many runs were made of so many, and this is what is left.
+    pub(crate) fn ran(&self, [made, most]: [usize; 2], left: &str) {
+        let Some(sweep) = &self.sweep else { return };
+        let each = sweep.started.elapsed().as_secs_f64() / made.max(1) as f64;
+        sweep.bar.set_length(most as u64);
+        sweep.bar.set_position(made as u64);
+        let message = format!("{left}; {each:.1} s a run");
+        sweep.bar.set_message(message.clone());
+        self.say_now_and_then(sweep, || format!("{made} runs of {most} at the most: {message}"));
+    }
+
+    /// Takes all bars away.
+    pub(crate) fn clear(&self) {
+        if let Some(sweep) = &self.sweep {
+            sweep.bar.finish_and_clear();
+        }
+    }
+
+    /// Where there is no terminal, a line is said now and then.
+    fn say_now_and_then(&self, sweep: &Sweep, line: impl FnOnce() -> String) {
+        let now = sweep.started.elapsed().as_millis() as u64;
+        let last = sweep.spoken.load(Ordering::Relaxed);
+        if !self.terminal && now.saturating_sub(last) >= BETWEEN_LINES.as_millis() as u64 {
+            sweep.spoken.store(now, Ordering::Relaxed);
+            eprintln!("{}", line());
+        }
     }
 
     /// One more run is over; so many have failed by now.
@@ -64,13 +102,8 @@ impl Progress {
         let message = format!("{failed} failed, about {left} left");
         sweep.bar.set_position(ended);
         sweep.bar.set_message(message.clone());
-        if !self.terminal && ended < runs {
-            let now = passed.as_millis() as u64;
-            let last = sweep.spoken.load(Ordering::Relaxed);
-            if now.saturating_sub(last) >= BETWEEN_LINES.as_millis() as u64 {
-                sweep.spoken.store(now, Ordering::Relaxed);
-                eprintln!("{ended} of {runs} runs: {message}");
-            }
+        if ended < runs {
+            self.say_now_and_then(sweep, || format!("{ended} of {runs} runs: {message}"));
         }
     }
 

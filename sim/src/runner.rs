@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use sim::report::{Chronicle, Verdict};
+use sim::report::Verdict;
 use sim::run::Watching;
 use sim::scenario::{Plan, Scenario};
 
@@ -18,6 +18,7 @@ use crate::command::{DIFFERENT, UNSAFE, available, quoted, say, style, worse};
 use crate::find;
 use crate::junit;
 use crate::merge::sum;
+use crate::onlookers::{self, Onlookers};
 use crate::progress::Progress;
 use crate::results::{Key, Results, Run};
 use crate::sweep::{Ending, Runs, sweep};
@@ -28,8 +29,11 @@ const MAX_AT_ONCE: usize = 20;
 /// Scenarios and seeds.
 struct Work {
     runs: Vec<(Arc<Variant>, u64)>,
-    /// Who looks on for the page of each run that is under way, if pages are wanted.
-    chronicles: Option<Mutex<BTreeMap<usize, Arc<Mutex<Chronicle>>>>>,
+    /// Where files go, if any are wanted, and whose packets are.
+    out: Option<PathBuf>,
+    captured: Vec<String>,
+    /// Who looks on at each run that is under way and leaves files behind.
+    onlookers: Mutex<BTreeMap<usize, Onlookers>>,
 }
 
 /// A scenario with what was set.
@@ -45,6 +49,7 @@ impl Work {
         for name in &args.scenarios {
             let (file, scenario) = find::load(name, &args.sets.sets)?;
             let seed = args.seed.unwrap_or(scenario.seed);
+            onlookers::check(&scenario.expand(seed), &args.captured)?;
             let variant = Arc::new(Variant { file, scenario });
             let seeds = args.seeds.clone().unwrap_or(seed..seed.saturating_add(1));
             all.extend(seeds.map(|seed| (Arc::clone(&variant), seed)));
@@ -52,8 +57,17 @@ impl Work {
         let Shard { index, of } = args.shard.unwrap_or_default();
         let own = all.into_iter().skip(index as usize - 1).step_by(of as usize);
         let is_new = |(variant, seed): &(Arc<Variant>, u64)| !done.contains(&key(variant, *seed, args));
-        let chronicles = args.out.is_some().then(Mutex::default);
-        Ok(Self { runs: own.filter(is_new).collect(), chronicles })
+        let (out, captured) = (args.out.clone(), args.captured.clone());
+        Ok(Self { runs: own.filter(is_new).collect(), out, captured, onlookers: Mutex::default() })
+    }
+
+    /// The folder of one run, if it leaves files behind.
+    fn folder(&self, plan: &Plan) -> Option<PathBuf> {
+        let own = |out: &PathBuf| match self.runs.len() {
+            1 => out.clone(),
+            _ => out.join(format!("{}-{}", plan.name, plan.seed)),
+        };
+        self.out.as_ref().map(own)
     }
 }
 
@@ -71,11 +85,11 @@ impl Runs for Work {
         #[expect(clippy::indexing_slicing, reason = "see above")]
         let (variant, seed) = &self.runs[index];
         let plan = variant.scenario.expand(*seed);
-        let Some(chronicles) = &self.chronicles else { return (plan, Watching::default()) };
-        let chronicle = Arc::new(Mutex::new(Chronicle::new(&plan)));
-        let (messages, hosts) = (Some(chronicle.clone() as _), Some(chronicle.clone() as _));
-        chronicles.lock().unwrap_or_else(PoisonError::into_inner).insert(index, chronicle);
-        (plan, Watching { network: None, messages, hosts })
+        let Some(folder) = self.folder(&plan) else { return (plan, Watching::default()) };
+        let onlookers = Onlookers::of(&plan, &self.captured, &folder);
+        let watching = onlookers.watching();
+        self.onlookers.lock().unwrap_or_else(PoisonError::into_inner).insert(index, onlookers);
+        (plan, watching)
     }
 }
 
@@ -217,9 +231,9 @@ impl Printer<'_> {
         if status != 0 && !self.several {
             let _ = writeln!(err, "replay: {replay}");
         }
-        if let Some(folder) = &self.args.out {
-            self.write_out(folder, &verdict, &summary)?;
-            self.write_page(folder, index, &verdict, wall)?;
+        if let Some(folder) = self.work.folder(&verdict.record.plan) {
+            write_out(&folder, &verdict.record.plan, &summary)?;
+            self.write_page(&folder, index, &verdict, wall)?;
         }
         Ok((Run::of(value, &self.args.sets.sets, status), Told { out, err }))
     }
@@ -244,32 +258,25 @@ impl Printer<'_> {
         format!("{}{}\n{gap}", verdict.table(style), style.faint(&pace))
     }
 
-    /// The folder of one run.
-    fn folder(&self, folder: &Path, plan: &Plan) -> PathBuf {
-        if self.several { folder.join(format!("{}-{}", plan.name, plan.seed)) } else { folder.to_owned() }
-    }
-
     fn write_page(&self, folder: &Path, index: usize, verdict: &Verdict, wall: Duration) -> Result<()> {
-        let chronicles = self.work.chronicles.as_ref();
-        let taken = chronicles.map(|all| all.lock().unwrap_or_else(PoisonError::into_inner).remove(&index));
-        let Some(chronicle) = taken.flatten() else { return Ok(()) };
+        let taken = self.work.onlookers.lock().unwrap_or_else(PoisonError::into_inner).remove(&index);
+        let Some(onlookers) = taken else { return Ok(()) };
+        let chronicle = onlookers.end()?;
         let chronicle = chronicle.lock().unwrap_or_else(PoisonError::into_inner);
-        let path = self.folder(folder, &verdict.record.plan).join("report.html");
+        let path = folder.join("report.html");
         let page = verdict.page(&chronicle, wall.as_secs_f64())?;
         fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))
     }
+}
 
-    fn write_out(&self, folder: &Path, verdict: &Verdict, summary: &str) -> Result<()> {
-        let plan = &verdict.record.plan;
-        let folder = self.folder(folder, plan);
-        let write = |name: &str, text: &str| {
-            let path = folder.join(name);
-            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
-        };
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        write("expanded.toml", &plan.to_toml())?;
-        write("summary.json", &format!("{summary}\n"))
-    }
+fn write_out(folder: &Path, plan: &Plan, summary: &str) -> Result<()> {
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    write("expanded.toml", &plan.to_toml())?;
+    write("summary.json", &format!("{summary}\n"))
 }
 
 /// One line for a run of a sweep, and what is wrong with it.

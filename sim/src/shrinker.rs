@@ -9,12 +9,13 @@ use clap::Args;
 
 use sim::report::Verdict;
 use sim::run::run;
-use sim::scenario::{Plan, TRACKER, Target};
-use sim::shrink::{Failure, Shrunk, shrink};
+use sim::scenario::Plan;
+use sim::shrink::{Failure, Shrunk, Step, shrink};
 
 use crate::args::Sets;
 use crate::command::say;
 use crate::find;
+use crate::progress::Progress;
 
 /// What to shrink.
 #[derive(Clone, Debug, Args)]
@@ -45,15 +46,25 @@ pub(crate) fn print(args: &ShrinkArgs) -> Result<u8> {
     let plan = scenario.expand(args.seed.unwrap_or(scenario.seed));
     let mut error = None;
     let mut judge = |plan: &Plan| match run(plan, &mut |_| ()) {
-        Ok(record) => Failure::of(&Verdict::of(record)),
+        Ok(record) => {
+            let verdict = Verdict::of(record);
+            Failure::of(&verdict).map(|failure| (failure, verdict.record.plan))
+        }
         Err(other) => {
             error.get_or_insert(other);
             None
         }
     };
-    let mut tell = |what: &str, plan: &Plan| eprintln!("{what}: {}", size(plan));
     eprintln!("at first: {}", size(&plan));
+    let progress = Progress::of_shrinking(args.runs);
+    let mut tell = |step: Step<'_>| {
+        progress.ran(step.runs, &size(step.plan));
+        if let Some(what) = step.done {
+            progress.suspend(|| eprintln!("run {}: {what}: {}", step.runs[0], size(step.plan)));
+        }
+    };
     let shrunk = shrink(&plan, args.runs, &mut judge, &mut tell);
+    progress.clear();
     if let Some(error) = error {
         return Err(error.into());
     }
@@ -71,19 +82,17 @@ pub(crate) fn print(args: &ShrinkArgs) -> Result<u8> {
 
 fn size(plan: &Plan) -> String {
     let pieces = plan.torrent.size.div_ceil(u64::from(plan.torrent.piece_length));
-    format!("{} peers, {} faults, {pieces} pieces", plan.peers.len(), plan.faults.len())
+    let faults = plan.faults.len() + plan.net_faults.len();
+    let counts = [(plan.peers.len() as u64, "peer"), (faults as u64, "fault"), (pieces, "piece")];
+    let counted = |(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    format!("{}, {}", counts.map(counted).join(", "), settings::quantity::duration_text(plan.run.time_limit))
 }
 
 fn conclusion(shrunk: &Shrunk) -> String {
     let mut out = format!("still fails: {}; {}\n", shrunk.failure.name(), size(&shrunk.plan));
     for (fault, is_necessary) in &shrunk.faults {
-        let whom = match fault.target {
-            Target::Tracker => TRACKER,
-            Target::Peer(index) => shrunk.plan.peers.get(index).map_or("nobody", |peer| &peer.name),
-        };
-        let word = if *is_necessary { "necessary" } else { "not shown to be necessary" };
-        let at = settings::quantity::duration_text(fault.at);
-        let _ = writeln!(out, "  {word}: {:?} of {whom} at {at}", fault.kind);
+        let word = if *is_necessary { "necessary" } else { "not needed by itself" };
+        let _ = writeln!(out, "  {word}: {}", fault.text(&shrunk.plan));
     }
     if !shrunk.is_minimal {
         out.push_str("the runs were used up before everything was tried: --runs allows more\n");

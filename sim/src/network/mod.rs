@@ -113,6 +113,12 @@ struct Wire {
     cargo: Cargo,
 }
 
+impl Wire {
+    fn passage(&self) -> Passage<'_> {
+        Passage::of(&self.cargo, [self.from, self.to], self.lot.hosts.map(Some), self.bytes)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     /// A packet reaches the receiver's downlink.
@@ -215,8 +221,11 @@ impl Network {
     pub fn send(&mut self, now: Instant, mut packet: Packet) {
         if let Err(why) = self.translate_out(now, &mut packet) {
             let ((from, to), bytes) = (packet::endpoints(&packet), packet.size());
+            let (cargo, hosts) = (Cargo::Raw(packet), [self.addresses.get(&from.ip()).copied(), None]);
+            let passage = Passage::of(&cargo, [from, to], hosts, bytes);
             self.trace.sent(bytes);
-            return self.trace.dropped(now, from, to, bytes, why);
+            self.trace.leaves(now, passage);
+            return self.trace.dropped(now, passage, why);
         }
         let (from, to) = packet::endpoints(&packet);
         match packet::kind(&packet) {
@@ -315,30 +324,31 @@ impl Network {
         control: bool,
         cargo: Cargo,
     ) {
-        self.trace.sent(bytes);
-        self.trace.leaves(now, Passage { from, to, bytes, packet: cargo.packet() });
         let protocol = match &cargo {
             Cargo::Raw(packet) => packet::protocol(packet),
             Cargo::Flow(_) => Protocol::Tcp,
         };
         let (source, target) = (self.locate(now, protocol, from), self.locate(now, protocol, to));
+        self.trace.sent(bytes);
+        self.trace.leaves(now, Passage::of(&cargo, [from, to], [source, target], bytes));
         let (Some(source), Some(target), true) = (source, target, from.is_ipv4() == to.is_ipv4()) else {
             let why = if self.publics.contains_key(&to.ip()) { Drop::Nat } else { Drop::NoRoute };
-            return self.trace.dropped(now, from, to, bytes, why);
+            return self.trace.dropped(now, Passage::of(&cargo, [from, to], [source, target], bytes), why);
         };
         if let Cargo::Raw(packet) = &cargo {
             self.overhear(now, source, Way::Out, to, packet);
         }
         let lot = self.lot([source, target], protocol);
+        let wire = Wire { from, to, lot, bytes, control, sent_at: now, cargo };
         match self.cross(now, Stream::UplinkLoss, lot, bytes, control) {
-            Err(why) => self.trace.dropped(now, from, to, bytes, why),
-            Ok(left) => self.travel(left, Wire { from, to, lot, bytes, control, sent_at: now, cargo }),
+            Err(why) => self.trace.dropped(now, wire.passage(), why),
+            Ok(left) => self.travel(left, wire),
         }
     }
 
     fn arrive(&mut self, now: Instant, key: Key) {
         let Some(wire) = self.wires.get(key) else { return };
-        let (from, to, bytes, control, lot) = (wire.from, wire.to, wire.bytes, wire.control, wire.lot);
+        let (bytes, control, lot) = (wire.bytes, wire.control, wire.lot);
         let hindrance = self.hindrance(now, wire);
         let let_in = self.lets_in(now, wire);
         let crossed = match hindrance {
@@ -349,8 +359,8 @@ impl Network {
         match crossed.and_then(|left| if let_in { Ok(left) } else { Err(Drop::Nat) }) {
             Ok(left) => self.schedule(left, Event::Deliver(key)),
             Err(why) => {
-                self.wires.remove(key);
-                self.trace.dropped(now, from, to, bytes, why);
+                let Some(wire) = self.wires.remove(key) else { return };
+                self.trace.dropped(now, wire.passage(), why);
             }
         }
     }
@@ -358,20 +368,16 @@ impl Network {
     fn deliver(&mut self, now: Instant, key: Key) {
         let Some(wire) = self.wires.remove(key) else { return };
         if self.hosts.get(wire.lot.hosts[1] as usize).is_none_or(|host| host.is_down) {
-            return self.trace.dropped(now, wire.from, wire.to, wire.bytes, Drop::HostDown);
+            return self.trace.dropped(now, wire.passage(), Drop::HostDown);
         }
         if let Cargo::Raw(packet) = &wire.cargo
             && !self.admit(now, &wire, packet)
         {
-            return self.trace.dropped(now, wire.from, wire.to, wire.bytes, Drop::SocketFull);
+            return self.trace.dropped(now, wire.passage(), Drop::SocketFull);
         }
         let packet = wire.cargo.packet();
         let content: &[u8] = packet.map_or(&[], |packet| packet::payload(packet));
-        self.trace.delivered(
-            now,
-            Passage { from: wire.from, to: wire.to, bytes: wire.bytes, packet },
-            content,
-        );
+        self.trace.delivered(now, wire.passage(), content);
         match wire.cargo {
             Cargo::Raw(packet) => self.deliveries.push_back(packet),
             Cargo::Flow(freight) => self.deliver_to_flow(now, wire.sent_at, freight),

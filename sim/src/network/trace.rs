@@ -120,11 +120,12 @@ impl Trace {
     }
 
     /// A packet was dropped.
-    pub fn dropped(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, bytes: u32, why: Drop) {
+    pub fn dropped(&mut self, now: Instant, passage: Passage<'_>, why: Drop) {
+        let Passage { from, to, bytes, .. } = passage;
         self.totals.dropped += 1;
         self.record(b'-', now, &[key(from), key(to)], [u64::from(bytes), why as u64]);
         if let Some(watcher) = &self.watcher {
-            show(watcher, now, Sight::Dropped(Passage { from, to, bytes, packet: None }, why));
+            show(watcher, now, Sight::Dropped(passage, why));
         }
     }
 
@@ -202,7 +203,7 @@ mod tests {
         let (a, b) = (SocketAddr::from(([10, 0, 0, 1], 1)), SocketAddr::from(([10, 0, 0, 2], 2)));
         let digest = |micros, from, to, bytes, payload: &[u8]| {
             let mut trace = Trace::new();
-            let passage = Passage { from, to, bytes, packet: None };
+            let passage = Passage { from, to, hosts: [None; 2], bytes, packet: None, latest: None };
             trace.delivered(Instant::from_micros(micros), passage, payload);
             trace.digest()
         };
@@ -212,7 +213,8 @@ mod tests {
             assert_ne!(plain, other);
         }
         let mut trace = Trace::new();
-        trace.dropped(Instant::from_micros(1), a, b, 50, Drop::Loss);
+        let lost = Passage { from: a, to: b, hosts: [None; 2], bytes: 50, packet: None, latest: None };
+        trace.dropped(Instant::from_micros(1), lost, Drop::Loss);
         assert_ne!(plain, trace.digest());
     }
 

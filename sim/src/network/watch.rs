@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use proto::time::Instant;
 use turmoil_net::Packet;
 
-use super::{Drop, Network};
+use super::packet::Latest;
+use super::{Cargo, Drop, Network};
 
 /// What there is to see. Between them the first three are what the digest covers.
 #[derive(Debug)]
@@ -28,10 +29,40 @@ pub struct Passage<'a> {
     pub from: SocketAddr,
     /// Where it goes.
     pub to: SocketAddr,
+    /// From which host to which, as far as somebody has the address.
+    pub hosts: [Option<u32>; 2],
     /// Bytes of the IP packet.
     pub bytes: u32,
     /// The packet itself, if it carries more than an acknowledgement.
     pub packet: Option<&'a Packet>,
+    /// What a packet of a connection acknowledges.
+    pub(super) latest: Option<Latest>,
+}
+
+impl<'a> Passage<'a> {
+    /// The passage of `cargo`.
+    pub(super) const fn of(
+        cargo: &'a Cargo,
+        [from, to]: [SocketAddr; 2],
+        hosts: [Option<u32>; 2],
+        bytes: u32,
+    ) -> Self {
+        let latest = match cargo {
+            Cargo::Raw(_) => None,
+            Cargo::Flow(freight) => Some(freight.latest),
+        };
+        Self { from, to, hosts, bytes, packet: cargo.packet(), latest }
+    }
+
+    /// The packet as it is on the wire, with what it acknowledges; an acknowledgement's own sequence number, of which
+    /// the network knows nothing, is zero.
+    pub fn whole(&self) -> Option<Packet> {
+        let Some(latest) = self.latest else { return self.packet.cloned() };
+        let Some(packet) = self.packet else { return Some(latest.packet(self.from, self.to)) };
+        let mut packet = packet.clone();
+        latest.refresh(&mut packet);
+        Some(packet)
+    }
 }
 
 /// Sees what happens while it happens.

@@ -69,6 +69,14 @@ impl Agenda {
         })
     }
 
+    /// What lasts for a while and is not over yet, with its end: the ends of faults, in the order in which they began.
+    pub(super) fn lasting(&self) -> Vec<(Duration, Action)> {
+        let is_end = |action: &Action| matches!(action, Action::Mend(_) | Action::Calm(..));
+        let mut ends: Vec<_> = self.actions.iter().filter(|(_, action)| is_end(action)).collect();
+        ends.sort_by_key(|((_, added), _)| *added);
+        ends.into_iter().map(|((at, _), action)| (*at, *action)).collect()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.actions.is_empty()
     }
@@ -91,5 +99,19 @@ mod tests {
         assert_eq!(agenda.next_at(), Some(second));
         assert_eq!([agenda.pop_due(second), agenda.pop_due(second)], [Some(start(1)), Some(start(2))]);
         assert!(agenda.is_empty());
+    }
+
+    #[test]
+    fn what_lasts_is_told_in_the_order_of_beginning() {
+        let mut agenda = Agenda::default();
+        let seconds = Duration::from_secs;
+        agenda.add(seconds(9), Action::Calm(1, None));
+        agenda.add(seconds(2), Action::Start(Target::Tracker));
+        agenda.add(seconds(5), Action::Calm(2, None));
+        let calms = [(seconds(9), Action::Calm(1, None)), (seconds(5), Action::Calm(2, None))];
+        assert_eq!(agenda.lasting(), calms);
+        agenda.pop_due(seconds(2));
+        agenda.pop_due(seconds(5));
+        assert_eq!(agenda.lasting(), calms[..1]);
     }
 }

@@ -1,5 +1,6 @@
 //! What goes wrong, carried out.
 
+use std::mem;
 use std::time::Duration;
 
 use proto::seed::Seed;
@@ -69,8 +70,21 @@ impl Stage<'_> {
         keyed(self.plan.seed, "disk", self.name(fault.target)).child(fault.at.as_micros() as u64)
     }
 
-    /// What lasted for a while is over.
+    /// What lasted for a while is over, unless another of its kind lasts longer.
     pub(super) fn mend(&mut self, fault: FaultPlan) {
+        let others = self.agenda.lasting().into_iter().filter_map(|(_, action)| match action {
+            Action::Mend(other) => Some(other),
+            Action::Start(_) | Action::Fault(_) | Action::Disturb(_) | Action::Calm(..) => None,
+        });
+        let mut others = others.filter(|other| other.target == fault.target && is_alike(*other, fault));
+        match others.next_back().map(|other| other.kind) {
+            Some(FaultKind::Disk(kind)) => self.break_disk(fault, kind),
+            Some(_) => {}
+            None => self.end(fault),
+        }
+    }
+
+    fn end(&mut self, fault: FaultPlan) {
         if matches!(fault.kind, FaultKind::StoreFails(_)) {
             self.tracker.set_disk_full(false);
         } else if let (FaultKind::Disk(kind), Target::Peer(index)) = (fault.kind, fault.target) {
@@ -119,5 +133,15 @@ impl Stage<'_> {
             Target::Tracker => TRACKER,
             Target::Peer(index) => self.plan.peers.get(index).map_or("nobody", |peer| &peer.name),
         }
+    }
+}
+
+/// Do the two do the same to a host?
+fn is_alike(one: FaultPlan, other: FaultPlan) -> bool {
+    match (one.kind, other.kind) {
+        (FaultKind::Disk(one), FaultKind::Disk(other)) => {
+            mem::discriminant(&one) == mem::discriminant(&other)
+        }
+        (one, other) => mem::discriminant(&one) == mem::discriminant(&other),
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{
-    Plan, TRACKER, Target, expect, fault, group, link, nat, net_fault, region, run, torrent, tracker,
+    FaultPlan, NetFaultPlan, Plan, TRACKER, Target, expect, fault, group, link, nat, net_fault, region, run,
+    torrent, tracker,
 };
 
 impl Plan {
@@ -20,13 +21,19 @@ impl Plan {
         out.push('\n');
         out.push_str(&expect::write(&self.expect));
         self.peers.iter().for_each(|peer| group::write(&mut out, peer));
-        for fault in &self.faults {
-            out.push_str(&fault::write(fault.at, fault.when, fault.kind, &self.name_of(fault.target)));
-        }
-        for fault in &self.net_faults {
-            out.push_str(&net_fault::write(fault, |target| self.name_of(target)));
-        }
+        self.faults.iter().for_each(|fault| out.push_str(&self.fault_text(fault)));
+        self.net_faults.iter().for_each(|fault| out.push_str(&self.net_fault_text(fault)));
         out
+    }
+
+    /// The member of `[[faults]]` that says this.
+    pub fn fault_text(&self, fault: &FaultPlan) -> String {
+        fault::write(fault.at, fault.when, fault.kind, &self.name_of(fault.target))
+    }
+
+    /// The same for a fault of the network.
+    pub fn net_fault_text(&self, fault: &NetFaultPlan) -> String {
+        net_fault::write(fault, |target| self.name_of(target))
     }
 
     fn name_of(&self, target: Target) -> String {

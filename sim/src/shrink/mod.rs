@@ -1,22 +1,18 @@
 //! Shrinking: from a plan that fails to a small one that fails in the same way, by leaving out what is not needed.
 //!
-//! Faults and peers are thinned by delta debugging (Zeller & Hildebrandt 2002, ddmin), everything else is tried in its
-//! plainest form: less content, one link for all, no loss, no NAT, right clocks, arrivals at once, nobody leaves. What
-//! is tried is always a plan that its own file expands to, so the outcome stands alone.
+//! Faults, their victims and peers are thinned by delta debugging (Zeller & Hildebrandt 2002, ddmin), everything else
+//! is tried in its plainest form (`plainer`). What is tried is always a plan that its own file expands to, so the
+//! outcome stands alone.
 
 use std::time::Duration;
 
 use crate::report::Verdict;
-use crate::scenario::{
-    Clock, Departure, Families, FaultPlan, NetFaultPlan, Plan, Policy, Scenario, Start, Target,
-};
+use crate::scenario::{FaultPlan, NetFaultPlan, Plan, Scenario, Target};
 
 mod ddmin;
+mod plainer;
 
 use ddmin::ddmin;
-
-/// Content is halved at most down to so many pieces: with one there is nothing to choose.
-const MIN_PIECES: u64 = 1;
 
 /// How a run fails: two with the same name fail in the same way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,13 +44,37 @@ impl Failure {
 /// A plan that fails, while it is made small.
 struct Shrinking<'a> {
     plan: Plan,
-    /// Runs a plan and says how it fails, if it does.
-    run: &'a mut dyn FnMut(&Plan) -> Option<Failure>,
+    /// The same as it was run, with the times at which faults came that waited for something.
+    seen: Plan,
+    run: Judge<'a>,
     failure: Failure,
-    /// Runs that may still be made.
+    /// Runs that may still be made, and all.
     left: usize,
-    /// Is told of every step that helped.
-    told: &'a mut dyn FnMut(&str, &Plan),
+    runs: usize,
+    told: &'a mut dyn FnMut(Step<'_>),
+}
+
+/// Runs a plan and says how it fails, if it does, and the plan as it was run: with the times of its faults.
+pub type Judge<'a> = &'a mut dyn FnMut(&Plan) -> Option<(Failure, Plan)>;
+
+/// How far shrinking is.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// What was of use, if this step was.
+    pub done: Option<&'a str>,
+    /// The plan as it is now.
+    pub plan: &'a Plan,
+    /// Runs so far, and the most there will be.
+    pub runs: [usize; 2],
+}
+
+/// A fault of a host, or of the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Of a host.
+    Host(FaultPlan),
+    /// Of the network.
+    Network(NetFaultPlan),
 }
 
 /// What came of it.
@@ -66,32 +86,33 @@ pub struct Shrunk {
     pub failure: Failure,
     /// Each fault that is left, and whether the failure needs it: without it, and nothing else changed, the run does
     /// not fail in this way.
-    pub faults: Vec<(FaultPlan, bool)>,
+    pub faults: Vec<(Trouble, bool)>,
     /// Was there enough time to try everything?
     pub is_minimal: bool,
 }
 
-/// Shrinks `plan` with at most `runs` runs; nothing if it does not fail.
-pub fn shrink(
-    plan: &Plan,
-    runs: usize,
-    run: &mut dyn FnMut(&Plan) -> Option<Failure>,
-    told: &mut dyn FnMut(&str, &Plan),
-) -> Option<Shrunk> {
-    let failure = run(plan)?;
+impl Trouble {
+    /// What its member of `[[faults]]` says, in one line.
+    pub fn text(&self, plan: &Plan) -> String {
+        let text = match self {
+            Self::Host(fault) => plan.fault_text(fault),
+            Self::Network(fault) => plan.net_fault_text(fault),
+        };
+        let lines: Vec<_> = text.lines().filter(|line| line.contains('=')).collect();
+        lines.join(", ")
+    }
+}
+
+/// Shrinks `plan` with at most `runs` runs, and as many more as faults are left; nothing if it does not fail. `told`
+/// hears of every run.
+pub fn shrink(plan: &Plan, runs: usize, run: Judge<'_>, told: &mut dyn FnMut(Step<'_>)) -> Option<Shrunk> {
+    let (failure, seen) = run(plan)?;
     let claim = format!("Shrunk from {} with seed {}: {} fails.", plan.name, plan.seed, failure.name());
     let plan = Plan { claim, name: format!("{}-shrunk", plan.name), ..plan.clone() };
-    let mut shrinking = Shrinking { plan, run, failure, left: runs, told };
+    let mut shrinking = Shrinking { plan, seen, run, failure, left: runs, runs, told };
     while shrinking.round() {}
     let is_minimal = shrinking.left > 0;
-    // What is said of the faults is not to be guessed.
-    shrinking.left = shrinking.plan.faults.len();
-    let faults = (0..shrinking.plan.faults.len()).map(|index| {
-        let mut without = shrinking.plan.clone();
-        let fault = without.faults.remove(index);
-        (fault, !shrinking.fails(&without))
-    });
-    let faults = faults.collect();
+    let faults = shrinking.necessity();
     let Shrinking { plan, failure, .. } = shrinking;
     Some(Shrunk { plan, failure, faults, is_minimal })
 }
@@ -100,130 +121,132 @@ impl Shrinking<'_> {
     /// Tries everything once; was anything of use?
     fn round(&mut self) -> bool {
         let before = self.plan.clone();
+        while self.attempt("less time", plainer::halve_time) {}
         self.thin_faults();
         self.thin_peers();
-        self.halve_content();
-        for (what, change) in PLAINER {
+        for (what, change) in plainer::WHOLE {
             self.attempt(what, *change);
         }
         self.simplify_each();
+        // Last: with little content much hangs on a moment, and what did not matter does.
+        while self.attempt("less content", plainer::halve_content) {}
         self.left > 0 && self.plan != before
     }
 
     /// Does it fail in the same way? A plan that no file can say does not count.
-    fn fails(&mut self, plan: &Plan) -> bool {
+    fn fails(&mut self, plan: &Plan) -> Option<Plan> {
         if self.left == 0 {
-            return false;
+            return None;
         }
-        let Some(plan) = standing_alone(plan) else { return false };
+        let plan = standing_alone(plan)?;
         self.left -= 1;
-        (self.run)(&plan).is_some_and(|failure| failure == self.failure)
+        let failed = (self.run)(&plan).filter(|(failure, _)| *failure == self.failure);
+        let runs = [self.runs - self.left, self.runs];
+        (self.told)(Step { done: None, plan: &self.plan, runs });
+        failed.map(|(_, seen)| seen)
     }
 
     /// Keeps the changed plan if it still fails.
     fn attempt(&mut self, what: &str, change: impl Fn(&mut Plan)) -> bool {
         let mut plan = self.plan.clone();
         change(&mut plan);
-        let helps = plan != self.plan && self.fails(&plan);
-        if helps {
-            self.plan = standing_alone(&plan).unwrap_or(plan);
-            (self.told)(what, &self.plan);
+        if plan == self.plan {
+            return false;
         }
-        helps
+        let Some(seen) = self.fails(&plan) else { return false };
+        (self.plan, self.seen) = (standing_alone(&plan).unwrap_or(plan), seen);
+        let runs = [self.runs - self.left, self.runs];
+        (self.told)(Step { done: Some(what), plan: &self.plan, runs });
+        true
     }
 
     fn thin_faults(&mut self) {
         let whole = self.plan.clone();
-        let all: Vec<_> = (0..whole.faults.len()).collect();
+        let hosts = whole.faults.len();
         let with = |kept: &[usize]| {
-            let faults = kept.iter().filter_map(|&index| whole.faults.get(index).copied()).collect();
-            Plan { faults, ..whole.clone() }
+            let faults = kept.iter().filter_map(|&index| whole.faults.get(index).copied());
+            let network = kept.iter().filter_map(|&index| whole.net_faults.get(index.checked_sub(hosts)?));
+            Plan { faults: faults.collect(), net_faults: network.cloned().collect(), ..whole.clone() }
         };
-        let kept = ddmin(all, |kept| self.fails(&with(kept)));
+        let all = (0..hosts + whole.net_faults.len()).collect();
+        let kept = ddmin(all, |kept| self.fails(&with(kept)).is_some());
         self.attempt("fewer faults", |plan| *plan = with(&kept));
-        let whole = self.plan.clone();
-        let with = |kept: &[NetFaultPlan]| Plan { net_faults: kept.to_vec(), ..whole.clone() };
-        let kept = ddmin(whole.net_faults.clone(), |kept| self.fails(&with(kept)));
-        self.attempt("fewer faults of the network", |plan| *plan = with(&kept));
+        for index in 0..self.plan.net_faults.len() {
+            let targets = self.plan.net_faults[index].targets.clone();
+            if targets.len() < 2 {
+                continue;
+            }
+            let befalling = |plan: &mut Plan, kept: &[Target]| plan.net_faults[index].targets = kept.to_vec();
+            let whole = self.plan.clone();
+            let kept = ddmin(targets, |kept| {
+                let mut plan = whole.clone();
+                befalling(&mut plan, kept);
+                !kept.is_empty() && self.fails(&plan).is_some()
+            });
+            self.attempt("a fault of fewer hosts", |plan| befalling(plan, &kept));
+        }
     }
 
     fn thin_peers(&mut self) {
         let whole = self.plan.clone();
-        let kept = ddmin((0..whole.peers.len()).collect(), |kept| self.fails(&only(&whole, kept)));
+        let all = (0..whole.peers.len()).collect();
+        let kept = ddmin(all, |kept| self.fails(&only(&whole, kept)).is_some());
         self.attempt("fewer peers", |plan| *plan = only(&whole, &kept));
     }
 
-    fn halve_content(&mut self) {
-        let halve = |plan: &mut Plan| {
-            let piece = u64::from(plan.torrent.piece_length);
-            let pieces = (plan.torrent.size.div_ceil(piece) / 2).max(MIN_PIECES);
-            plan.torrent.size = plan.torrent.size.min(pieces * piece);
-        };
-        while self.attempt("less content", halve) {}
-    }
-
-    /// What differs from peer to peer and from link to link.
+    /// What differs from peer to peer, from link to link and from fault to fault.
     fn simplify_each(&mut self) {
         for index in 0..self.plan.peers.len() {
-            self.attempt("a peer is there from the start", |plan| plan.peers[index].arrival = Duration::ZERO);
-            self.attempt("a peer stays", |plan| plan.peers[index].departure = Departure::Never);
+            for (what, change) in plainer::PEER {
+                self.attempt(what, |plan| change(&mut plan.peers[index]));
+            }
         }
         let names: Vec<_> = self.plan.links.keys().cloned().collect();
         for name in &names {
-            let link = |plan: &mut Plan, change: &dyn Fn(&mut crate::scenario::Link)| {
-                plan.links.get_mut(name).into_iter().for_each(change);
-            };
-            self.attempt("a link without loss", |plan| link(plan, &|link| link.loss = 0.0));
-            self.attempt("a link without delay", |plan| link(plan, &|link| link.latency = Duration::ZERO));
+            for (what, change) in plainer::LINK {
+                self.attempt(what, |plan| plan.links.get_mut(name).into_iter().for_each(change));
+            }
         }
         for index in 0..self.plan.faults.len() {
-            let whole = |at: Duration| Duration::from_secs(at.as_secs());
-            self.attempt("a fault at a whole second", |plan| {
-                plan.faults[index].at = whole(plan.faults[index].at);
+            let at = self.seen.faults.get(index).map_or(Duration::ZERO, |fault| fault.at);
+            self.attempt("a fault at a time of its own", |plan| {
+                let fault = &mut plan.faults[index];
+                plainer::at_a_time(&mut fault.when, &mut fault.at, at);
             });
+            self.attempt("a fault at a whole second", |plan| plainer::round_down(&mut plan.faults[index].at));
+        }
+        for index in 0..self.plan.net_faults.len() {
+            let at = self.seen.net_faults.get(index).map_or(Duration::ZERO, |fault| fault.at);
+            self.attempt("a fault at a time of its own", |plan| {
+                let fault = &mut plan.net_faults[index];
+                plainer::at_a_time(&mut fault.when, &mut fault.at, at);
+            });
+            for (what, change) in plainer::NET_FAULT {
+                self.attempt(what, |plan| change(&mut plan.net_faults[index]));
+            }
         }
     }
-}
 
-type Change = fn(&mut Plan);
-
-/// Each makes the whole plan plainer in one way.
-const PLAINER: &[(&str, Change)] = &[
-    ("everybody is there from the start", |plan| {
-        plan.peers.iter_mut().for_each(|peer| peer.arrival = Duration::ZERO);
-    }),
-    ("nobody leaves", |plan| plan.peers.iter_mut().for_each(|peer| peer.departure = Departure::Never)),
-    ("one link for all", |plan| {
-        if let Some(link) = plan.peers.first().map(|peer| peer.link.clone()) {
-            plan.peers.iter_mut().for_each(|peer| peer.link.clone_from(&link));
+    /// Which of the faults that are left the failure needs. What is said of them is not to be guessed, so this is
+    /// tried whatever runs are left.
+    fn necessity(&mut self) -> Vec<(Trouble, bool)> {
+        let (hosts, network) = (self.plan.faults.len(), self.plan.net_faults.len());
+        self.left = hosts + network;
+        self.runs = self.left;
+        let mut said = Vec::new();
+        for index in 0..hosts {
+            let mut without = self.plan.clone();
+            let fault = without.faults.remove(index);
+            said.push((Trouble::Host(fault), self.fails(&without).is_none()));
         }
-    }),
-    ("no NAT", |plan| {
-        plan.peers.iter_mut().for_each(|peer| peer.nat = None);
-        plan.nats.clear();
-    }),
-    ("IPv4 alone", |plan| plan.peers.iter_mut().for_each(|peer| peer.family = Families::V4)),
-    ("right clocks", |plan| {
-        plan.peers.iter_mut().for_each(|peer| peer.clock = Clock::default());
-        plan.tracker.clock = Clock::default();
-    }),
-    ("the engine's own policies", |plan| {
-        plan.peers.iter_mut().for_each(|peer| peer.policy = Policy::default());
-    }),
-    ("torrent files in place of magnets", |plan| {
-        plan.peers.iter_mut().for_each(|peer| peer.start = Start::File);
-    }),
-    ("no super seeding", |plan| plan.peers.iter_mut().for_each(|peer| peer.super_seed = false)),
-    ("one file", |plan| {
-        plan.torrent.files = 1;
-        plan.peers.iter_mut().for_each(|peer| peer.select = None);
-    }),
-    ("a tracker without limits", |plan| {
-        (plan.tracker.service_time, plan.tracker.socket_buffer) = (None, None);
-    }),
-    ("no longer than it takes", |plan| plan.run.at_least = Duration::ZERO),
-    ("half the time", |plan| plan.run.time_limit = (plan.run.time_limit / 2).max(Duration::from_secs(1))),
-];
+        for index in 0..network {
+            let mut without = self.plan.clone();
+            let fault = without.net_faults.remove(index);
+            said.push((Trouble::Network(fault), self.fails(&without).is_none()));
+        }
+        said
+    }
+}
 
 /// The plan with these peers alone, and with what befalls them.
 fn only(plan: &Plan, kept: &[usize]) -> Plan {

@@ -132,7 +132,7 @@ impl Entry {
     }
 
     pub(super) fn packet(at: Instant, names: &Names, passage: Passage<'_>, why: Option<Drop>) -> Self {
-        let Passage { from, to, bytes, packet } = passage;
+        let Passage { from, to, bytes, packet, .. } = passage;
         let content: &[u8] = packet.map_or(&[], |packet| payload_of(packet));
         let kind = why.map_or_else(
             || Kind::Delivered { bytes, hash: format!("{:016x}", xxh3_64(content)) },

@@ -3,6 +3,7 @@
 //! The page's data are one JSON object; `assets/report.js` draws it, with uPlot (vendored, `assets/uplot`) for
 //! the charts. Who was there and who held what follows from the record; the rest from a [`Chronicle`].
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -10,7 +11,9 @@ use serde::Serialize;
 use super::Verdict;
 use crate::record::{PeerRecord, Record};
 use crate::scenario::quantity::duration_text;
-use crate::scenario::{DiskFault, FaultKind, FaultPlan, NetFaultPlan, PeerPlan, Role, TRACKER, Target};
+use crate::scenario::{
+    DiskFault, FaultKind, FaultPlan, NetFaultPlan, PeerPlan, Plan, Role, TRACKER, Target, Trigger,
+};
 
 mod chronicle;
 
@@ -75,6 +78,9 @@ struct Peer<'a> {
 #[derive(Serialize)]
 struct Happening {
     at: f64,
+    /// When it is over, if it lasts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<f64>,
     host: String,
     kind: &'static str,
     what: String,
@@ -215,24 +221,49 @@ fn faults(record: &Record) -> Vec<Happening> {
                 record.plan.peers.get(index).map_or_else(String::new, |peer| peer.name.clone())
             }
         };
-        Happening { at: seconds(fault.at), host, kind: "fault", what: describe(fault.kind) }
-    };
-    let of_the_network = |fault: &NetFaultPlan| Happening {
-        at: seconds(fault.at),
-        host: "network".to_owned(),
-        kind: "fault",
-        what: format!(
-            "{} for {}, of {} hosts",
-            fault.kind.key().replace('_', " "),
-            duration_text(fault.lasts),
-            fault.targets.len()
-        ),
+        let until = lasts(fault.kind).map(|time| seconds(fault.at + time));
+        Happening { at: seconds(fault.at), until, host, kind: "fault", what: describe(fault.kind) }
     };
     let plan = &record.plan;
-    // When the others came is not in the plan: they waited for something.
-    let faults = plan.faults.iter().filter(|fault| fault.when.is_none()).map(fault);
-    let net_faults = plan.net_faults.iter().filter(|fault| fault.when.is_none()).map(of_the_network);
+    // One that waited for something has its time once that was the case, and none before.
+    let came = |when: Option<Trigger>, at: Duration| when.is_none() || !at.is_zero();
+    let faults = plan.faults.iter().filter(|fault| came(fault.when, fault.at)).map(fault);
+    let net_faults = plan.net_faults.iter().filter(|fault| came(fault.when, fault.at));
+    let net_faults = net_faults.map(|fault| of_the_network(plan, fault));
     faults.chain(net_faults).filter(|fault| fault.at <= seconds(record.end)).collect()
+}
+
+/// Names that are told before the rest is counted.
+const NAMED: usize = 3;
+
+fn of_the_network(plan: &Plan, fault: &NetFaultPlan) -> Happening {
+    let name = |target: &Target| match target {
+        Target::Tracker => TRACKER,
+        Target::Peer(index) => plan.peers.get(*index).map_or("nobody", |peer| &peer.name),
+    };
+    let mut whom = fault.targets.iter().take(NAMED).map(name).collect::<Vec<_>>().join(", ");
+    if fault.targets.len() > NAMED {
+        let _ = write!(whom, " and {} more", fault.targets.len() - NAMED);
+    }
+    Happening {
+        at: seconds(fault.at),
+        until: Some(seconds(fault.at + fault.lasts)),
+        host: "network".to_owned(),
+        kind: "fault",
+        what: format!("{} of {whom} for {}", fault.kind.key().replace('_', " "), duration_text(fault.lasts)),
+    }
+}
+
+/// How long it is until all is well again, if it ever is.
+fn lasts(kind: FaultKind) -> Option<Duration> {
+    match kind {
+        FaultKind::Crash { back_after }
+        | FaultKind::PowerCut { back_after }
+        | FaultKind::LoseDatabase { back_after } => back_after,
+        FaultKind::Pause(time) | FaultKind::StoreFails(time) => Some(time),
+        FaultKind::Disk(disk) => disk.lasts(),
+        FaultKind::Leave | FaultKind::ClockJump(_) => None,
+    }
 }
 
 /// What a fault does, for people.
@@ -262,7 +293,7 @@ fn events(record: &Record) -> Vec<Happening> {
     let mut events = faults(record);
     for (plan, peer) in record.plan.peers.iter().zip(&record.peers) {
         let mut log = |at: Duration, kind, what: String| {
-            events.push(Happening { at: seconds(at), host: plan.name.clone(), kind, what });
+            events.push(Happening { at: seconds(at), until: None, host: plan.name.clone(), kind, what });
         };
         for (number, life) in peer.lives.iter().enumerate() {
             log(life.from, "arrival", if number == 0 { "arrives" } else { "starts again" }.to_owned());
@@ -303,6 +334,26 @@ mod tests {
         assert_eq!(copies(&record, &at), [[100, 200, 200, 200]; 2]);
         record.peers[1].pieces[0] = None;
         assert_eq!(copies(&record, &at), [[100, 100, 100, 100], [100, 200, 200, 200]]);
+    }
+
+    #[test]
+    fn what_waited_is_marked_where_it_came_and_not_if_it_never_did() {
+        use crate::scenario::NetFaultKind;
+
+        let mut record = good();
+        let second = Duration::from_secs(1);
+        let fault = |at| NetFaultPlan {
+            at,
+            when: Some(Trigger::Completed(1)),
+            lasts: 2 * second,
+            kind: NetFaultKind::Stall,
+            targets: vec![Target::Tracker, Target::Peer(0), Target::Peer(1), Target::Peer(2)],
+        };
+        record.plan.net_faults = vec![fault(11 * second), fault(Duration::ZERO)];
+        let marks: Vec<_> =
+            faults(&record).into_iter().map(|mark| (mark.at, mark.until, mark.what)).collect();
+        let what = "stall of tracker, seeder, leecher-1 and 1 more for 2 s".to_owned();
+        assert_eq!(marks, [(11.0, Some(13.0), what)]);
     }
 
     #[test]
