@@ -20,6 +20,11 @@ mod tracer;
 mod versus;
 
 use args::{Args, Command};
+use mimalloc::MiMalloc;
+
+/// A run makes and frees tens of millions of packets and buffers, which the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Exit status: bad usage or a bad scenario.
 const BAD_USAGE: u8 = 2;

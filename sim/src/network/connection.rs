@@ -48,6 +48,8 @@ pub struct Connection {
     pub ends: [SocketAddr; 2],
     /// Hosts of the two ends.
     pub hosts: [u32; 2],
+    /// Bytes that a full segment carries.
+    pub segment_len: u32,
     /// What each end sends.
     pub flows: [Flow; 2],
     /// This end's host crashed and remembers nothing.
@@ -118,7 +120,7 @@ impl Connection {
     /// A connection that side 0 opens; full segments carry `segment_len` bytes.
     pub fn new(ends: [SocketAddr; 2], hosts: [u32; 2], segment_len: u32) -> Self {
         let flows = [Flow::new(segment_len), Flow::new(segment_len)];
-        Self { ends, hosts, flows, dead: [false; 2], timer: None }
+        Self { ends, hosts, segment_len, flows, dead: [false; 2], timer: None }
     }
 
     /// The end at `addr`.

@@ -122,12 +122,14 @@ impl Network {
         (!connection.dead[side]).then_some((key, side))
     }
 
+    /// Takes what a stack wants to send, cut to the size of the wire as a network card does with it.
     fn push(&mut self, now: Instant, key: Key, side: usize, packet: Packet, bytes: u32) {
-        if let Some(connection) = self.connections.get_mut(key) {
-            let flow = &mut connection.flows[side];
-            flow.latest.note(&packet);
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let flow = &mut connection.flows[side];
+        flow.latest.note(&packet);
+        packet::cut(packet, bytes, connection.segment_len, |packet, bytes| {
             flow.sender.push(now, packet, bytes);
-        }
+        });
         self.pump(now, key, side);
         self.rearm(key);
     }

@@ -11,7 +11,7 @@ use turmoil_net::Packet;
 
 use super::nat::{Nat, NatProfile, Protocol};
 use super::packet;
-use super::{Drop, Network, Wire};
+use super::{Cargo, Drop, Network, Wire};
 
 /// A box, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +47,23 @@ impl Network {
             let inside = self.nat_at(addr.ip())?.inside(now, protocol, addr.port())?;
             self.addresses.get(&inside.ip()).copied()
         })
+    }
+
+    /// Which hosts a packet goes between.
+    pub(super) fn between(
+        &self,
+        now: Instant,
+        [from, to]: [SocketAddr; 2],
+        protocol: Protocol,
+        cargo: &Cargo,
+    ) -> [Option<u32>; 2] {
+        if let (Cargo::Flow(freight), true) = (cargo, self.nats.is_empty())
+            && let Some(connection) = self.connections.get(freight.connection)
+        {
+            // Without boxes an address is its host's for ever, and the connection knows its ends.
+            return [freight.side, 1 - freight.side].map(|side| connection.hosts.get(side).copied());
+        }
+        [from, to].map(|addr| self.locate(now, protocol, addr))
     }
 
     /// Gives a packet that leaves a stack its public source; says why if it does not get out.

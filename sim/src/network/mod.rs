@@ -328,12 +328,12 @@ impl Network {
             Cargo::Raw(packet) => packet::protocol(packet),
             Cargo::Flow(_) => Protocol::Tcp,
         };
-        let (source, target) = (self.locate(now, protocol, from), self.locate(now, protocol, to));
+        let hosts = self.between(now, [from, to], protocol, &cargo);
         self.trace.sent(bytes);
-        self.trace.leaves(now, Passage::of(&cargo, [from, to], [source, target], bytes));
-        let (Some(source), Some(target), true) = (source, target, from.is_ipv4() == to.is_ipv4()) else {
+        self.trace.leaves(now, Passage::of(&cargo, [from, to], hosts, bytes));
+        let ([Some(source), Some(target)], true) = (hosts, from.is_ipv4() == to.is_ipv4()) else {
             let why = if self.publics.contains_key(&to.ip()) { Drop::Nat } else { Drop::NoRoute };
-            return self.trace.dropped(now, Passage::of(&cargo, [from, to], [source, target], bytes), why);
+            return self.trace.dropped(now, Passage::of(&cargo, [from, to], hosts, bytes), why);
         };
         if let Cargo::Raw(packet) = &cargo {
             self.overhear(now, source, Way::Out, to, packet);

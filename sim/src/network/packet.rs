@@ -70,6 +70,26 @@ pub const fn protocol(packet: &Packet) -> Protocol {
     }
 }
 
+/// Cuts a segment of `bytes` of sequence space into pieces that carry `segment_len` at the most, in order. A stack hands
+/// out what its window allows in one packet, which costs it a fraction of the work.
+pub fn cut(packet: Packet, bytes: u32, segment_len: u32, mut each: impl FnMut(Packet, u32)) {
+    let whole = match &packet.payload {
+        Transport::Tcp(segment) if segment.payload.len() > segment_len as usize => segment.clone(),
+        Transport::Tcp(_) | Transport::Udp(_) => return each(packet, bytes),
+    };
+    let len = whole.payload.len() as u32;
+    for start in (0..len).step_by(segment_len.max(1) as usize) {
+        let end = len.min(start + segment_len);
+        let payload = whole.payload.slice(start as usize..end as usize);
+        let seq = whole.seq.wrapping_add(start);
+        // What follows the payload (a FIN) goes with the last piece.
+        let bytes = if end == len { bytes - start } else { end - start };
+        let flags = TcpFlags { fin: whole.flags.fin && end == len, ..whole.flags };
+        let payload = Transport::Tcp(TcpSegment { seq, payload, flags, ..whole });
+        each(Packet { payload, ..packet }, bytes);
+    }
+}
+
 /// Rewrites the source, as a NAT box does.
 pub const fn set_source(packet: &mut Packet, addr: SocketAddr) {
     packet.src = addr.ip();
@@ -163,6 +183,28 @@ mod tests {
         assert_eq!(of(TcpFlags { fin: true, ack: true, ..none }), Kind::Segment { bytes: 1, plain: false });
         assert_eq!(of(TcpFlags { ack: true, ..none }), Kind::Ack);
         assert_eq!(kind(&reset(a, b)), Kind::Reset);
+    }
+
+    #[test]
+    fn a_segment_is_cut_to_the_size_of_the_wire() {
+        let (a, b) = (SocketAddr::from(([10, 0, 0, 1], 1)), SocketAddr::from(([10, 0, 0, 2], 2)));
+        let mut whole = tcp(a, b, TcpFlags { fin: true, ..TcpFlags::default() }, 7, 9);
+        let Transport::Tcp(segment) = &mut whole.payload else { panic!("it is TCP") };
+        (segment.seq, segment.payload) = (u32::MAX, Bytes::from_static(b"abcdefgh"));
+        let of = |segment_len| {
+            let mut pieces = Vec::new();
+            cut(whole.clone(), 9, segment_len, |piece, bytes| {
+                let Transport::Tcp(segment) = &piece.payload else { panic!("it is TCP") };
+                let text = String::from_utf8_lossy(&segment.payload).into_owned();
+                pieces.push((segment.seq, text, segment.flags.fin, bytes));
+                assert_eq!((segment.ack, segment.window), (7, 9));
+            });
+            pieces
+        };
+        assert_eq!(of(8), [(u32::MAX, "abcdefgh".to_owned(), true, 9)]);
+        let piece = |seq, text: &str, fin, bytes| (seq, text.to_owned(), fin, bytes);
+        let cut = [piece(u32::MAX, "abc", false, 3), piece(2, "def", false, 3), piece(5, "gh", true, 3)];
+        assert_eq!(of(3), cut);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -80,6 +80,8 @@ pub(super) struct Host {
     pub(super) clock_drift: AtomicI32,
     /// The host's place in the world.
     pub(super) index: usize,
+    /// Bytes of the largest IP packet on its line.
+    pub(super) mtu: u32,
     /// Who listens to its streams, if anybody does.
     pub(super) wiretap: OnceLock<Wiretap>,
 }
@@ -94,6 +96,11 @@ impl Host {
     pub(super) fn clock_error(&self) -> ClockError {
         let (skew, drift) = (&self.clock_skew, &self.clock_drift);
         ClockError { skew: skew.load(Ordering::Relaxed), drift: drift.load(Ordering::Relaxed) }
+    }
+
+    /// Bytes of payload that fit into one datagram to `addr`: the packet less IP's and UDP's headers.
+    pub(super) const fn most_in_a_datagram(&self, addr: SocketAddr) -> usize {
+        (self.mtu as usize).saturating_sub(if addr.is_ipv4() { 28 } else { 48 })
     }
 
     /// Its socket table, of all addresses: the stack names a host by any of them.

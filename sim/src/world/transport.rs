@@ -26,6 +26,9 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; WINDOW]);
 }
 
+/// What an operating system says to a datagram that does not fit into one packet (`EMSGSIZE`).
+const MESSAGE_TOO_LONG: i32 = 90;
+
 /// How long closing connections of a former listener may hold its port. Operating systems let a new
 /// listener pass them (`SO_REUSEADDR`); the stack cannot, so the newtype waits until they are gone.
 const LINGER: Duration = Duration::from_secs(30);
@@ -253,6 +256,9 @@ impl UdpSocket for SimSocket {
     }
 
     async fn send_to(&self, payload: &[u8], to: SocketAddr) -> io::Result<()> {
+        if payload.len() > self.0.host().most_in_a_datagram(to) {
+            return Err(Error::from_raw_os_error(MESSAGE_TOO_LONG));
+        }
         self.0.host().service.charge(1);
         self.0.host().pulse.raise();
         match self.0.with_ref(|socket| socket.try_send_to(payload, to)) {

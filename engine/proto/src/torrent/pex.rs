@@ -90,10 +90,9 @@ impl Torrent {
         if !extended.gossip.may_speak(now)? {
             return Ok(());
         }
+        let ours = [true, false].map(|v4| self.external_ip(v4).zip(self.listen_port(v4)));
         for addr in news.added.into_iter().map(|peer| peer.addr) {
-            let ourselves = Some(addr.ip()) == self.external_ip(addr.is_ipv4())
-                && self.listen_port(addr.is_ipv4()) == Some(addr.port());
-            if !ourselves {
+            if !ours.contains(&Some((addr.ip(), addr.port()))) {
                 self.candidates.offer_rumour(addr, from);
             }
         }

@@ -39,7 +39,6 @@ struct Owed {
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "the protocol has four flags a side")]
 pub(super) struct Tracked {
-    pub(super) host: usize,
     pub(super) ours: Option<[u8; 8]>,
     pub(super) theirs: Option<[u8; 8]>,
     /// The names that were said and heard, and when they turned out to be the same.
@@ -88,9 +87,8 @@ impl Host {
 }
 
 impl Tracked {
-    pub(super) fn new(host: usize, pieces: u32, now: Instant) -> Self {
+    pub(super) fn new(pieces: u32, now: Instant) -> Self {
         Self {
-            host,
             ours: None,
             theirs: None,
             names: [None; 2],

@@ -116,8 +116,8 @@ pub struct Court {
     is_private: bool,
     /// By their place in the world; nobody else is judged.
     hosts: BTreeMap<usize, Host>,
-    /// Ends of open streams by number.
-    lines: BTreeMap<u64, Tracked>,
+    /// Ends of open streams, by host and number.
+    lines: BTreeMap<(usize, u64), Tracked>,
     /// Pieces that were claimed at the present instant: the engine's own word may come later in it.
     claims: Vec<Claim>,
     now: Instant,
@@ -187,9 +187,9 @@ impl Court {
 
     /// A block came in over `from`: it must be taken back elsewhere.
     fn cancel_elsewhere(&mut self, event: &Event, block: (u32, u32)) {
-        let host = event.line.host;
-        let others = self.lines.iter_mut().filter(|(number, _)| **number != event.line.number);
-        for (_, line) in others.filter(|(_, line)| line.host == host) {
+        let (host, number) = (event.line.host, event.line.number);
+        let lines = self.lines.range_mut((host, 0)..=(host, u64::MAX));
+        for (_, line) in lines.filter(|(key, _)| key.1 != number) {
             line.must_cancel(block, event.at);
         }
     }
@@ -202,14 +202,15 @@ impl Listen for Court {
             self.now = event.at;
         }
         let Some(host) = self.hosts.get_mut(&event.line.host) else { return };
+        let key = (event.line.host, event.line.number);
         if event.what == What::Closed {
-            if let Some(line) = self.lines.remove(&event.line.number) {
+            if let Some(line) = self.lines.remove(&key) {
                 line.asked.iter().for_each(|asked| host.settled(asked.block));
             }
             return;
         }
-        let line = self.lines.entry(event.line.number);
-        let line = line.or_insert_with(|| Tracked::new(event.line.host, self.geometry.pieces(), event.at));
+        let line = self.lines.entry(key);
+        let line = line.or_insert_with(|| Tracked::new(self.geometry.pieces(), event.at));
         let (geometry, is_private) = (self.geometry, self.is_private);
         let (claims, conduct) = (&mut self.claims, &mut self.conduct);
         let mut scene = Scene { geometry, is_private, host, claims, conduct, event };
