@@ -53,6 +53,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         sets: Sets,
     },
+    /// Print the JSON schema of scenario files, for editors
+    Schema,
     /// List the scenarios of a folder with what each claims
     List {
         /// The folder

@@ -92,6 +92,12 @@ pub(crate) fn list(folder: &Path) -> Result<u8> {
     Ok(0)
 }
 
+/// Prints the language's JSON schema.
+pub(crate) fn schema() -> Result<u8> {
+    say(&format!("{}\n", serde_json::to_string_pretty(&sim::scenario::json_schema())?))?;
+    Ok(0)
+}
+
 fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Some(Command::Shrink(args)) => shrinker::print(&args),
         Some(Command::Trace(args)) => tracer::print(&args),
         Some(Command::Check { scenarios, sets }) => command::check(&scenarios, &sets),
+        Some(Command::Schema) => command::schema(),
         Some(Command::List { folder }) => command::list(&folder),
     };
     match status {

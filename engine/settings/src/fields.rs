@@ -20,7 +20,7 @@ pub struct Fields<'a> {
     table: &'a DeTable<'a>,
     span: Range<usize>,
     place: String,
-    known: &'a [&'a str],
+    known: Vec<&'a str>,
 }
 
 impl<'a> Fields<'a> {
@@ -29,8 +29,9 @@ impl<'a> Fields<'a> {
         table: &'a DeTable<'a>,
         span: Range<usize>,
         place: &str,
-        known: &'a [&'a str],
+        known: &'a [impl AsRef<str>],
     ) -> Result<Self, Refusal> {
+        let known: Vec<_> = known.iter().map(AsRef::as_ref).collect();
         let unknown = table.keys().filter(|key| !known.contains(&key.get_ref().as_ref()));
         if let Some(key) = unknown.min_by_key(|key| key.span().start) {
             let refusal = Refusal::new(key.span(), format!("unknown key `{}` in {place}", key.get_ref()));
@@ -43,7 +44,7 @@ impl<'a> Fields<'a> {
     }
 
     /// As [`Fields::open`], for a value that should be a table.
-    pub fn of(value: &'a Value<'a>, place: &str, known: &'a [&'a str]) -> Result<Self, Refusal> {
+    pub fn of(value: &'a Value<'a>, place: &str, known: &'a [impl AsRef<str>]) -> Result<Self, Refusal> {
         let table = value.get_ref().as_table().ok_or_else(|| wrong(value, &format!("a table ({place})")))?;
         Self::open(table, value.span(), place, known)
     }
@@ -76,6 +77,16 @@ impl<'a> Fields<'a> {
     ) -> Result<T, Refusal> {
         self.optional(key, read)?
             .ok_or_else(|| Refusal::new(self.span.clone(), format!("{} lacks its `{key}`", self.place)))
+    }
+
+    /// The one of `choices` that it has.
+    pub fn only<'c>(&self, choices: &[&'c str]) -> Result<&'c str, Refusal> {
+        let present: Vec<_> = choices.iter().copied().filter(|choice| self.value(choice).is_some()).collect();
+        if let [choice] = present[..] {
+            return Ok(choice);
+        }
+        let message = format!("{} needs exactly one of: {}", self.place, choices.join(", "));
+        Err(Refusal::new(self.span(), message))
     }
 
     /// The tables of the array `key`, each with its number from 1; none if the key is not there.

@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 /// A unit and its worth, in the smallest unit of its kind.
-type Unit = (&'static str, u64);
+pub type Unit = (&'static str, u64);
 
-const DURATION_UNITS: &[Unit] = &[
+/// Units of time, in microseconds.
+pub const DURATION_UNITS: &[Unit] = &[
     ("us", 1),
     ("ms", 1_000),
     ("s", 1_000_000),
@@ -17,7 +18,8 @@ const DURATION_UNITS: &[Unit] = &[
     ("d", 86_400_000_000),
 ];
 
-const SIZE_UNITS: &[Unit] = &[
+/// Units of size, in bytes.
+pub const SIZE_UNITS: &[Unit] = &[
     ("B", 1),
     ("kB", 1_000),
     ("MB", 1_000_000),
@@ -27,8 +29,8 @@ const SIZE_UNITS: &[Unit] = &[
     ("GiB", 1 << 30),
 ];
 
-/// In bits, so that 1 kbit/s (125 bytes a second) and 1 B/s have a common measure.
-const RATE_UNITS: &[Unit] = &[
+/// Units of rates, in bits a second, so that 1 kbit/s (125 bytes a second) and 1 B/s have a common measure.
+pub const RATE_UNITS: &[Unit] = &[
     ("bit/s", 1),
     ("kbit/s", 1_000),
     ("Mbit/s", 1_000_000),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::fields::{Fields, Value, nearest, share, some_time, within, word, wrong};
 use super::quantity::duration_text;
+use super::schema::{Key, Shape, may, or};
 use super::source::Refusal;
 
 /// A million: shares are kept as whole parts of it.
@@ -13,6 +14,16 @@ const MILLION: f64 = 1_000_000.0;
 
 /// Ports that one host may announce: what a tracker's default lets one address have, and far more than tells.
 const MAX_PORTS: u32 = 50_000;
+
+const PORTS: Shape = Shape::Whole(1, MAX_PORTS);
+
+/// What a behaviour looks like: its name, or a table with its name alone.
+pub(super) const SHAPE: Shape = Shape::Either(&[
+    Shape::Word(|| WORDS.iter().map(|(word, _)| *word).collect()),
+    Shape::OneOf(|| {
+        WORDS.iter().map(|(word, usual)| may(word, Shape::Table(usual.keys()), "Its settings.")).collect()
+    }),
+]);
 
 /// What a hostile peer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,12 +128,19 @@ impl Behaviour {
     }
 
     /// The keys of its settings.
-    const fn keys(self) -> &'static [&'static str] {
+    const fn keys(self) -> &'static [&'static [Key]] {
+        const POISONER: &[Key] =
+            &[or("1", "share", Shape::Share, "Of the blocks that it serves, the share that is wrong.")];
+        const LYING: &[Key] = &[or("false", "rejects", Shape::Truth, "It rejects each request at once.")];
+        const TRICKLER: &[Key] = &[or("\"50 s\"", "every", Shape::Time, "It serves a right block so often.")];
+        const SYBIL: &[Key] = &[or("50", "count", PORTS, "Ports that it announces.")];
+        const DEAD: &[Key] = &[or("1", "count", PORTS, "Ports that it announces.")];
         match self {
-            Self::Poisoner { .. } => &["share"],
-            Self::LyingBitfield { .. } => &["rejects"],
-            Self::Trickler { .. } => &["every"],
-            Self::SybilAnnouncers { .. } | Self::Dead { .. } => &["count"],
+            Self::Poisoner { .. } => &[POISONER],
+            Self::LyingBitfield { .. } => &[LYING],
+            Self::Trickler { .. } => &[TRICKLER],
+            Self::SybilAnnouncers { .. } => &[SYBIL],
+            Self::Dead { .. } => &[DEAD],
             Self::FreeRider
             | Self::FalseHave
             | Self::RequestFlood
@@ -132,7 +150,7 @@ impl Behaviour {
             | Self::Garbage
             | Self::Silent
             | Self::Impostor
-            | Self::Gossip => &[],
+            | Self::Gossip => &[&[]],
         }
     }
 
@@ -211,7 +229,8 @@ pub(super) fn decode(value: &Value<'_>) -> Result<Behaviour, Refusal> {
         let refusal = Refusal::new(name.span(), format!("`{name_text}` is not known here"));
         return Err(refusal.hint(nearest(name_text, WORDS.iter().map(|(word, _)| *word))));
     };
-    usual.with(&Fields::of(settings, &format!("`{name_text}`"), usual.keys())?)
+    let keys = usual.keys().concat();
+    usual.with(&Fields::of(settings, &format!("`{name_text}`"), &keys)?)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share lies between 0 and 1")]

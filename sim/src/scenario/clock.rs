@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::fields::{Fields, Value, text};
 use super::quantity::{self, Complaint};
+use super::schema::{Key, Shape, or};
 use super::source::Refusal;
 
 /// A clock that gains or loses half of the time is no clock: parts of a million at the most.
@@ -21,8 +22,16 @@ pub struct Clock {
     pub drift: i32,
 }
 
+const KEYS: &[Key] = &[
+    or("\"0 s\"", "skew", Shape::Shift, "By how much its wall time is ahead at the start, or behind."),
+    or("\"0 ppm\"", "drift", Shape::Drift, "By how much both its clocks are too fast, or too slow."),
+];
+
+/// What a clock looks like.
+pub(super) const SHAPE: Shape = Shape::Table(&[KEYS]);
+
 pub(super) fn decode(value: &Value<'_>) -> Result<Clock, Refusal> {
-    let fields = Fields::of(value, "clock", &["skew", "drift"])?;
+    let fields = Fields::of(value, "clock", KEYS)?;
     Ok(Clock {
         skew: fields.optional("skew", shift)?.unwrap_or(0),
         drift: fields.optional("drift", drift)?.unwrap_or(0),

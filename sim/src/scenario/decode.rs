@@ -8,16 +8,49 @@ use toml::de::DeTable;
 
 use super::fields::{Fields, Value, text, whole};
 use super::layers::{self, Layer};
+use super::schema::{Key, Shape, may, needs, or};
 use super::source::{Refusal, Source};
 use super::{
     MAX_HOLDINGS, Scenario, ScenarioError, expect, fault, group, inherit, link, nat, net_fault, overrides,
-    region, run, torrent, tracker,
+    policy, region, roughness, run, torrent, tracker,
 };
 
-const VERSION: u64 = 1;
-const TOP: &[&str] = &[
-    "version", "name", "seed", "torrent", "tracker", "links", "regions", "nats", "peers", "faults", "run",
-    "expect",
+pub(super) const VERSION: u64 = 1;
+
+/// The keys of a scenario.
+pub(super) const TOP: &[Key] = &[
+    needs("version", Shape::Whole(1, 1), "The version of this language: 1."),
+    may("extends", Shape::Text, "A scenario beside this one: what is not said here is as it is there."),
+    may(
+        "without",
+        Shape::List(&Shape::Text),
+        "What the other scenario has and this one has not, such as \"expect.efficiency\", \"peers.visitor\" or \"faults.2\".",
+    ),
+    may("name", Shape::Text, "What the report calls it. If left out: the file's name."),
+    or("1", "seed", Shape::Natural, "What is drawn is drawn from this, unless `--seed` says another."),
+    needs("torrent", Shape::Table(&[torrent::KEYS, policy::KEYS]), "What is shared, and how all peers play."),
+    may("tracker", Shape::Table(&[tracker::KEYS]), "The tracker and its host."),
+    may(
+        "links",
+        Shape::Named(&Shape::Table(&[link::KEYS, roughness::KEYS]), || {
+            link::builtin_links().into_keys().collect()
+        }),
+        "Access links. Of a built-in one's name, only what differs has to be said.",
+    ),
+    may(
+        "regions",
+        Shape::Named(&Shape::Named(&Shape::Time, Vec::new), Vec::new),
+        "Parts of the world: how long it takes one way from each to each, beyond the links. One way said is both said.",
+    ),
+    may(
+        "nats",
+        Shape::Named(&Shape::Table(&[nat::KEYS]), Vec::new),
+        "NAT boxes that peers may stand behind.",
+    ),
+    needs("peers", Shape::List(&group::MEMBER), "Groups of peers that are alike."),
+    may("faults", Shape::List(&fault::MEMBER), "What goes wrong."),
+    may("run", Shape::Table(&[run::KEYS]), "How it is run."),
+    may("expect", Shape::Table(&[expect::KEYS]), "What must come out."),
 ];
 
 impl Scenario {

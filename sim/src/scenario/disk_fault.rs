@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::fields::{Fields, some_time, within};
 use super::quantity::duration_text;
+use super::schema::{Key, Shape, may};
 use super::source::Refusal;
 
 /// Pieces that may rot at once: more than any disk loses in silence.
-const MAX_ROTTEN: u32 = 10_000;
+pub(super) const MAX_ROTTEN: u32 = 10_000;
 
 /// Something wrong with a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,17 +32,26 @@ pub enum DiskFault {
     },
 }
 
-/// Keys of [`DiskFault`]s and what goes with them.
-pub(super) const KEYS: [&str; 4] = ["disk_error", "disk_full", "slow_disk", "bit_rot"];
+/// The keys of [`DiskFault`]s, each with whom it befalls.
+pub(super) const KINDS: &[Key] = &[
+    may("disk_error", Shape::Name, "Peers whose disks fail in all that is asked of them, for a while."),
+    may("disk_full", Shape::Name, "Peers whose disks take nothing more, for a while."),
+    may("slow_disk", Shape::Name, "Peers whose disks take `latency` longer for everything, for a while."),
+    may(
+        "bit_rot",
+        Shape::Name,
+        "Peers on whose disks a bit flips in each of so many `pieces`, and nothing tells.",
+    ),
+];
 
 impl DiskFault {
     /// Its key in a scenario.
     pub const fn key(self) -> &'static str {
         match self {
-            Self::Error(_) => KEYS[0],
-            Self::Full(_) => KEYS[1],
-            Self::Slow { .. } => KEYS[2],
-            Self::Rot { .. } => KEYS[3],
+            Self::Error(_) => "disk_error",
+            Self::Full(_) => "disk_full",
+            Self::Slow { .. } => "slow_disk",
+            Self::Rot { .. } => "bit_rot",
         }
     }
 

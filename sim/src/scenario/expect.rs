@@ -9,6 +9,7 @@ use toml::de::DeValue;
 use super::fields::{Fields, Value, duration, share, text, wrong};
 use super::justice::{self, ExpectJustice};
 use super::quantity;
+use super::schema::{Key, Shape, may, or};
 use super::source::Refusal;
 
 /// What must come out of a run.
@@ -48,18 +49,40 @@ pub struct ExpectTracker {
 }
 
 /// The keys of `[expect.tracker]`, in the order of [`ExpectTracker::shares`].
-const TRACKER_KEYS: [&str; 5] = ["answered", "useful", "counts", "punctual", "counted"];
+const TRACKER_KEYS: [Key; 5] = [
+    may(
+        "answered",
+        Shape::AtLeast,
+        "Share of announces with a good connection id that got counts and peers.",
+    ),
+    may("useful", Shape::AtLeast, "Share of named peers that were there and of use to whoever asked."),
+    may(
+        "counts",
+        Shape::AtLeast,
+        "Share of the peers in its counts that were rightly counted, give or take who just came or went.",
+    ),
+    may(
+        "punctual",
+        Shape::AtLeast,
+        "Share of regular announces that came when the last reply had asked for them.",
+    ),
+    may(
+        "counted",
+        Shape::AtLeast,
+        "Share of ended downloads that it counts in the end, scraped from outside.",
+    ),
+];
 
 impl ExpectTracker {
     /// The shares and their names.
     pub const fn shares(&self) -> [(&'static str, Option<f64>); 5] {
         let Self { answered, useful, counts, punctual, counted } = *self;
         [
-            (TRACKER_KEYS[0], answered),
-            (TRACKER_KEYS[1], useful),
-            (TRACKER_KEYS[2], counts),
-            (TRACKER_KEYS[3], punctual),
-            (TRACKER_KEYS[4], counted),
+            (TRACKER_KEYS[0].name, answered),
+            (TRACKER_KEYS[1].name, useful),
+            (TRACKER_KEYS[2].name, counts),
+            (TRACKER_KEYS[3].name, punctual),
+            (TRACKER_KEYS[4].name, counted),
         ]
     }
 }
@@ -88,8 +111,22 @@ impl Default for Expect {
     }
 }
 
-const KEYS: &[&str] =
-    &["completed", "efficiency", "time", "duplicates", "overhead", "seed_copies", "tracker", "justice"];
+/// The keys.
+pub(super) const KEYS: &[Key] = &[
+    or(
+        "\"all\"",
+        "completed",
+        Shape::Either(&[Shape::Word(|| vec!["all"]), Shape::AtLeast]),
+        "How many of the leechers that stay must complete: \"all\", or for example \">= 90 %\".",
+    ),
+    may("efficiency", Shape::AtLeast, "Least possible time / time of the last completion."),
+    may("time", Shape::Within, "Time of the last completion."),
+    may("duplicates", Shape::AtMost, "Payload that came more than once, as a share of the content."),
+    may("overhead", Shape::AtMost, "Bytes on the wire beyond the content, as a share of it."),
+    may("seed_copies", Shape::Times, "Payload that the seeders sent, in copies of the content."),
+    may("tracker", Shape::Table(&[&TRACKER_KEYS]), "What must come out for the tracker."),
+    may("justice", Shape::Table(&[justice::KEYS]), "What must come out where hostile peers are about."),
+];
 
 pub(super) fn decode(value: Option<&Value<'_>>) -> Result<Expect, Refusal> {
     let Some(value) = value else { return Ok(Expect::default()) };

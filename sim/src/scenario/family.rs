@@ -47,6 +47,11 @@ impl fmt::Display for Families {
     }
 }
 
+/// What they are called.
+pub(super) fn words() -> Vec<&'static str> {
+    Families::WORDS.iter().map(|(word, _)| *word).collect()
+}
+
 pub(super) fn decode(value: &Value<'_>) -> Result<Families, Refusal> {
     word(value, &Families::WORDS)
 }

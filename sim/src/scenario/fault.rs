@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::fields::{Fields, Value, nearest, some_time, text, within};
 use super::moment::{self, Moment, Trigger};
 use super::quantity::duration_text;
+use super::schema::{Key, Shape, may};
 use super::source::Refusal;
-use super::{DiskFault, Group, Scenario, TRACKER, clock, disk_fault, net_fault};
+use super::{DiskFault, Group, MAX_PEERS, Scenario, TRACKER, clock, disk_fault, net_fault};
 
 /// Something that goes wrong at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,40 +53,62 @@ pub enum FaultKind {
     Disk(DiskFault),
 }
 
-/// What a fault may say: what it is, by one of [`KINDS`], and then when and how.
-pub(super) const KEYS: &[&str] = &[
-    "crash",
-    "power_cut",
-    "lose_database",
-    "leave",
-    "pause",
-    "clock_jump",
-    "store_fails",
-    disk_fault::KEYS[0],
-    disk_fault::KEYS[1],
-    disk_fault::KEYS[2],
-    disk_fault::KEYS[3],
-    net_fault::KEYS[0],
-    net_fault::KEYS[1],
-    net_fault::KEYS[2],
-    net_fault::KEYS[3],
-    net_fault::KEYS[4],
-    moment::KEYS[0],
-    moment::KEYS[1],
-    moment::KEYS[2],
-    moment::KEYS[3],
-    "for",
-    "by",
-    "latency",
-    "pieces",
-    "count",
-    "from",
-    "one_way",
-    "to",
+/// What befalls hosts, each with whom.
+const KINDS: &[Key] = &[
+    may(
+        "crash",
+        Shape::Name,
+        "A peer, a group or \"tracker\": it dies without a word, and is back after `for`, if that is said.",
+    ),
+    may("power_cut", Shape::Name, "As a crash; what its disk had not made safe is lost or torn as well."),
+    may(
+        "lose_database",
+        Shape::Word(|| vec![TRACKER]),
+        "As a crash, and the tracker's whole database is lost.",
+    ),
+    may("leave", Shape::Name, "A peer or a group: it leaves in good order."),
+    may("pause", Shape::Name, "Its programs stand still for a while, its kernel goes on."),
+    may("clock_jump", Shape::Name, "Its wall clock is set forward or back, `by` so much."),
+    may("store_fails", Shape::Word(|| vec![TRACKER]), "The tracker's disk is full for a while."),
 ];
 
+/// When and how.
+const DETAILS: &[Key] = &[
+    may("for", Shape::Time, "A crashed host starts again after so long; how long anything else lasts."),
+    may("by", Shape::Shift, "Of a `clock_jump`: by how much."),
+    may("latency", Shape::Time, "Of a `slow_disk`: how much longer everything takes."),
+    may(
+        "pieces",
+        Shape::Whole(1, disk_fault::MAX_ROTTEN),
+        "Of `bit_rot`: in how many pieces. If left out: one.",
+    ),
+    may(
+        "count",
+        Shape::Whole(1, MAX_PEERS as u32),
+        "So many random ones of the group, others each time. If left out: all.",
+    ),
+    may(
+        "from",
+        HOSTS,
+        "Of a `partition`: they and only these do not reach each other. If left out: everybody else.",
+    ),
+    may("one_way", Shape::Truth, "Of a `partition`: only what they send is lost."),
+    may("to", Shape::Name, "Of `degrade`: the link that they have meanwhile."),
+];
+
+/// One host or group, or a list of them.
+pub(super) const HOSTS: Shape = Shape::Either(&[Shape::Name, Shape::List(&Shape::Name)]);
+
+/// What a fault may say: what it is, then when and how.
+pub(super) const TABLES: &[&[Key]] = &[KINDS, disk_fault::KINDS, net_fault::KINDS, moment::KEYS, DETAILS];
+
 /// The kinds by their keys.
-const KINDS: &[&str] = KEYS.split_at(16).0;
+fn kinds() -> Vec<&'static str> {
+    [KINDS, disk_fault::KINDS, net_fault::KINDS].iter().copied().flatten().map(|kind| kind.name).collect()
+}
+
+/// A member of [[faults]].
+pub(super) const MEMBER: Shape = Shape::Member(TABLES, &[kinds, || vec!["at", "when"]]);
 
 impl FaultKind {
     /// Its key in a scenario.
@@ -141,16 +164,13 @@ impl FaultKind {
 }
 
 /// What the one kind is that a fault says.
-pub(super) fn only_kind<'a>(fields: &Fields<'_>) -> Result<&'a str, Refusal> {
-    let named: Vec<_> = KINDS.iter().copied().filter(|kind| fields.value(kind).is_some()).collect();
-    match named[..] {
-        [key] => Ok(key),
-        _ => Err(Refusal::new(fields.span(), format!("a fault needs exactly one of: {}", KINDS.join(", ")))),
-    }
+pub(super) fn only_kind(fields: &Fields<'_>) -> Result<&'static str, Refusal> {
+    fields.only(&kinds())
 }
 
 pub(super) fn decode(value: &Value<'_>, scenario: &Scenario) -> Result<Fault, Refusal> {
-    let fields = Fields::of(value, "[[faults]]", KEYS)?;
+    let keys = TABLES.concat();
+    let fields = Fields::of(value, "[[faults]]", &keys)?;
     let key = only_kind(&fields)?;
     if let Some(other) = ["from", "one_way", "to"].into_iter().find_map(|key| fields.value(key)) {
         return Err(Refusal::new(other.span(), format!("it has nothing to do with `{key}`")));

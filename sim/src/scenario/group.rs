@@ -10,6 +10,7 @@ use toml::Spanned;
 use super::decode::plain_name;
 use super::fields::{Fields, Value, nearest, text, truth, within, word};
 use super::quantity::duration_text;
+use super::schema::{Key, Shape, may, needs, or};
 use super::source::Refusal;
 use super::write::line;
 use super::{
@@ -65,6 +66,58 @@ pub enum Start {
     /// A magnet link: the rest comes from other peers (BEP 9).
     Magnet,
 }
+
+/// How they are called.
+const STARTS: [(&str, Start); 2] = [("file", Start::File), ("magnet", Start::Magnet)];
+
+/// The keys of a group, besides those of a [`Policy`].
+const KEYS: &[Key] = &[
+    may(
+        "name",
+        Shape::Name,
+        "What they are called: leecher-1 to leecher-100 for a count of 100. If left out: the role.",
+    ),
+    or("1", "count", Shape::Whole(1, MAX_PEERS as u32), "How many."),
+    may(
+        "role",
+        Shape::Word(|| Role::WORDS.iter().map(|(word, _)| *word).collect()),
+        "What they start with: everything, nothing; an announcer only announces, a torrent of its own.",
+    ),
+    may(
+        "behaviour",
+        behaviour::SHAPE,
+        "In place of a role: a hostile script, which is no engine and not counted among the leechers.",
+    ),
+    needs("link", Shape::Name, "Their access links: one of [links], or adsl, cable, fibre, mobile, server."),
+    may(
+        "latency",
+        spread::SHAPE,
+        "One way over their links, in place of the link's: a time, or a distribution from which each draws its own.",
+    ),
+    may("region", Shape::Name, "Where they are: one of [regions]. Who has none is next door to everybody."),
+    may("nat", Shape::Name, "Behind such a box, one of [nats] (IPv4 only)."),
+    or(
+        "\"ipv4\"",
+        "family",
+        Shape::Word(family::words),
+        "What they speak; no packet goes from one family to the other.",
+    ),
+    may("clock", clock::SHAPE, "How their hosts' clocks are wrong."),
+    may("twin_of", Shape::Name, "A peer whose engine has the same seed, and so the same peer id."),
+    may("select", Shape::Files, "The files that these leechers want, by number. If left out: all."),
+    or("\"at once\"", "arrival", session::ARRIVAL, "When they come."),
+    or("\"never\"", "departure", session::DEPARTURE, "When they go, by themselves and in good order."),
+    or(
+        "\"file\"",
+        "start",
+        Shape::Word(|| STARTS.iter().map(|(word, _)| *word).collect()),
+        "What a leecher knows of the torrent: its file, or a magnet link and the rest from peers (BEP 9).",
+    ),
+    or("false", "super_seed", Shape::Truth, "Does a seeder show each peer one piece at a time (BEP 16)?"),
+];
+
+/// A member of [[peers]].
+pub(super) const MEMBER: Shape = Shape::Member(&[KEYS, policy::KEYS], &[|| vec!["role", "behaviour"]]);
 
 /// Peers that are alike.
 #[derive(Clone, Debug, PartialEq)]
@@ -174,26 +227,7 @@ fn group(
     places: &Places<'_>,
     (base, policies): (Policy, &Policies),
 ) -> Result<Group, Refusal> {
-    const KEYS: &[&str] = &[
-        "name",
-        "count",
-        "role",
-        "behaviour",
-        "link",
-        "latency",
-        "region",
-        "nat",
-        "family",
-        "clock",
-        "twin_of",
-        "select",
-        "arrival",
-        "departure",
-        "start",
-        "super_seed",
-    ];
-    const STARTS: [(&str, Start); 2] = [("file", Start::File), ("magnet", Start::Magnet)];
-    let keys = [KEYS, policy::KEYS.as_slice()].concat();
+    let keys = [KEYS, policy::KEYS].concat();
     let fields = Fields::of(value, "[[peers]]", &keys)?;
     let role = role(&fields)?;
     let name = fields.optional("name", |value| plain_name(&text(value)?, value.span()))?;

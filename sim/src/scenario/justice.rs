@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::expect::operand;
 use super::fields::{Fields, Value, duration, share, wrong};
 use super::quantity::duration_text;
+use super::schema::{Key, Shape, may};
 use super::source::Refusal;
 
 /// What must come out of a run with hostile peers.
@@ -18,7 +19,24 @@ pub struct ExpectJustice {
     pub loot: Option<f64>,
 }
 
-const KEYS: &[&str] = &["banned", "slowdown", "loot"];
+/// The keys.
+pub(super) const KEYS: &[Key] = &[
+    may(
+        "banned",
+        Shape::Within,
+        "Whoever suffers from a poisoner refuses it so soon after the first piece that failed by it.",
+    ),
+    may(
+        "slowdown",
+        Shape::Times,
+        "Of the last completion, against the same run without the hostile peers (it is run as well).",
+    ),
+    may(
+        "loot",
+        Shape::AtMost,
+        "Share of the content that half of the free riders have when the last honest peer completes.",
+    ),
+];
 
 pub(super) fn decode(value: &Value<'_>) -> Result<ExpectJustice, Refusal> {
     let fields = Fields::of(value, "[expect.justice]", KEYS)?;

@@ -8,12 +8,24 @@ use super::decode::plain_name;
 use super::fields::{Fields, Value, duration, nearest, rate, share, size, text, wrong};
 use super::quantity::{duration_text, rate_text, size_text};
 use super::roughness;
+use super::schema::{Key, Shape, needs, or};
 use super::source::Refusal;
 use super::write::line;
 use crate::network::Roughness;
 
 /// The keys of a link, besides those of its [`Roughness`].
-const KEYS: &[&str] = &["up", "down", "latency", "queue", "loss"];
+pub(super) const KEYS: &[Key] = &[
+    needs("up", Shape::Rate, "Towards the Internet, headers included."),
+    needs("down", Shape::Rate, "From the Internet, headers included."),
+    needs("latency", Shape::Time, "One way, over this link alone."),
+    needs("queue", Shape::Size, "Bytes that wait in each direction; more are dropped."),
+    or(
+        "0",
+        "loss",
+        Shape::Share,
+        "Share of packets lost in each direction; pure acknowledgements are spared.",
+    ),
+];
 
 /// An access link: what a home or a server has to the Internet.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,7 +69,7 @@ pub(super) fn decode(value: Option<&Value<'_>>) -> Result<BTreeMap<String, Link>
     let mut links = builtin_links();
     let Some(value) = value else { return Ok(links) };
     let table = value.get_ref().as_table().ok_or_else(|| wrong(value, "tables, written as [links.NAME]"))?;
-    let keys = [KEYS, roughness::KEYS.as_slice()].concat();
+    let keys = [KEYS, roughness::KEYS].concat();
     for (name, value) in table {
         let place = format!("[links.{}]", name.get_ref());
         let fields = Fields::of(value, &place, &keys)?;

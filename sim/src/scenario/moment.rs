@@ -5,11 +5,24 @@ use std::time::Duration;
 
 use super::fields::{Fields, Value, duration, share, some_time, within};
 use super::quantity::duration_text;
+use super::schema::{Key, Shape, may};
 use super::source::Refusal;
 use super::{MAX_FAULTS, MAX_PEERS};
 
 /// The keys.
-pub(super) const KEYS: [&str; 4] = ["at", "when", "every", "times"];
+pub(super) const KEYS: &[Key] = &[
+    may("at", Shape::Time, "When it comes, for the first time."),
+    may("when", Shape::OneOf(|| STATES.to_vec()), "Once this is the case, instead of at a time."),
+    may("every", Shape::Time, "And again after so long."),
+    may("times", Shape::Whole(1, MAX_FAULTS as u32), "So often at the most. If left out: to the end."),
+];
+
+/// States of the swarm that a fault may wait for.
+const STATES: &[Key] = &[
+    may("completed", Shape::Whole(1, MAX_PEERS as u32), "So many leechers are complete."),
+    may("progress", Shape::Share, "Leechers hold so much of what all of them want."),
+    may("copies", Shape::Whole(1, MAX_PEERS as u32), "So many leechers that are there hold each piece."),
+];
 
 /// A state of the swarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +98,7 @@ impl Moment {
 
 #[expect(clippy::cast_sign_loss, reason = "a share is within 0 and 1")]
 fn trigger(value: &Value<'_>) -> Result<Trigger, Refusal> {
-    let fields = Fields::of(value, "when", &["completed", "progress", "copies"])?;
+    let fields = Fields::of(value, "when", STATES)?;
     let count = |value: &Value<'_>| within(value, 1..=MAX_PEERS as u32);
     let completed = fields.optional("completed", count)?.map(Trigger::Completed);
     let copies = fields.optional("copies", count)?.map(Trigger::Copies);

@@ -8,6 +8,7 @@ use super::MAX_PEERS;
 use super::decode::plain_name;
 use super::fields::{Fields, Value, nearest, some_time, text, truth, within, word, wrong};
 use super::quantity::duration_text;
+use super::schema::{Key, Shape, needs, or};
 use super::source::Refusal;
 use super::write::{line, number};
 use crate::network::NatKind;
@@ -21,6 +22,34 @@ const KINDS: [(&str, NatKind); 4] = [
     ("port-restricted", NatKind::PortRestricted),
     ("symmetric", NatKind::Symmetric),
 ];
+
+/// The keys.
+pub(super) const KEYS: &[Key] = &[
+    needs("kind", Shape::Word(kinds), "How it maps and filters (RFC 3489's names)."),
+    or("\"2 min\"", "timeout", Shape::Time, "A UDP mapping ends after so long without a packet from inside."),
+    or(
+        "false",
+        "hairpin",
+        Shape::Truth,
+        "Do those behind one box reach each other through its public address?",
+    ),
+    or(
+        "false",
+        "forward",
+        Shape::Truth,
+        "Does it let everybody in at the port where a peer listens (as UPnP asks for)?",
+    ),
+    or(
+        "1",
+        "peers",
+        Shape::Whole(1, MAX_PEERS as u32),
+        "How many share one box and its address, in the order of the file.",
+    ),
+];
+
+fn kinds() -> Vec<&'static str> {
+    KINDS.iter().map(|(word, _)| *word).collect()
+}
 
 /// A kind of NAT box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +106,6 @@ impl<'a> Places<'a> {
 }
 
 pub(super) fn decode(value: Option<&Value<'_>>) -> Result<BTreeMap<String, Nat>, Refusal> {
-    const KEYS: &[&str] = &["kind", "timeout", "hairpin", "forward", "peers"];
     let mut nats = BTreeMap::new();
     let Some(value) = value else { return Ok(nats) };
     let table = value.get_ref().as_table().ok_or_else(|| wrong(value, "tables, written as [nats.NAME]"))?;

@@ -9,11 +9,18 @@ use super::fault::{self, one_target};
 use super::fields::{Fields, Value, nearest, some_time, text, truth, within};
 use super::moment::{self, Moment, Trigger};
 use super::quantity::duration_text;
+use super::schema::{Key, may};
 use super::source::Refusal;
 use super::{Scenario, Target};
 
 /// The keys of these faults, each with whom it befalls.
-pub(super) const KEYS: [&str; 5] = ["partition", "stall", "black_hole", "dns_fails", "degrade"];
+pub(super) const KINDS: &[Key] = &[
+    may("partition", fault::HOSTS, "They and everybody else do not reach each other, for a while."),
+    may("stall", fault::HOSTS, "Nothing goes on from or to their links for a while, then all of it at once."),
+    may("black_hole", fault::HOSTS, "Their connections open, and nothing passes on them, for a while."),
+    may("dns_fails", fault::HOSTS, "They cannot look up names for a while."),
+    may("degrade", fault::HOSTS, "They have another link for a while, no faster than their own."),
+];
 
 /// What goes wrong; `W` is how hosts are called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,11 +76,11 @@ impl<W> NetFaultKind<W> {
     /// Its key in a scenario.
     pub const fn key(&self) -> &'static str {
         match self {
-            Self::Partition { .. } => KEYS[0],
-            Self::Stall => KEYS[1],
-            Self::BlackHole => KEYS[2],
-            Self::DnsFails => KEYS[3],
-            Self::Degrade(_) => KEYS[4],
+            Self::Partition { .. } => "partition",
+            Self::Stall => "stall",
+            Self::BlackHole => "black_hole",
+            Self::DnsFails => "dns_fails",
+            Self::Degrade(_) => "degrade",
         }
     }
 
@@ -93,11 +100,12 @@ impl<W> NetFaultKind<W> {
 
 /// Is this member of `[[faults]]` one of these?
 pub(super) fn is_one(value: &Value<'_>) -> bool {
-    KEYS.iter().any(|key| value.get_ref().get(key).is_some())
+    KINDS.iter().any(|key| value.get_ref().get(key.name).is_some())
 }
 
 pub(super) fn decode(value: &Value<'_>, scenario: &Scenario) -> Result<NetFault, Refusal> {
-    let fields = Fields::of(value, "[[faults]]", fault::KEYS)?;
+    let keys = fault::TABLES.concat();
+    let fields = Fields::of(value, "[[faults]]", &keys)?;
     let key = fault::only_kind(&fields)?;
     if let Some(other) = ["by", "latency", "pieces"].into_iter().find_map(|key| fields.value(key)) {
         return Err(Refusal::new(other.span(), format!("it has nothing to do with `{key}`")));

@@ -5,11 +5,38 @@ use proto::torrent::TorrentConfig;
 use proto::torrent::policy::{Named, NamedChoker, NamedPicker, Policies};
 
 use super::fields::{Fields, Value, nearest, text, within};
+use super::schema::{Key, Shape, may};
 use super::source::Refusal;
 use super::write::{line, number};
 
 /// The keys, wherever they stand.
-pub(super) const KEYS: [&str; 5] = ["picker", "choker", "seed_choker", "upload_slots", "optimistic_slots"];
+pub(super) const KEYS: &[Key] = &[
+    may("picker", Shape::Word(pickers), "Which piece comes next. If left out: the engine's own."),
+    may("choker", Shape::Word(chokers), "Whom a leecher serves first. If left out: the engine's own."),
+    may(
+        "seed_choker",
+        Shape::Word(chokers),
+        "Whom a complete peer serves first. If left out: the engine's own.",
+    ),
+    may(
+        "upload_slots",
+        Shape::Whole(0, MAX_SLOTS),
+        "Regular upload slots at the most. If left out: the engine's default.",
+    ),
+    may(
+        "optimistic_slots",
+        Shape::Whole(0, MAX_SLOTS),
+        "Optimistic upload slots. If left out: the engine's default.",
+    ),
+];
+
+fn pickers() -> Vec<&'static str> {
+    Policies::shipped().pickers().iter().map(|picker| picker.name).collect()
+}
+
+fn chokers() -> Vec<&'static str> {
+    Policies::shipped().chokers().iter().map(|choker| choker.name).collect()
+}
 
 /// Upload slots of a peer at the most; an engine has no limit of its own.
 const MAX_SLOTS: u32 = 1_000;

@@ -4,12 +4,34 @@ use std::fmt::Write as _;
 
 use super::fields::{Fields, Value, share, some_time};
 use super::quantity::duration_text;
+use super::schema::{Key, Shape, may, needs, or};
 use super::source::Refusal;
 use super::spread;
 use crate::network::{Bursts, Reorder, Roughness};
 
 /// The keys.
-pub(super) const KEYS: [&str; 5] = ["jitter", "bursts", "duplicate", "reorder", "corrupt"];
+pub(super) const KEYS: &[Key] = &[
+    may(
+        "jitter",
+        spread::SHAPE,
+        "What each packet is late by: a time for anything up to it, or a distribution. TCP stays in order.",
+    ),
+    may("bursts", Shape::Table(&[BURSTS]), "Losses in bursts (Gilbert-Elliott, by the clock)."),
+    or("0", "duplicate", Shape::Share, "Share of datagrams that come twice."),
+    may("reorder", Shape::Table(&[REORDER]), "Datagrams that are held back so that others overtake them."),
+    or("0", "corrupt", Shape::Share, "Share of datagrams in which a bit flips and no checksum tells."),
+];
+
+const BURSTS: &[Key] = &[
+    needs("gap", Shape::Time, "Mean time between two bursts."),
+    needs("length", Shape::Time, "Mean time that a burst lasts."),
+    needs("loss", Shape::Share, "Share of packets lost within it."),
+];
+
+const REORDER: &[Key] = &[
+    needs("share", Shape::Share, "Share of datagrams that are held back."),
+    needs("hold", Shape::Time, "For how long."),
+];
 
 /// Reads the keys; what is not said is as in `base`.
 pub(super) fn decode(fields: &Fields<'_>, base: Roughness) -> Result<Roughness, Refusal> {
@@ -23,7 +45,7 @@ pub(super) fn decode(fields: &Fields<'_>, base: Roughness) -> Result<Roughness, 
 }
 
 fn bursts(value: &Value<'_>) -> Result<Bursts, Refusal> {
-    let fields = Fields::of(value, "bursts", &["gap", "length", "loss"])?;
+    let fields = Fields::of(value, "bursts", BURSTS)?;
     Ok(Bursts {
         gap: fields.required("gap", some_time)?,
         length: fields.required("length", some_time)?,
@@ -32,7 +54,7 @@ fn bursts(value: &Value<'_>) -> Result<Bursts, Refusal> {
 }
 
 fn reorder(value: &Value<'_>) -> Result<Reorder, Refusal> {
-    let fields = Fields::of(value, "reorder", &["share", "hold"])?;
+    let fields = Fields::of(value, "reorder", REORDER)?;
     Ok(Reorder { share: fields.required("share", share)?, hold: fields.required("hold", some_time)? })
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::fields::{Fields, Value, duration, some_time, truth, within};
 use super::quantity::duration_text;
+use super::schema::{Key, Shape, may, or};
 use super::source::Refusal;
 use super::write::{line, number};
 
@@ -37,8 +38,26 @@ impl Default for Run {
     }
 }
 
+/// The keys.
+pub(super) const KEYS: &[Key] = &[
+    or("\"1 h\"", "time_limit", Shape::Time, "Whoever could have completed by then and has not, is stuck."),
+    or("\"0 s\"", "at_least", Shape::Time, "The run goes on until then although everybody is complete."),
+    or(
+        "\"1 ms\"",
+        "tick",
+        Shape::Time,
+        "The network's step: 1 to 100 whole milliseconds. Longer is faster to run, and adds to round trips.",
+    ),
+    or("1500", "mtu", Shape::Whole(576, 65_535), "Bytes of the largest packet."),
+    or("false", "long", Shape::Truth, "It takes minutes, and CI leaves it to whoever asks for it."),
+    may(
+        "max_connections",
+        Shape::Whole(1, 1_000),
+        "Connections that a peer keeps. If left out: the engine's default.",
+    ),
+];
+
 pub(super) fn decode(value: &Value<'_>) -> Result<Run, Refusal> {
-    const KEYS: &[&str] = &["time_limit", "at_least", "tick", "mtu", "long", "max_connections"];
     let fields = Fields::of(value, "[run]", KEYS)?;
     let default = Run::default();
     let time_limit = fields.optional("time_limit", some_time)?.unwrap_or(default.time_limit);

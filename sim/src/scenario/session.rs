@@ -8,6 +8,7 @@ use super::MAX_PEERS;
 use super::fields::{Fields, Value, duration, share, text, word};
 use super::group::Role;
 use super::quantity::{self, duration_text};
+use super::schema::{Key, Shape, may};
 use super::source::Refusal;
 use super::spread;
 use crate::network::Spread;
@@ -61,21 +62,43 @@ impl Arrival {
     }
 }
 
-/// The one of `choices` that a table has.
-fn one_of<'a>(value: &'a Value<'a>, place: &str, choices: &'a [&'a str]) -> Result<&'a str, Refusal> {
-    let fields = Fields::of(value, place, choices)?;
-    let present: Vec<_> = choices.iter().copied().filter(|choice| fields.value(choice).is_some()).collect();
-    match present[..] {
-        [choice] => Ok(choice),
-        _ => {
-            Err(Refusal::new(fields.span(), format!("{place} needs exactly one of: {}", choices.join(", "))))
-        }
-    }
-}
+/// Ways to come.
+const ARRIVALS: &[Key] = &[
+    may("at", Shape::Time, "All at this time."),
+    may("uniform", Shape::Time, "Each at a random time before this one."),
+    may("poisson", Shape::Time, "One after the other, with random gaps of this mean."),
+    may("trace", Shape::Text, "Each at its time: a line in this file, beside the scenario."),
+];
 
-pub(super) const ARRIVALS: &[&str] = &["at", "uniform", "poisson", "trace"];
-pub(super) const DEPARTURES: &[&str] =
-    &["after", "after_completion", "exponential", "weibull", "lognormal", "pareto", "ratio", "holding"];
+/// Ways to go.
+const DEPARTURES: &[Key] = &[
+    may("after", Shape::Time, "So long after its arrival, complete or not."),
+    may("after_completion", Shape::Time, "So long after its last piece came in."),
+    may("exponential", Shape::Time, "After a random time of this mean, complete or not."),
+    spread::WEIBULL,
+    spread::LOGNORMAL,
+    spread::PARETO,
+    may(
+        "ratio",
+        Shape::Number(0.001, MAX_RATIO),
+        "When it is complete and has uploaded so many times the content.",
+    ),
+    may("holding", Shape::Share, "When it has so much of the content."),
+];
+
+/// What arrivals look like.
+pub(super) const ARRIVAL: Shape =
+    Shape::Either(&[Shape::Word(|| vec!["at once"]), Shape::OneOf(|| ARRIVALS.to_vec())]);
+
+/// What departures look like.
+pub(super) const DEPARTURE: Shape =
+    Shape::Either(&[Shape::Word(|| vec!["never", "on completion"]), Shape::OneOf(|| DEPARTURES.to_vec())]);
+
+/// The one of these ways that a table has.
+fn one_of(value: &Value<'_>, place: &str, ways: &[Key]) -> Result<&'static str, Refusal> {
+    let names: Vec<_> = ways.iter().map(|way| way.name).collect();
+    Fields::of(value, place, ways)?.only(&names)
+}
 
 /// Reads when `count` peers come; files are named from the folder of `file`.
 pub(super) fn arrival(value: &Value<'_>, count: u32, file: &str) -> Result<Arrival, Refusal> {

@@ -7,14 +7,56 @@ use toml::de::DeValue;
 
 use super::fields::{Fields, Value, duration, some_time, wrong};
 use super::quantity::duration_text;
+use super::schema::{Key, Shape, may, needs};
 use super::source::Refusal;
 use crate::network::Spread;
 
-/// What a distribution is called.
-const KINDS: &[&str] = &["uniform", "normal", "lognormal", "pareto", "weibull"];
+/// What a distribution is called, and what it needs to say.
+pub(super) const KINDS: &[Key] = &[
+    may("uniform", Shape::Two(&Shape::Time), "Anything between these two, each as likely."),
+    may("normal", Shape::Table(&[NORMAL]), "Around a mean; never less than nothing."),
+    LOGNORMAL,
+    PARETO,
+    WEIBULL,
+];
+
+/// Those that times of sessions may have, too.
+pub(super) const LOGNORMAL: Key = may(
+    "lognormal",
+    Shape::Table(&[LOGNORMAL_KEYS]),
+    "Its logarithm is normal: half are below the median, some far above.",
+);
+/// As above.
+pub(super) const PARETO: Key = may("pareto", Shape::Table(&[PARETO_KEYS]), "Few, and those very long.");
+/// As above.
+pub(super) const WEIBULL: Key =
+    may("weibull", Shape::Table(&[WEIBULL_KEYS]), "With a shape below one: many short, some very long.");
+
+const NORMAL: &[Key] =
+    &[needs("mean", Shape::Time, "The mean."), needs("deviation", Shape::Time, "The standard deviation.")];
+const LOGNORMAL_KEYS: &[Key] = &[
+    needs("median", Shape::Time, "Half are below it."),
+    needs("sigma", SHAPES_SHAPE, "The standard deviation of the logarithm."),
+];
+const PARETO_KEYS: &[Key] = &[
+    needs("least", Shape::Time, "None is below it."),
+    needs("shape", SHAPES_SHAPE, "The smaller, the longer the long ones."),
+];
+const WEIBULL_KEYS: &[Key] = &[
+    needs("scale", Shape::Time, "63 % are below it."),
+    needs(
+        "shape",
+        SHAPES_SHAPE,
+        "Below one the many short and few long ones of measured sessions; one is exponential.",
+    ),
+];
+
+/// What a distribution looks like; a bare time is always that time.
+pub(super) const SHAPE: Shape = Shape::Either(&[Shape::Time, Shape::OneOf(|| KINDS.to_vec())]);
 
 /// Shapes and sigmas beyond these make times that are all alike, or all without end.
 const SHAPES: RangeInclusive<f64> = 0.05..=100.0;
+const SHAPES_SHAPE: Shape = Shape::Number(0.05, 100.0);
 
 /// Reads a distribution; a bare time is always that time.
 pub(super) fn decode(value: &Value<'_>) -> Result<Spread, Refusal> {
@@ -22,11 +64,7 @@ pub(super) fn decode(value: &Value<'_>) -> Result<Spread, Refusal> {
         return duration(value).map(Spread::Fixed);
     }
     let fields = Fields::of(value, "a distribution", KINDS)?;
-    let named: Vec<_> = KINDS.iter().copied().filter(|kind| fields.value(kind).is_some()).collect();
-    let [kind] = named[..] else {
-        let message = format!("a distribution needs exactly one of: {}", KINDS.join(", "));
-        return Err(Refusal::new(fields.span(), message));
-    };
+    let kind = fields.only(&KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>())?;
     fields.required(kind, |value| shaped(value, kind))
 }
 
@@ -38,13 +76,7 @@ pub(super) fn jitter(value: &Value<'_>) -> Result<Spread, Refusal> {
 
 /// Reads what is said of a distribution of this kind.
 pub(super) fn shaped(value: &Value<'_>, kind: &str) -> Result<Spread, Refusal> {
-    let two = |time: &'static str, other: &'static str| -> Result<(Duration, Fields<'_>), Refusal> {
-        let keys: &'static [&'static str] = match (time, other) {
-            ("mean", _) => &["mean", "deviation"],
-            ("median", _) => &["median", "sigma"],
-            ("least", _) => &["least", "shape"],
-            _ => &["scale", "shape"],
-        };
+    let two = |keys: &'static [Key], time: &str| -> Result<(Duration, Fields<'_>), Refusal> {
         let fields = Fields::of(value, kind, keys)?;
         Ok((fields.required(time, some_time)?, fields))
     };
@@ -54,19 +86,19 @@ pub(super) fn shaped(value: &Value<'_>, kind: &str) -> Result<Spread, Refusal> {
             Spread::Uniform(from, to)
         }
         "normal" => {
-            let (mean, fields) = two("mean", "deviation")?;
+            let (mean, fields) = two(NORMAL, "mean")?;
             Spread::Normal { mean, deviation: fields.required("deviation", duration)? }
         }
         "lognormal" => {
-            let (median, fields) = two("median", "sigma")?;
+            let (median, fields) = two(LOGNORMAL_KEYS, "median")?;
             Spread::Lognormal { median, sigma: fields.required("sigma", shape)? }
         }
         "pareto" => {
-            let (least, fields) = two("least", "shape")?;
+            let (least, fields) = two(PARETO_KEYS, "least")?;
             Spread::Pareto { least, shape: fields.required("shape", shape)? }
         }
         _ => {
-            let (scale, fields) = two("scale", "shape")?;
+            let (scale, fields) = two(WEIBULL_KEYS, "scale")?;
             Spread::Weibull { scale, shape: fields.required("shape", shape)? }
         }
     })

@@ -7,6 +7,7 @@ use proto::torrent::policy::Policies;
 
 use super::fields::{Fields, Value, size, truth, within};
 use super::quantity::size_text;
+use super::schema::{Key, Shape, needs, or};
 use super::source::Refusal;
 use super::write::line;
 use super::{MAX_CONTENT, Policy, policy};
@@ -26,6 +27,24 @@ pub struct Torrent {
     /// Files that the content lies in, one after the other.
     pub files: u32,
 }
+
+/// The keys, besides those of a [`Policy`].
+pub(super) const KEYS: &[Key] = &[
+    needs("size", Shape::Size, "How much is shared, all files together; 4 GiB at the most."),
+    needs("piece_length", Shape::Size, "Pieces are a power of two of bytes long, 16 KiB or more."),
+    or(
+        "false",
+        "private",
+        Shape::Truth,
+        "Peers come from the tracker alone: no peer exchange, no metadata for strangers (BEP 27).",
+    ),
+    or(
+        "1",
+        "files",
+        Shape::Whole(1, MAX_FILES),
+        "In how many files the content lies, every tenth of them empty.",
+    ),
+];
 
 /// Every so many files one is empty, if there are several.
 const EMPTY: u32 = 10;
@@ -60,7 +79,7 @@ impl Torrent {
 
 /// What is shared, and how all peers play unless their group says otherwise.
 pub(super) fn decode(value: &Value<'_>, policies: &Policies) -> Result<(Torrent, Policy), Refusal> {
-    let keys = [&["size", "piece_length", "private", "files"], policy::KEYS.as_slice()].concat();
+    let keys = [KEYS, policy::KEYS].concat();
     let fields = Fields::of(value, "[torrent]", &keys)?;
     let bytes = fields.required("size", |value| match size(value)? {
         bytes if bytes <= MAX_CONTENT => Ok(bytes),

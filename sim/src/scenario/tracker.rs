@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::fields::{Fields, Value, size, some_time, truth, within};
 use super::link::{self, SERVER};
 use super::quantity::{duration_text, size_text};
+use super::schema::{Key, Shape, may, or};
 use super::source::Refusal;
 use super::{Clock, Families, Link, Regions, clock, family, region};
 
@@ -33,8 +34,42 @@ pub struct Tracker {
     pub shedding: bool,
 }
 
-const KEYS: &[&str] =
-    &["interval", "peers", "link", "region", "family", "service_time", "socket_buffer", "clock", "shedding"];
+/// The keys.
+pub(super) const KEYS: &[Key] = &[
+    may(
+        "interval",
+        Shape::Time,
+        "How often peers are asked to announce. If left out: the tracker's default.",
+    ),
+    may(
+        "peers",
+        Shape::Whole(1, MAX_NAMED),
+        "Peers of one reply at the most. If left out: the tracker's default.",
+    ),
+    or("\"server\"", "link", Shape::Name, "Its access link: one of [links], or built in."),
+    may("region", Shape::Name, "Where it is: one of [regions]."),
+    or(
+        "\"dual\"",
+        "family",
+        Shape::Word(family::words),
+        "Over which it answers, and which addresses its name has.",
+    ),
+    may(
+        "service_time",
+        Shape::Time,
+        "What its host takes for a datagram and the reply, half each. If left out: no time at all.",
+    ),
+    may(
+        "socket_buffer",
+        Shape::Size,
+        "Bytes of datagrams that may wait to be read; each costs its payload and 670 bytes. If left out: no limit.",
+    ),
+    may("clock", clock::SHAPE, "How its host's clocks are wrong."),
+    or("true", "shedding", Shape::Truth, "Does it shed load when it cannot keep up?"),
+];
+
+/// Peers of one reply at the most: more do not fit into a datagram.
+const MAX_NAMED: u32 = 1_000;
 
 pub(super) fn decode(
     value: Option<&Value<'_>>,
@@ -56,7 +91,7 @@ pub(super) fn decode(
     let fields = Fields::of(value, "[tracker]", KEYS)?;
     Ok(Tracker {
         interval: fields.optional("interval", some_time)?,
-        peers: fields.optional("peers", |value| within(value, 1..=1_000))?,
+        peers: fields.optional("peers", |value| within(value, 1..=MAX_NAMED))?,
         link: fields.optional("link", |value| link::name(value, links))?.unwrap_or(default.link),
         region: fields.optional("region", |value| region::name(value, regions))?,
         family: fields.optional("family", family::decode)?.unwrap_or(default.family),
