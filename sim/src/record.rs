@@ -8,7 +8,7 @@ use proto::tracker::ScrapeEntry;
 use crate::bound::{Leecher, Swarm};
 use crate::hostile::Poisoned;
 use crate::network::Seen;
-use crate::oracle::Conduct;
+use crate::oracle::{Conduct, Provenance, Statement};
 use crate::scenario::{Behaviour, FaultKind, PeerPlan, Plan, Role};
 
 /// One run. Everything in it follows from the plan, so equal plans have equal records.
@@ -28,6 +28,8 @@ pub struct Record {
     pub tracker: TrackerRecord,
     /// How the peers behaved towards each other, by the rules.
     pub conduct: Conduct,
+    /// Where the blocks came from that they got.
+    pub provenance: Provenance,
     /// Packets of the whole network.
     pub packets: Packets,
     /// IP bytes that the hosts sent.
@@ -109,6 +111,8 @@ pub struct PeerRecord {
     pub uploaded: u64,
     /// Payload that it received, in bytes.
     pub downloaded: u64,
+    /// The same by what crossed its sockets, over time, whatever it counts itself.
+    pub statement: Statement,
     /// Payload that it had no more use for, in bytes.
     pub duplicate: u64,
     /// How often a power cut took pieces from it when it was complete.
@@ -224,6 +228,7 @@ impl Record {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::oracle::Account;
     use crate::scenario::Scenario;
 
     const TEXT: &str = "# Two fetch from one.
@@ -245,10 +250,19 @@ duplicates = \"<= 5 %\"
 overhead = \"<= 20 %\"
 ";
 
+    /// All of it at one time.
+    fn statement(millis: u64, said: u64, heard: u64) -> Statement {
+        let mut statement = Statement::default();
+        statement
+            .book(Duration::from_millis(millis), |account| *account = Account { said, heard, asked: said });
+        statement
+    }
+
     /// A run in which both leechers complete, at 10 and 12.5 s, and nothing is wrong.
     pub(crate) fn good() -> Record {
         let plan = Scenario::parse("pair.toml", TEXT, &[]).expect("valid").expand(1);
         let full = |at: u64| PeerRecord {
+            statement: statement(at, 524_288, 2_097_152),
             completed: Some(Duration::from_millis(at)),
             pieces: vec![Some(Duration::from_millis(at)); 2],
             identical: 2,
@@ -259,7 +273,9 @@ overhead = \"<= 20 %\"
             downloaded: 2_097_152,
             ..PeerRecord::default()
         };
-        let seeder = PeerRecord { up_bytes: 3_300_000, uploaded: 3_145_728, downloaded: 0, ..full(0) };
+        let statement = statement(8_000, 3_145_728, 0);
+        let seeder =
+            PeerRecord { up_bytes: 3_300_000, uploaded: 3_145_728, downloaded: 0, statement, ..full(0) };
         Record {
             plan,
             digest: "0123456789abcdef".to_owned(),
@@ -268,6 +284,7 @@ overhead = \"<= 20 %\"
             peers: vec![seeder, full(10_000), full(12_500)],
             tracker: TrackerRecord::default(),
             conduct: Conduct::default(),
+            provenance: Provenance { blocks: 256, strays: Vec::new() },
             packets: Packets { sent: 4_321, delivered: 4_300, dropped: 21 },
             wire_bytes: 4_600_000,
             settings: "50 connections".to_owned(),

@@ -261,6 +261,17 @@ impl Defect for WrongLeft {
     }
 }
 
+/// Tells the tracker that it gave twice what it did.
+#[derive(Debug, Default)]
+pub struct WrongCounters;
+
+impl Defect for WrongCounters {
+    fn sends(&mut self, datagram: Vec<u8>) -> Vec<Vec<u8>> {
+        let double = |request: &mut AnnounceRequest<'_>| request.progress.uploaded *= 2;
+        vec![announce(&datagram, double).unwrap_or(datagram)]
+    }
+}
+
 /// Says `completed` with every announce once it is.
 #[derive(Debug, Default)]
 pub struct CompletesTwice(bool);

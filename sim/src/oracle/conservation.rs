@@ -1,4 +1,5 @@
-//! Conservation: nothing is received that was not sent, and no link carries more than its rate allows.
+//! Conservation: nothing is received that was not sent, nobody counts what was not, and no link carries more than its
+//! rate allows.
 
 use super::{Oracle, Violation};
 use crate::record::Record;
@@ -7,7 +8,8 @@ use crate::record::Record;
 const LARGEST_PACKET: f64 = 65_535.0;
 
 pub(super) fn check(record: &Record) -> Vec<Violation> {
-    let messages = packets(record).into_iter().chain(payload(record)).chain(links(record));
+    let messages =
+        packets(record).into_iter().chain(blocks(record)).chain(counters(record)).chain(links(record));
     messages.map(|message| Violation { oracle: Oracle::Conservation, message }).collect()
 }
 
@@ -19,16 +21,26 @@ fn packets(record: &Record) -> Option<String> {
         .then(|| format!("{ended} packets were delivered or dropped, and only {} were sent", packets.sent))
 }
 
-/// What peers received, other peers sent. Who crashes is asked for its sums at the last moment; one that could
-/// not answer, because it stood still, leaves nothing to be said.
-fn payload(record: &Record) -> Option<String> {
-    if record.peers.iter().any(|peer| peer.uncounted) {
-        return None;
-    }
-    let uploaded: u64 = record.peers.iter().map(|peer| peer.uploaded).sum();
-    let downloaded: u64 = record.peers.iter().map(|peer| peer.downloaded).sum();
-    (downloaded > uploaded).then(|| {
-        format!("peers received {downloaded} bytes of payload, and all of them together sent {uploaded}")
+/// Every block that somebody got had been sent to it, by the ledger.
+fn blocks(record: &Record) -> impl Iterator<Item = String> {
+    record.provenance.strays.iter().cloned()
+}
+
+/// What engines count is what crossed their sockets. Who crashes is asked for its sums at the last moment; one that
+/// could not answer, because it stood still, leaves nothing to be said.
+fn counters(record: &Record) -> impl Iterator<Item = String> {
+    let peers = record.plan.peers.iter().zip(&record.peers);
+    let counted = peers.filter(|(plan, peer)| plan.role.is_honest() && !peer.uncounted);
+    counted.flat_map(|(plan, peer)| {
+        let name = &plan.name;
+        let heard = peer.statement.total().heard;
+        let more = (peer.downloaded > heard)
+            .then(|| format!("{name} counts {} bytes of payload received, and got {heard}", peer.downloaded));
+        // The ledger goes on when the engines have been asked.
+        let said = peer.statement.least(record.end).said;
+        let less = (peer.uploaded < said)
+            .then(|| format!("{name} counts {} bytes of payload sent, and sent {said}", peer.uploaded));
+        more.into_iter().chain(less)
     })
 }
 
@@ -73,15 +85,25 @@ mod tests {
     }
 
     #[test]
-    fn payload_does_not_come_from_nowhere() {
-        let spoil = |record: &mut Record| record.peers[0].uploaded = 0;
-        let want =
-            "conservation: peers received 4194304 bytes of payload, and all of them together sent 1048576";
-        assert_eq!(complaint(spoil), want);
+    fn blocks_do_not_come_from_nowhere() {
+        let stray = "at 1.0 s leecher-1 got a block from nobody".to_owned();
+        assert_eq!(
+            complaint(|record| record.provenance.strays = vec![stray.clone()]),
+            format!("conservation: {stray}")
+        );
+    }
+
+    #[test]
+    fn nobody_counts_what_was_not() {
+        let want = "conservation: leecher-1 counts 2097153 bytes of payload received, and got 2097152";
+        assert_eq!(complaint(|record| record.peers[1].downloaded += 1), want);
+        let want = "conservation: seeder counts 3145727 bytes of payload sent, and sent 3145728";
+        let forgets = |record: &mut Record| record.peers[0].uploaded -= 1;
+        assert_eq!(complaint(forgets), want);
         let mut record = good();
-        spoil(&mut record);
+        forgets(&mut record);
         record.peers[0].uncounted = true;
-        assert_eq!(check(&record), [], "nobody knows what it sent");
+        assert_eq!(check(&record), [], "nobody knows what it counts");
     }
 
     #[test]

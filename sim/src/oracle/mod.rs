@@ -8,6 +8,7 @@ mod bounds;
 mod conservation;
 mod integrity;
 mod justice;
+mod ledger;
 mod liveness;
 mod occasions;
 mod protocol;
@@ -15,6 +16,7 @@ mod resume;
 mod tracker;
 
 pub use justice::{Figures as JusticeFigures, figures as justice_figures};
+pub use ledger::{Account, Holder, Ledger, Provenance, Statement};
 pub use occasions::{Occasions, occasions};
 pub use protocol::{Conduct, Court, Holdings, Rule, Suspect, conduct};
 pub use tracker::{Figures as TrackerFigures, figures as tracker_figures};
@@ -33,7 +35,7 @@ pub struct Violation {
 pub enum Oracle {
     /// What a peer calls complete is byte-identical to the source.
     Integrity,
-    /// Nothing is received that was not sent.
+    /// Nothing is received that was not sent, and what is counted is what was.
     Conservation,
     /// Nothing is faster than it can be.
     Bounds,

@@ -47,7 +47,7 @@ pub fn occasions(record: &Record, announces: u64, rules: u64) -> Vec<Occasions> 
     };
     let count = |oracle| match oracle {
         Oracle::Integrity => record.completions().len() as u64,
-        Oracle::Conservation => record.packets.sent,
+        Oracle::Conservation => record.packets.sent + record.provenance.blocks,
         Oracle::Bounds => record.whole_completions().len() as u64,
         Oracle::Resume => {
             let lives = engines().filter_map(|(index, _)| record.peers.get(index));

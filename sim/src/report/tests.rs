@@ -21,7 +21,7 @@ fn the_table_of_a_good_run() {
       link use     14.3 % of the uplinks, 8.8 % of the downlinks
       fairness     1.000 (Jain's index of the share ratios)
       overhead     9.7 % on the wire beyond the content; 0.0 % came twice (0 B)
-      oracles      integrity 2, conservation 4,321, bounds 2, liveness 2; idle: resume,
+      oracles      integrity 2, conservation 4,577, bounds 2, liveness 2; idle: resume,
                    justice, tracker, protocol
       packets      4,321 sent, 4,300 delivered, 21 dropped
       settings     50 connections
@@ -59,7 +59,7 @@ fn the_table_of_a_bad_run() {
       link use     14.3 % of the uplinks, 8.8 % of the downlinks
       fairness     1.000 (Jain's index of the share ratios)
       overhead     46.2 % on the wire beyond the content; 9.5 % came twice (293.0 KiB)
-      oracles      integrity 1, conservation 4,321, bounds 1, liveness 2; idle: resume,
+      oracles      integrity 1, conservation 4,577, bounds 1, liveness 2; idle: resume,
                    justice, tracker, protocol
       packets      4,321 sent, 4,300 delivered, 21 dropped
       settings     50 connections
@@ -94,7 +94,7 @@ fn the_table_of_an_extinct_torrent() {
       link use     61.8 % of the uplinks, 8.8 % of the downlinks
       fairness     1.000 (Jain's index of the share ratios)
       overhead     0.0 % on the wire beyond the content; 0.0 % came twice (0 B)
-      oracles      conservation 4,321, liveness 2; idle: integrity, bounds, resume,
+      oracles      conservation 4,577, liveness 2; idle: integrity, bounds, resume,
                    justice, tracker, protocol
       packets      4,321 sent, 4,300 delivered, 21 dropped
       settings     50 connections
@@ -199,7 +199,7 @@ fn the_json_of_a_run_has_exactly_these_fields() {
       },
       "oracles": {
         "bounds": 2,
-        "conservation": 4321,
+        "conservation": 4577,
         "integrity": 2,
         "justice": 0,
         "liveness": 2,

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::defect::Tampered;
 use crate::network::Watcher;
-use crate::oracle::Conduct;
+use crate::oracle::{Conduct, Provenance};
 use crate::record::{Packets, PeerRecord, Record, TrackerRecord};
 use crate::scenario::{Departure, Plan, Role, Target};
 use crate::wiretap::Listener;
@@ -176,6 +176,7 @@ pub fn imagine(plan: &Plan, time: Duration) -> Record {
         peers: peers.collect(),
         tracker: TrackerRecord::default(),
         conduct: Conduct::default(),
+        provenance: Provenance::default(),
         packets: Packets::default(),
         wire_bytes: 0,
         settings: String::new(),

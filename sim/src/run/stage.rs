@@ -19,7 +19,7 @@ use super::tracker::TrackerHost;
 use super::{Glimpse, RunError, STEP, Watching, hosts, torrent};
 use crate::defect::{SharedDefect, Tampered};
 use crate::hostile::Deeds;
-use crate::oracle::{self, Conduct, Court, Suspect};
+use crate::oracle::{self, Conduct, Court, Holder, Ledger, Provenance, Suspect};
 use crate::record::{Packets, PeerRecord, Record, TrackerRecord};
 use crate::scenario::expand::keyed;
 use crate::scenario::quantity::duration_text;
@@ -39,6 +39,8 @@ pub(super) struct Stage<'a> {
     pub(super) peers: Vec<Peer>,
     /// Judges what the peers say to each other.
     court: Arc<Mutex<Court>>,
+    /// Keeps the accounts of what they send.
+    ledger: Arc<Mutex<Ledger>>,
     /// Faults that found nobody.
     pub(super) vacuous: Vec<String>,
     pub(super) triggers: Triggers,
@@ -89,16 +91,18 @@ impl<'a> Stage<'a> {
         let peers: Vec<_> = plan.peers.iter().map(peer).collect();
         let (agenda, tracker) = (Agenda::of(plan), TrackerHost::new(plan, tampered.of(TRACKER)));
         let court = Arc::new(Mutex::new(judge(plan, &content, &peers)));
+        let ledger = Arc::new(Mutex::new(Ledger::new(holders(plan))));
+        let judges = both(court.clone(), ledger.clone());
         world.overhear(match watching.messages.clone() {
-            None => court.clone(),
-            Some(listener) => both(court.clone(), listener),
+            None => judges,
+            Some(listener) => both(judges, listener),
         });
         if let Some(watcher) = watching.network.clone() {
             world.watch(watcher);
         }
         let (vacuous, triggers) = (Vec::new(), Triggers::default());
         let mut stage =
-            Self { plan, world, agenda, content, metainfo, tracker, peers, court, vacuous, triggers };
+            Self { plan, world, agenda, content, metainfo, tracker, peers, court, ledger, vacuous, triggers };
         stage.await_states();
         stage.act();
         Ok(stage)
@@ -206,11 +210,15 @@ impl<'a> Stage<'a> {
         self.world.run_until(next_tick);
         record.tracker = self.examine();
         record.conduct = self.court.lock().unwrap_or_else(PoisonError::into_inner).adjourn();
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        record.provenance = ledger.provenance();
         if record.tracker.missed > 0 {
             let missed = record.tracker.missed;
             record.vacuous.push(format!("tracker: {missed} datagrams were too many to judge any"));
         }
-        for ((seen, peer), account) in record.peers.iter_mut().zip(&self.peers).zip(accounts) {
+        let peers = record.peers.iter_mut().zip(&self.peers).zip(accounts).enumerate();
+        for (index, ((seen, peer), account)) in peers {
+            seen.statement = ledger.statement(hosts::index(Target::Peer(index)));
             let sums = peer.log.lock().sums();
             (seen.uploaded, seen.downloaded, seen.duplicate) =
                 (sums.uploaded, sums.downloaded, sums.duplicate);
@@ -254,6 +262,7 @@ impl<'a> Stage<'a> {
             peers: (0..self.peers.len()).filter_map(|index| self.peer_record(index)).collect(),
             tracker: self.tracker.record(),
             conduct: Conduct::default(),
+            provenance: Provenance::default(),
             packets: Packets { sent: totals.sent, delivered: totals.delivered, dropped: totals.dropped },
             wire_bytes: totals.sent_bytes,
             settings: settings(self.plan, &self.tracker),
@@ -321,6 +330,16 @@ fn judge(plan: &Plan, content: &Content, peers: &[Peer]) -> Court {
         (hosts::index(Target::Peer(index)), suspect)
     });
     Court::new(content.geometry(), plan.torrent.private, suspects)
+}
+
+/// Whoever sends blocks has an account.
+fn holders(plan: &Plan) -> impl Iterator<Item = (usize, Holder)> {
+    plan.peers.iter().enumerate().map(|(index, peer)| {
+        let own = hosts::addresses(plan, Target::Peer(index));
+        let addrs = own.into_iter().chain(hosts::public_addresses(plan, index));
+        let addrs = addrs.map(|addr| addr.ip()).collect();
+        (hosts::index(Target::Peer(index)), Holder { name: peer.name.clone(), addrs })
+    })
 }
 
 /// The settings that matter, for the report.

@@ -125,6 +125,7 @@ fn defects() -> Vec<(&'static str, Make)> {
         ("gossip flood", all::<catalogue::Gossips>),
         ("no keep-alive", all::<catalogue::FallsSilent>),
         ("wrong left", all::<catalogue::WrongLeft>),
+        ("wrong counters", all::<catalogue::WrongCounters>),
         ("double completed", all::<catalogue::CompletesTwice>),
         ("no stopped", all::<catalogue::NeverStops>),
         ("ignored interval", all::<catalogue::IgnoresInterval>),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 /// A block as the wire names it; the torrent's geometry has not checked it yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RawBlock {
     /// Piece index.
     pub piece: u32,

@@ -10,8 +10,9 @@ use proto::tracker::{AnnounceRequest, Family, Reply, Request};
 
 use super::{Conduct, Rule};
 use crate::network::{Seen, Way};
+use crate::oracle::Account;
 use crate::record::{PeerRecord, Record};
-use crate::scenario::{PeerPlan, Role, Start, Target};
+use crate::scenario::{NetFaultKind, NetFaultPlan, PeerPlan, Role, Start, Target};
 
 /// A client that wants more peers may ask again after this long, whatever it was told.
 const MIN_GAP: Duration = Duration::from_secs(60);
@@ -25,7 +26,8 @@ const CLOCK_GAIN: f64 = 0.9;
 /// A drift beyond that part, in parts of a million.
 const MAX_DRIFT: u32 = 50_000;
 
-/// How old what an announce says may be when it arrives: it is written anew for each try.
+/// How old what an announce says may be when it arrives, beside its wait in the uplink: it is written anew for each
+/// try.
 const MAX_AGE: Duration = Duration::from_secs(5);
 
 /// How long a completion may take to be told.
@@ -135,6 +137,7 @@ impl<'a> Audit<'a> {
             });
         }
         self.left(index, at, &announce);
+        self.counters(index, at, &announce);
     }
 
     fn peer(&self, index: usize) -> Option<(&'a PeerPlan, &'a PeerRecord)> {
@@ -152,6 +155,20 @@ impl<'a> Audit<'a> {
         here.tracker.service_time.is_some() || plan.clock.drift.unsigned_abs() > MAX_DRIFT || confused
     }
 
+    /// The earliest time at which what arrives at `at` may have been written.
+    fn since(&self, index: usize, plan: &PeerPlan, at: Duration) -> Duration {
+        let stalls = |fault: &NetFaultPlan| {
+            let slows = matches!(fault.kind, NetFaultKind::Stall | NetFaultKind::Degrade(_));
+            slows && fault.targets.contains(&Target::Peer(index))
+        };
+        if self.record.plan.net_faults.iter().any(stalls) {
+            return Duration::ZERO;
+        }
+        let link = self.record.plan.link_of(plan);
+        let waits = Duration::from_secs_f64(link.queue as f64 / link.up as f64);
+        at.saturating_sub(MAX_AGE + waits)
+    }
+
     /// `left` must be what it was at some time shortly before.
     fn left(&mut self, index: usize, at: Duration, announce: &AnnounceRequest<'_>) {
         let Some((plan, peer)) = self.peer(index) else { return };
@@ -166,13 +183,36 @@ impl<'a> Audit<'a> {
         }
         let held = || peer.pieces.iter().enumerate().filter_map(|(piece, &held)| Some((held?, len(piece))));
         let by = |then: Duration| held().filter(|(held, _)| *held <= then).map(|(_, len)| len).sum::<u64>();
-        let (most, least) = (by(at), by(at.saturating_sub(MAX_AGE)));
+        let (most, least) = (by(at), by(self.since(index, plan, at)));
         let done = torrent.size.saturating_sub(announce.progress.left);
         let (name, left) = (plan.name.clone(), announce.progress.left);
         self.conduct.check(Rule::Left, (least..=most).contains(&done), || {
             let due = torrent.size - most;
             format!("at {:.1} s {name} said that {left} bytes are left of {due}", at.as_secs_f64())
         });
+    }
+
+    /// `uploaded` and `downloaded` must be what the ledger said of this life shortly before.
+    fn counters(&mut self, index: usize, at: Duration, announce: &AnnounceRequest<'_>) {
+        let Some((plan, peer)) = self.peer(index) else { return };
+        let from = peer.lives.iter().map(|life| life.from).take_while(|from| *from <= at).last();
+        let from = from.unwrap_or_default();
+        let (before, statement) = (self.since(index, plan, at), &peer.statement);
+        // Nobody has sent more than it was asked for; what it counts may still wait in its socket.
+        let most = |of: fn(Account) -> u64| of(statement.most(at)) - of(statement.least(from));
+        let least =
+            |of: fn(Account) -> u64| of(statement.least(before)).saturating_sub(of(statement.most(from)));
+        let due = [
+            (announce.progress.uploaded, least(|account| account.said), most(|account| account.asked)),
+            (announce.progress.downloaded, least(|account| account.heard), most(|account| account.heard)),
+        ];
+        for (said, (count, least, most)) in ["uploaded", "downloaded"].into_iter().zip(due) {
+            let name = plan.name.clone();
+            self.conduct.check(Rule::Counters, (least..=most).contains(&count), || {
+                let at = at.as_secs_f64();
+                format!("at {at:.1} s {name} said that it has {said} {count} bytes; it is {least} to {most}")
+            });
+        }
     }
 
     fn reply(&mut self, seen: &Seen) {

@@ -29,11 +29,12 @@ pub enum Rule {
     Stopped,
     Interval,
     Left,
+    Counters,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Syntax,
         Self::Itself,
         Self::Summary,
@@ -59,6 +60,7 @@ impl Rule {
         Self::Stopped,
         Self::Interval,
         Self::Left,
+        Self::Counters,
     ];
 
     const fn entry(self) -> (&'static str, &'static str) {
@@ -92,6 +94,7 @@ impl Rule {
             Self::Stopped => ("stopped", "BEP 3: whoever leaves says `stopped`, and nothing after"),
             Self::Interval => ("interval", "BEP 3, 15: no regular announce before the interval is over"),
             Self::Left => ("left", "BEP 3: `left` is what is still to come"),
+            Self::Counters => ("counters", "BEP 3: `uploaded` and `downloaded` are what was since `started`"),
         }
     }
 

@@ -7,6 +7,7 @@ use proto::tracker::{AnnounceRequest, ConnectionId, Reply, Request, TransactionI
 
 use super::super::*;
 use crate::network::{Seen, Way as Door};
+use crate::oracle::Statement;
 use crate::record::tests::good;
 use crate::record::{Departed, Presence, Record};
 
@@ -17,6 +18,7 @@ const SIZE: u64 = 2 << 20;
 fn record() -> Record {
     let mut record = good();
     record.peers[1].addrs = vec![ADDR.into()];
+    record.peers[1].statement = Statement::default();
     record.packets.dropped = 0;
     record.end = Duration::from_secs(200);
     record.tracker.lives = vec![Presence { from: Duration::ZERO, until: None }];
@@ -35,7 +37,7 @@ fn announce(record: &mut Record, at: u64, event: Option<AnnounceEvent>, left: u6
         transaction: TransactionId(at as u32),
         info_hash: InfoHash([1; 20]),
         peer_id: PeerId([2; 20]),
-        progress: Progress { left, ..Progress::default() },
+        progress: Progress { left, downloaded: 0, uploaded: 0 },
         event,
         key: 1,
         num_want: None,
@@ -126,4 +128,18 @@ fn intervals_are_kept_and_left_is_true() {
         announce(record, 11, COMPLETED, 0);
     };
     assert_eq!(broken(modest), [Rule::Left]);
+}
+
+#[test]
+fn what_was_sent_and_received_is_what_crossed_the_sockets() {
+    let hides = |seconds| {
+        broken(|record: &mut Record| {
+            announce(record, 1, STARTED, SIZE);
+            announce(record, 11, COMPLETED, 0);
+            let at = Duration::from_secs(seconds);
+            record.peers[1].statement.book(at, |account| account.heard += SIZE);
+        })
+    };
+    assert_eq!(hides(1), [Rule::Counters], "it has come, and is not counted");
+    assert_eq!(hides(9), [], "what it says may be some seconds old");
 }
