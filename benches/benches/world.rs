@@ -8,11 +8,16 @@ use std::time::Duration;
 use engine::clock::Clock;
 use engine::environment::Environment;
 use engine::transport::{Listener, Stream, Transport};
+use mimalloc::MiMalloc;
 use proto::seed::Seed;
 use proto::time::Instant;
 use sim::network::LinkProfile;
 use sim::world::{HostId, HostSpec, SimClock, SimTransport, World, WorldSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// As in `sim`.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const PORT: u16 = 6881;
 

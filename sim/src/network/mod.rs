@@ -159,7 +159,7 @@ pub struct Network {
     uneven: bool,
     trouble: Trouble,
     connections: Slab<Connection>,
-    index: BTreeMap<[SocketAddr; 2], Key>,
+    index: BTreeMap<flows::Ends, Key>,
     wires: Slab<Wire>,
     agenda: Agenda<Event>,
     deliveries: VecDeque<Packet>,

@@ -40,10 +40,11 @@ pub use transport::{SimListener, SimReader, SimSocket, SimTransport, SimWriter};
 /// A host's socket buffers in each direction, in bytes: the stack has no window scaling.
 const SOCKET_BUFFER: usize = 64 * 1024;
 
-/// The largest IP packet of the stacks themselves, unless the wire takes larger ones: the network cuts it to the size of
-/// the wire, as a network card does. To cut in the stack costs several look-ups and a copy a segment. A block, and not
-/// all that a window lets go, because its memory is held until the last piece of it has arrived.
-const STACK_MTU: u32 = 16 * 1024;
+/// The largest IP packet of the stacks themselves: more than a window lets go, so that a stack never cuts. The network
+/// cuts to the size of the wire, as a network card does; to cut in the stack costs several look-ups and a copy a
+/// segment, and to cut twice leaves odd ends.
+const STACK_MTU: u32 = 128 * 1024;
+const _: () = assert!(STACK_MTU as usize > SOCKET_BUFFER + 60, "headers and a whole window");
 
 /// How often the runtime is turned at most until an aborted host's tasks are gone: one turn for each level
 /// of task nesting would do.
@@ -101,7 +102,7 @@ impl World {
         let start = runtime.block_on(async { clock::virtual_now() });
         // The stack's own retransmission would fight the network's flows: out of reach.
         let config = KernelConfig::default()
-            .mtu(settings.mtu.max(STACK_MTU))
+            .mtu(STACK_MTU)
             .send_buf_cap(SOCKET_BUFFER)
             .recv_buf_cap(SOCKET_BUFFER)
             .retx_threshold(u32::MAX);

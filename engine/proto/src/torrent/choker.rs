@@ -26,6 +26,8 @@ pub(super) struct Choker {
     /// Who had the optimistic slot in this cycle: everybody has it once before anybody has it again.
     had_turn: BTreeSet<PeerKey>,
     slots: Slots,
+    /// Peers that want something. Every wake of the loop asks, so they are counted as they change.
+    pub(super) interested: usize,
     /// Peers that may be served at the most, as all torrents share their slots.
     allowed: usize,
     pub(super) leeching: Box<dyn RankPeers>,
@@ -41,10 +43,16 @@ impl Choker {
             optimistic: Vec::new(),
             had_turn: BTreeSet::new(),
             slots: Slots::new(now, config.upload_slots),
+            interested: 0,
             allowed: usize::MAX,
             leeching: (config.choker.make)(),
             seeding: (config.seed_choker.make)(),
         }
+    }
+
+    /// One peer more wants something, or one less.
+    pub(super) fn count_interest(&mut self, more: bool) {
+        self.interested = if more { self.interested + 1 } else { self.interested.saturating_sub(1) };
     }
 
     /// A peer left.
@@ -106,8 +114,7 @@ impl Torrent {
 
     /// The same if so many more wanted something.
     pub fn slots_wanted_with(&self, more: usize) -> usize {
-        let interested = self.peers.values().filter(|peer| peer.them.interested).count();
-        (interested + more).min(self.choker.slots.count() + self.config.optimistic_slots)
+        (self.choker.interested + more).min(self.choker.slots.count() + self.config.optimistic_slots)
     }
 
     /// If a choke round is due, before which the slots are shared out anew: how many this torrent could use in it.

@@ -30,6 +30,8 @@ impl Torrent {
             assert!(peer.told <= self.announced.len());
             on_order += peer.pipeline.len();
         }
+        let interested = self.peers.values().filter(|peer| peer.them.interested).count();
+        assert_eq!(self.choker.interested, interested, "peers that want something");
         let lacking = self.geometry.all_pieces().filter(|&piece| self.wants(piece)).count();
         assert_eq!(self.wanted.is_finished(), lacking == 0, "finished is to have all that is wanted");
         on_order += self.web_seeds.on_order();

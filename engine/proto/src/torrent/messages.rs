@@ -95,6 +95,7 @@ impl Torrent {
         }
         peer.them.interested = interested;
         peer.interest_changed = now;
+        self.choker.count_interest(interested);
         self.slots_changed = true;
         if interested {
             self.tell_haves(now, key);

@@ -247,6 +247,9 @@ impl Torrent {
         self.drop_requests(key);
         self.partials.disown(key);
         let Some(peer) = self.peers.remove(&key) else { return };
+        if peer.them.interested {
+            self.choker.count_interest(false);
+        }
         self.picker.remove_peer(&peer.has, peer.counted_complete);
         self.choker.forget(key);
         if let Some(seed) = &mut self.super_seed {
