@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::text::percent;
 use super::{Verdict, justice};
 use crate::scenario::quantity::duration_text;
-use crate::scenario::{Completed, Expect, Role};
+use crate::scenario::{Completed, Expect, Population, Role};
 
 /// One expectation and what was measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -27,6 +27,7 @@ impl Verdict {
         let mut checks = vec![self.check_completed(expect.completed)];
         checks.extend(self.check_times(expect).into_iter().flatten());
         checks.extend(self.check_bytes(expect).into_iter().flatten());
+        checks.extend(expect.population.map(|expected| self.check_population(expected)));
         checks.extend(self.check_tracker(expect));
         checks.extend(justice::checks(&expect.justice, self.justice));
         checks
@@ -88,6 +89,17 @@ impl Verdict {
         });
         let duplicates = share("duplicates", expect.duplicates, self.duplicates);
         [duplicates, share("overhead", expect.overhead, self.overhead), copies]
+    }
+
+    /// It was put to the test by whoever came.
+    fn check_population(&self, expected: Population) -> Check {
+        let came = self.record.leechers().filter(|(_, peer)| !peer.lives.is_empty()).count();
+        let met = match expected {
+            Population::AtMost(most) => self.population <= most as usize,
+            Population::AtLeast(least) => self.population >= least as usize,
+        };
+        let (expected, measured) = (expected.to_string(), self.population.to_string());
+        Check { name: "population", expected, measured, occasions: came as u64, met }
     }
 
     /// An expectation that was not put to the test is not met.

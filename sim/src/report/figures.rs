@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::record::Record;
+use crate::record::{PeerRecord, Presence, Record};
 use crate::scenario::Role;
 
 /// Percentiles by the nearest rank: each is a time that was measured. Seconds.
@@ -38,6 +38,28 @@ pub(super) fn seed_copies(record: &Record) -> f64 {
     let seeders = peers.filter(|(plan, _)| plan.role == Role::Seeder);
     let sent: u64 = seeders.map(|(_, peer)| peer.uploaded).sum();
     share(sent as f64, record.plan.torrent.size as f64)
+}
+
+/// The most leechers that were there at once and not complete.
+pub(super) fn population(record: &Record) -> usize {
+    let mut changes: Vec<_> = record
+        .leechers()
+        .flat_map(|(_, peer)| peer.lives.iter().flat_map(move |life| changes_of(peer, life)))
+        .collect();
+    // Who goes makes room before who comes.
+    changes.sort_unstable();
+    let crowds = changes.iter().scan(0_isize, |there, (_, change)| {
+        *there += change;
+        Some(*there)
+    });
+    crowds.max().unwrap_or(0).unsigned_abs()
+}
+
+/// It comes, and may go or complete.
+fn changes_of(peer: &PeerRecord, life: &Presence) -> impl Iterator<Item = (Duration, isize)> {
+    let until = [life.until, peer.completed].into_iter().flatten().min();
+    let goes = until.map(|until| (until.max(life.from), -1));
+    std::iter::once((life.from, 1)).chain(goes)
 }
 
 /// How much of the links was used between each peer's coming and its going, or the last completion.
@@ -113,6 +135,18 @@ mod tests {
         assert!((jain(&record) - 1.0).abs() < 1e-12);
         record.peers[2].uploaded = 0;
         assert!((jain(&record) - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_population_is_of_those_who_are_there_and_lack_something() {
+        let mut record = good();
+        assert_eq!(population(&record), 2);
+        // The second comes when the first is complete; another life of the first is complete from its start.
+        record.peers[2].lives[0].from = Duration::from_secs(10);
+        record.peers[1].lives.push(Presence { from: Duration::from_secs(11), until: None });
+        assert_eq!(population(&record), 1);
+        record.peers.iter_mut().for_each(|peer| peer.lives.clear());
+        assert_eq!(population(&record), 0);
     }
 
     #[test]

@@ -94,6 +94,8 @@ pub struct Verdict {
     pub overhead: f64,
     /// Payload that the seeders sent, in copies of the content.
     pub seed_copies: f64,
+    /// The most leechers that were there at once and not complete.
+    pub population: usize,
     /// Payload that came more than once.
     pub duplicate_bytes: u64,
     /// The same, as a share of the useful bytes.
@@ -136,6 +138,7 @@ impl Verdict {
             jain: figures::jain(&record),
             overhead: if useful > 0.0 { record.wire_bytes as f64 / useful - 1.0 } else { 0.0 },
             seed_copies: figures::seed_copies(&record),
+            population: figures::population(&record),
             duplicate_bytes,
             duplicates: figures::share(duplicate_bytes as f64, useful),
             record,

@@ -38,7 +38,7 @@ fn stability(plan: &Plan) -> Option<String> {
     let seeders = plan.peers.iter().filter(|peer| peer.role == Role::Seeder);
     let seed_up: f64 = seeders.map(|peer| plan.link_of(peer).up as f64).sum();
     let stable = stable_arrival_rate(seed_up, f64::from(plan.torrent.piece_length));
-    Some(format!("stable up to {stable:.1} arrivals a second (Hajek & Zhu 2010), here {here:.2}"))
+    Some(format!("stable up to {stable:.2} arrivals a second (Hajek & Zhu 2010), here {here:.2}"))
 }
 
 #[cfg(test)]
@@ -63,7 +63,7 @@ mod tests {
         record.plan.peers[1].departure = Departure::AfterCompletion(Duration::ZERO);
         record.plan.peers[2].departure = Departure::AfterCompletion(Duration::ZERO);
         record.plan.peers[2].arrival = Duration::from_secs(4);
-        let line = "stable up to 2.4 arrivals a second (Hajek & Zhu 2010), here 0.25";
+        let line = "stable up to 2.38 arrivals a second (Hajek & Zhu 2010), here 0.25";
         assert_eq!(of(&record).as_deref(), Some(line));
     }
 }

@@ -29,6 +29,7 @@ struct Summary<'a> {
     jain: f64,
     overhead: f64,
     seed_copies: f64,
+    population: usize,
     duplicate_bytes: u64,
     tracker: TrackerFigures,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +80,7 @@ impl Verdict {
             jain: self.jain,
             overhead: self.overhead,
             seed_copies: self.seed_copies,
+            population: self.population,
             duplicate_bytes: self.duplicate_bytes,
             tracker: self.tracker,
             justice: self.justice,

@@ -150,6 +150,7 @@ fn the_json_of_a_run_has_exactly_these_fields() {
       "jain": 1.0,
       "overhead": 0.0967254638671875,
       "seed_copies": 1.5,
+      "population": 2,
       "duplicate_bytes": 0,
       "tracker": {
         "announces": 0,

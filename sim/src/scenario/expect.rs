@@ -1,6 +1,6 @@
 //! Expectations: what a scenario's author demands of the outcome.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -27,6 +27,8 @@ pub struct Expect {
     pub overhead: Option<f64>,
     /// The most that the seeders together may upload, in copies of the content.
     pub seed_copies: Option<f64>,
+    /// The most leechers that are there at once and not complete.
+    pub population: Option<Population>,
     /// Of the tracker.
     pub tracker: ExpectTracker,
     /// Where hostile peers are about.
@@ -96,6 +98,24 @@ pub enum Completed {
     AtLeast(f64),
 }
 
+/// How large a crowd of incomplete leechers may become, or must.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Population {
+    /// Never more than so many at once.
+    AtMost(u32),
+    /// So many at once at some time.
+    AtLeast(u32),
+}
+
+impl fmt::Display for Population {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtMost(most) => write!(f, "<= {most}"),
+            Self::AtLeast(least) => write!(f, ">= {least}"),
+        }
+    }
+}
+
 impl Default for Expect {
     fn default() -> Self {
         Self {
@@ -105,6 +125,7 @@ impl Default for Expect {
             duplicates: None,
             overhead: None,
             seed_copies: None,
+            population: None,
             tracker: ExpectTracker::default(),
             justice: ExpectJustice::default(),
         }
@@ -124,6 +145,7 @@ pub(super) const KEYS: &[Key] = &[
     may("duplicates", Shape::AtMost, "Payload that came more than once, as a share of the content."),
     may("overhead", Shape::AtMost, "Bytes on the wire beyond the content, as a share of it."),
     may("seed_copies", Shape::Times, "Payload that the seeders sent, in copies of the content."),
+    may("population", Shape::Crowd, "The most leechers that are there at once and not complete."),
     may("tracker", Shape::Table(&[&TRACKER_KEYS]), "What must come out for the tracker."),
     may("justice", Shape::Table(&[justice::KEYS]), "What must come out where hostile peers are about."),
 ];
@@ -138,6 +160,7 @@ pub(super) fn decode(value: Option<&Value<'_>>) -> Result<Expect, Refusal> {
         duplicates: fields.optional("duplicates", |value| share(&operand(value, "<=", "5 %")?))?,
         overhead: fields.optional("overhead", |value| share(&operand(value, "<=", "20 %")?))?,
         seed_copies: fields.optional("seed_copies", |value| copies(&operand(value, "<=", "1.2")?))?,
+        population: fields.optional("population", population)?,
         tracker: fields.optional("tracker", tracker)?.unwrap_or_default(),
         justice: fields.optional("justice", justice::decode)?.unwrap_or_default(),
     })
@@ -158,6 +181,18 @@ fn tracker(value: &Value<'_>) -> Result<ExpectTracker, Refusal> {
 fn copies(value: &Value<'_>) -> Result<f64, Refusal> {
     let copies = text(value)?.parse::<f64>().ok().filter(|copies| copies.is_finite() && *copies >= 0.0);
     copies.ok_or_else(|| wrong(value, "a number of copies such as \"<= 1.2\""))
+}
+
+fn population(value: &Value<'_>) -> Result<Population, Refusal> {
+    let count = |operator| {
+        let count = text(&operand(value, operator, "25")?)?;
+        count.parse().map_err(|_| wrong(value, "a number of leechers such as \"<= 25\" or \">= 25\""))
+    };
+    if text(value)?.trim_start().starts_with('>') {
+        count(">=").map(Population::AtLeast)
+    } else {
+        count("<=").map(Population::AtMost)
+    }
 }
 
 fn completed(value: &Value<'_>) -> Result<Completed, Refusal> {
@@ -199,6 +234,7 @@ pub(super) fn write(expect: &Expect) -> String {
     expect.duplicates.inspect(|most| line("duplicates", format!("<= {most}")));
     expect.overhead.inspect(|most| line("overhead", format!("<= {most}")));
     expect.seed_copies.inspect(|most| line("seed_copies", format!("<= {most}")));
+    expect.population.inspect(|population| line("population", population.to_string()));
     for (key, least) in expect.tracker.shares() {
         least.inspect(|least| line(&format!("tracker.{key}"), format!(">= {least}")));
     }

@@ -41,7 +41,7 @@ mod tests;
 pub use behaviour::Behaviour;
 pub use clock::Clock;
 pub use disk_fault::DiskFault;
-pub use expect::{Completed, Expect, ExpectTracker};
+pub use expect::{Completed, Expect, ExpectTracker, Population};
 pub use family::Families;
 pub use fault::{Fault, FaultKind};
 pub use group::{Group, Role, Start};

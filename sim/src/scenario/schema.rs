@@ -66,6 +66,8 @@ pub(super) enum Shape {
     Within,
     /// At most so many times, such as `"<= 1.5"`.
     Times,
+    /// At most or at least so many peers, such as `"<= 25"` or `">= 40"`.
+    Crowd,
     /// Files by their numbers, such as `"0-99"`.
     Files,
     /// Any text.

@@ -337,3 +337,15 @@ fn magnets_super_seeds_and_private_torrents_are_said_and_written_down() {
     let refused = refusal("efficiency = \">= 0.65\"", "seed_copies = \"<= many\"");
     assert!(refused.contains("a number of copies such as"), "{refused}");
 }
+
+#[test]
+fn a_population_is_bounded_from_either_side() {
+    for (said, meant) in [("<= 25", Population::AtMost(25)), (">= 40", Population::AtLeast(40))] {
+        let text = SMALL.replace("efficiency = \">= 0.65\"", &format!("population = \"{said}\""));
+        let plan = parse(&text).expect("valid").expand(1);
+        assert_eq!(plan.expect.population, Some(meant));
+        assert_eq!(parse(&plan.to_toml()).expect("valid").expand(1), plan);
+    }
+    let refused = refusal("efficiency = \">= 0.65\"", "population = \">= some\"");
+    assert!(refused.contains("a number of leechers such as"), "{refused}");
+}

@@ -121,9 +121,13 @@ impl Tracked {
         untold.map(proto::piece::PieceIndex::get)
     }
 
-    /// Now and then: does it keep up its duties? Whoever waits for a full socket is not asked.
+    /// Now and then: does it keep up its duties? Whoever waits for a full socket, or has just come out of a pause, is not
+    /// asked.
     pub(super) fn look(&mut self, scene: &mut Scene<'_>) {
         let (at, since) = (scene.event.at, scene.event.since);
+        if scene.host.suspect.untimed && gap(scene.host.awake_since, at) <= GRACE {
+            return;
+        }
         if since < at || gap(self.looked, at) < LOOK_EVERY || self.is_searching() || self.summaries == 0 {
             return;
         }

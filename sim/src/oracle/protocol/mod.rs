@@ -28,6 +28,9 @@ pub use rules::Rule;
 /// Breaches of one rule that are told: who breaks it once does so again.
 const MAX_TOLD: u64 = 4;
 
+/// A host that may be paused and that says and hears nothing for so long is taken to be: peers chatter.
+const LONG_SILENCE: Duration = Duration::from_secs(2);
+
 /// How peers behaved, by the rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conduct {
@@ -100,6 +103,24 @@ pub struct Suspect {
 struct Host {
     suspect: Suspect,
     asked: BTreeMap<(u32, u32), u32>,
+    /// When it last said or heard anything.
+    last: Instant,
+    /// The end of its last long silence: it may have been paused until then.
+    awake_since: Instant,
+}
+
+impl Host {
+    fn new(suspect: Suspect) -> Self {
+        Self { suspect, asked: BTreeMap::new(), last: Instant::ZERO, awake_since: Instant::ZERO }
+    }
+
+    /// Something happens at it.
+    fn stirs(&mut self, at: Instant) {
+        if line::gap(self.last, at) >= LONG_SILENCE {
+            self.awake_since = at;
+        }
+        self.last = at;
+    }
 }
 
 /// A piece that somebody says it has.
@@ -151,7 +172,7 @@ impl Court {
         is_private: bool,
         suspects: impl Iterator<Item = (usize, Suspect)>,
     ) -> Self {
-        let host = |(index, suspect)| (index, Host { suspect, asked: BTreeMap::new() });
+        let host = |(index, suspect)| (index, Host::new(suspect));
         Self {
             geometry,
             is_private,
@@ -209,6 +230,7 @@ impl Listen for Court {
             }
             return;
         }
+        host.stirs(event.at);
         let line = self.lines.entry(key);
         let line = line.or_insert_with(|| Tracked::new(self.geometry.pieces(), event.at));
         let (geometry, is_private) = (self.geometry, self.is_private);

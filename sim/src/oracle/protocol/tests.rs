@@ -239,6 +239,25 @@ fn haves_are_true_and_told() {
 }
 
 #[test]
+fn who_comes_out_of_a_pause_has_time_to_catch_up_and_no_more() {
+    let paused = |bench: &mut Bench| {
+        bench.court.hosts.values_mut().for_each(|host| host.suspect.untimed = true);
+        bench.said(1, Message::HaveNone);
+        bench.wait(20);
+        bench.said(1, Message::KeepAlive);
+    };
+    assert_eq!(broken(Bench::new([true; 4], false), paused), []);
+    let hides = broken(Bench::new([true; 4], false), |bench| {
+        paused(bench);
+        for _ in 0..12 {
+            bench.wait(1);
+            bench.said(1, Message::KeepAlive);
+        }
+    });
+    assert_eq!(hides, [Rule::HavesTold]);
+}
+
+#[test]
 fn interest_is_exact() {
     let idle = broken(Bench::seeder(), |bench| bench.said(1, Message::Interested));
     assert_eq!(idle, [Rule::Interest]);

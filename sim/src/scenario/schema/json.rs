@@ -63,6 +63,7 @@ fn shape(shape_of: Shape) -> Value {
         Shape::AtMost => text(&format!(r"<=\s*{NUMBER}\s*%?"), &["<= 5 %", "<= 0.05"]),
         Shape::Within => text(&format!(r"<=\s*{times}"), &["<= 90 s"]),
         Shape::Times => text(&format!(r"<=\s*{NUMBER}\s*x?"), &["<= 1.5"]),
+        Shape::Crowd => text(r"[<>]=\s*[0-9]{1,9}", &["<= 25", ">= 40"]),
         Shape::Files => text("[0-9]+-[0-9]+", &["0-99"]),
         Shape::Text => json!({ "type": "string" }),
         Shape::Name => json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{1,60}$" }),
@@ -127,6 +128,7 @@ fn complete(shape: Shape) -> Option<Value> {
         | Shape::AtMost
         | Shape::Within
         | Shape::Times
+        | Shape::Crowd
         | Shape::Files
         | Shape::Text
         | Shape::Name

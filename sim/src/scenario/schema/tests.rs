@@ -160,6 +160,7 @@ fn of_shape(shape: Shape) -> Vec<String> {
         Shape::AtMost => these(&["\"<= 65 %\"", "\"<=0.5\""]),
         Shape::Within => these(&["\"<= 3 s\"", "\"<=1 min 3 s\""]),
         Shape::Times => these(&["\"<= 1.5\""]),
+        Shape::Crowd => these(&["\"<= 25\"", "\">=40\""]),
         Shape::Files => these(&["\"0-0\""]),
         Shape::Text => these(&["\"words\""]),
         Shape::Name => these(&["\"adsl\""]),
