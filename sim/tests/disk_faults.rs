@@ -1,5 +1,4 @@
-//! Peers whose disks fail, fill up, forget and rot: the scenarios that come with the project, the same with
-//! engines that are broken on purpose, and hundreds of power cuts in one small swarm.
+//! Peers whose disks forget and rot, beyond what the suite sees: who is named, and hundreds of power cuts in one small swarm.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -31,41 +30,6 @@ fn judged(plan: &Plan, tampered: &Tampered) -> Verdict {
 fn complaints(verdict: &Verdict, oracle: Oracle) -> String {
     let of_it = verdict.violations.iter().filter(|violation| violation.oracle == oracle);
     of_it.map(ToString::to_string).collect::<Vec<_>>().join("\n")
-}
-
-#[test]
-fn full_disks_lose_nothing() {
-    let verdict = judged(&shipped("disk_full_then_freed.toml"), &Tampered::nobody());
-    assert_eq!(verdict.complaints(), Vec::<String>::new());
-    assert_eq!(verdict.record.vacuous, Vec::<String>::new());
-}
-
-#[test]
-fn whoever_forgets_its_pieces_is_seen_to_fetch_them_again() {
-    let tampered = Tampered::only("leecher", catalogue::ForgetsPieces::default);
-    let verdict = judged(&shipped("disk_full_then_freed.toml"), &tampered);
-    assert_eq!(verdict.outcome, Outcome::Safety);
-    let complaints = complaints(&verdict, Oracle::Resume);
-    assert!(complaints.contains("leecher-5 fetched"), "{complaints}");
-}
-
-#[test]
-fn power_cuts_spoil_nothing() {
-    let verdict = judged(&shipped("crash_and_resume.toml"), &Tampered::nobody());
-    assert_eq!(verdict.complaints(), Vec::<String>::new());
-    assert_eq!(verdict.record.vacuous, Vec::<String>::new());
-    assert!(verdict.record.peers.iter().all(|peer| !peer.uncounted), "everybody told its sums");
-    let lives: usize = verdict.record.peers.iter().map(|peer| peer.lives.len()).sum();
-    assert!(lives >= 30, "{lives} lives");
-}
-
-#[test]
-fn resume_data_that_claim_before_the_flush_are_seen_to_lie() {
-    let tampered = Tampered::only("leecher", || catalogue::ClaimsTooEarly);
-    let verdict = judged(&shipped("crash_and_resume.toml"), &tampered);
-    assert_eq!(verdict.outcome, Outcome::Safety);
-    let complaints = complaints(&verdict, Oracle::Resume);
-    assert!(complaints.contains("that its disk does not hold"), "{complaints}");
 }
 
 #[test]

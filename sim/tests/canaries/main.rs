@@ -2,8 +2,6 @@
 //!
 //! `cargo test -p sim --test canaries -- --nocapture` prints who caught what; the table is kept as a snapshot.
 
-mod selection;
-
 use std::fmt::Write as _;
 use std::time::Duration;
 
