@@ -91,6 +91,8 @@ const [SEEDERS, COMPLETE, LOADING, OTHERS] = population();
 
 // ---- charts
 const charts = [];
+// A few words for a fault: what befalls the network begins with its kind.
+const caption = f => f.host === "network" ? f.what.split(" of ")[0] : `${f.host} ${f.what}`.slice(0, 36);
 // The stretches of time in which something lasts, without overlaps: a veil over a veil would look like more.
 function merged(faults) {
   const all = [];
@@ -101,13 +103,13 @@ function merged(faults) {
   return all;
 }
 function marks(extra = []) {
-  const line = (u, x, colour, dash, label) => {
+  const line = (u, x, colour, dash, label, below = 12) => {
     const { ctx, bbox } = u, px = devicePixelRatio;
     const at = Math.round(u.valToPos(x, "x", true));
     if (at < bbox.left - 1 || at > bbox.left + bbox.width + 1) return;
     ctx.save(); ctx.strokeStyle = ctx.fillStyle = colour; ctx.lineWidth = px * 1.5; ctx.setLineDash(dash.map(d => d * px));
     ctx.beginPath(); ctx.moveTo(at, bbox.top); ctx.lineTo(at, bbox.top + bbox.height); ctx.stroke();
-    if (label) { ctx.font = `${11 * px}px system-ui, sans-serif`; ctx.textAlign = at > bbox.left + bbox.width / 2 ? "right" : "left"; ctx.fillText(label, at + (ctx.textAlign === "right" ? -5 : 5) * px, bbox.top + 12 * px); }
+    if (label) { ctx.font = `${11 * px}px system-ui, sans-serif`; ctx.textAlign = at > bbox.left + bbox.width / 2 ? "right" : "left"; ctx.fillText(label, at + (ctx.textAlign === "right" ? -5 : 5) * px, bbox.top + below * px); }
     ctx.restore();
   };
   // What lasts is a veil over the time that it takes.
@@ -118,7 +120,7 @@ function marks(extra = []) {
   const veiled = merged(D.faults);
   return { hooks: { drawClear: u => { for (const f of veiled) veil(u, f); }, draw: u => {
     let last = -1e9;
-    for (const f of D.faults) { if (u.valToPos(f.at, "x", true) - last > 2) line(u, f.at, css("--bad"), [4, 4]); last = u.valToPos(f.at, "x", true); }
+    for (const f of D.faults) { if (u.valToPos(f.at, "x", true) - last > 2) line(u, f.at, css("--bad"), [4, 4], D.faults.length <= 3 ? caption(f) : "", 26); last = u.valToPos(f.at, "x", true); }
     for (const m of extra) line(u, m.at, css(m.colour), [2, 3], m.label);
     line(u, now, css("--accent"), []);
   } } };
@@ -131,17 +133,20 @@ function chart(id, lines, format, extra, max) {
     const u = new uPlot({
       width: box.clientWidth, height: 250, legend: { live: true }, padding: [10, 8, 0, 0],
       scales: { x: { time: false, range: [0, END] }, y: { range: (u, lo, hi) => [0, max ?? Math.max(hi * 1.06, 1e-9)] } },
-      axes: [{ ...axis, values: (u, v) => v.map(x => x + " s") }, { ...axis, size: 72, values: (u, v) => v.map(x => format(x).replace(".0 ", " ")) }],
+      axes: [{ ...axis, values: (u, v) => v.map(x => x + " s") }, { ...axis, size: 72, ...(format === whole && { incrs: [1, 2, 5].flatMap(d => [0, 1, 2, 3, 4].map(e => d * 10 ** e)).sort((a, b) => a - b) }), values: (u, v) => v.map(x => format(x).replace(".0 ", " ")) }],
       cursor: { points: { size: 6 }, drag: { x: false, y: false } },
       series: [{ label: "time", value: (u, v) => v === null ? "–" : time(v) }, ...series],
       plugins: [marks(extra)],
     }, [lines[0].x ?? D.at, ...lines.map(l => l.y)], box);
+    // Without a pointer the legend tells of the slider's time.
+    u.over.addEventListener("mouseleave", () => setTimeout(legend));
     u.over.addEventListener("click", e => setTime(u.posToVal(e.clientX - u.over.getBoundingClientRect().left, "x")));
     box.style.height = "auto";
-    charts[id] = u;
+    charts[id] = u; legend();
   };
+  const legend = () => charts[id].setLegend({ idx: Math.max(place(charts[id].data[0], now), 0) });
   build(); onTheme.push(build);
-  onTime.push(() => charts[id].redraw(false, false));
+  onTime.push(() => { charts[id].redraw(false, false); legend(); });
   new ResizeObserver(() => charts[id].setSize({ width: box.clientWidth, height: 250 })).observe(box);
 }
 function drawCharts() {

@@ -247,7 +247,7 @@ fn a_seeder_that_crashes_early_makes_pieces_extinct() {
     folder.write("crash.toml", &format!("{TINY}\n[[faults]]\nat = \"1500 ms\"\ncrash = \"seeder\"\n"));
     let output = folder.sim(&["crash.toml"]);
     assert_eq!(status(&output), 1, "{}{}", text(&output.stdout), text(&output.stderr));
-    assert!(text(&output.stdout).contains("extinct at 1.5 s: its last holder seeder crashed"));
+    assert!(text(&output.stdout).contains("extinct at 1.5 s, last holder seeder crashed (fault 1)"));
 }
 
 #[test]

@@ -50,6 +50,7 @@ addEventListener('load', () => setTimeout(() => {
   seen.second = document.getElementById('clock').textContent;
   seen.log = document.querySelectorAll('#log li:not(.later)').length > early;
   seen.line = document.getElementById('pieces').toDataURL() !== before;
+  seen.legend = document.querySelector('#population .u-legend').textContent;
   seen.charts = document.querySelectorAll('.uplot canvas').length;
   seen.verdict = document.getElementById('verdict').textContent;
   seen.claim = document.getElementById('claim').textContent;
@@ -144,6 +145,8 @@ fn it_opens_without_a_complaint_and_its_slider_moves() {
             serde_json::from_str(&seen.replace("&lt;", "<").replace("&gt;", ">")).expect("JSON");
         assert_eq!((&seen["first"], &seen["second"]), (&"1.0 s".into(), &"5.5 s".into()));
         assert_eq!((&seen["log"], &seen["line"], &seen["charts"]), (&true.into(), &true.into(), &3.into()));
+        let legend = seen["legend"].as_str().expect("a text");
+        assert!(legend.contains("5.5 s") && !legend.contains('–'), "the legend follows the slider: {legend}");
         assert_eq!((&seen["verdict"], &seen["dark"]), (&"PASS".into(), &true.into()));
         let claim = "Four homes get a file </script><b> from one seeder, and one of them crashes.";
         assert_eq!(seen["claim"], claim);

@@ -9,14 +9,19 @@ use std::time::Duration;
 
 use super::{Oracle, Violation};
 use crate::record::{PeerRecord, Record};
-use crate::scenario::{Families, PeerPlan, Role};
+use crate::scenario::{Families, FaultKind, FaultPlan, PeerPlan, Role, Target};
+
+/// How long whoever is told to leave may take for it.
+const LEAVING: Duration = Duration::from_secs(10);
 
 /// A piece that nobody will ever hold again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Extinct {
     piece: usize,
-    /// When its last holder went, who that was, and how.
+    /// When its last holder went, who that was, and how; and the fault's number, in the order of the expanded
+    /// scenario, if it was one.
     last: Option<(Duration, String, String)>,
+    fault: Option<usize>,
 }
 
 impl fmt::Display for Extinct {
@@ -25,7 +30,8 @@ impl fmt::Display for Extinct {
             None => write!(f, "piece {} was never there", self.piece),
             Some((at, who, how)) => {
                 let (piece, at) = (self.piece, at.as_secs_f64());
-                write!(f, "piece {piece} extinct at {at:.1} s: its last holder {who} {how}")
+                write!(f, "piece {piece} extinct at {at:.1} s, last holder {who} {how}")?;
+                self.fault.map_or(Ok(()), |number| write!(f, " (fault {number})"))
             }
         }
     }
@@ -36,17 +42,33 @@ fn held_from(peer: &PeerRecord, piece: usize) -> Option<Duration> {
     peer.pieces.get(piece).copied().flatten()
 }
 
+/// The number of the fault that made the peer at `index` go for good at this time, counted from 1.
+fn fault_of(record: &Record, index: usize, at: Duration) -> Option<usize> {
+    let takes_away = |fault: &FaultPlan| {
+        let for_good = matches!(
+            fault.kind,
+            FaultKind::Leave
+                | FaultKind::Crash { back_after: None }
+                | FaultKind::PowerCut { back_after: None }
+        );
+        for_good && fault.target == Target::Peer(index) && (fault.at..=fault.at + LEAVING).contains(&at)
+    };
+    record.plan.faults.iter().position(takes_away).map(|place| place + 1)
+}
+
 /// The pieces that nobody holds any more.
 pub(super) fn extinct(record: &Record) -> Vec<Extinct> {
-    let peers = || record.plan.peers.iter().zip(&record.peers);
+    let peers = || record.plan.peers.iter().zip(&record.peers).enumerate();
     let all = (0..record.piece_count() as usize).filter_map(|piece| {
-        let holders = || peers().filter(move |(_, peer)| held_from(peer, piece).is_some());
-        if holders().any(|(_, peer)| peer.gone.is_none()) {
+        let holders = || peers().filter(move |(_, (_, peer))| held_from(peer, piece).is_some());
+        if holders().any(|(_, (_, peer))| peer.gone.is_none()) {
             return None;
         }
-        let goings = holders().filter_map(|(plan, peer)| peer.gone.as_ref().map(|gone| (plan, gone)));
-        let last = goings.max_by_key(|(_, gone)| gone.at);
-        Some(Extinct { piece, last: last.map(|(plan, gone)| (gone.at, plan.name.clone(), gone.how.clone())) })
+        let goings = holders().filter_map(|(index, (plan, peer))| Some((index, plan, peer.gone.as_ref()?)));
+        let last = goings.max_by_key(|(_, _, gone)| gone.at);
+        let fault = last.and_then(|(index, _, gone)| fault_of(record, index, gone.at));
+        let last = last.map(|(_, plan, gone)| (gone.at, plan.name.clone(), gone.how.clone()));
+        Some(Extinct { piece, last, fault })
     });
     all.collect()
 }
@@ -205,7 +227,16 @@ mod tests {
         record.peers[1].gone = gone(12);
         let extinct: Vec<_> = extinct(&record).iter().map(ToString::to_string).collect();
         assert!(nobody_can_complete(&record) && !nobody_can_complete(&stuck()));
-        assert_eq!(extinct, ["piece 1 extinct at 12.0 s: its last holder leecher-1 left"]);
+        assert_eq!(extinct, ["piece 1 extinct at 12.0 s, last holder leecher-1 left"]);
+        let leave = |at, peer| FaultPlan {
+            at: Duration::from_secs(at),
+            when: None,
+            kind: FaultKind::Leave,
+            target: Target::Peer(peer),
+        };
+        record.plan.faults = vec![leave(12, 0), leave(1, 1), leave(12, 1)];
+        let extinct = super::extinct(&record)[0].to_string();
+        assert_eq!(extinct, "piece 1 extinct at 12.0 s, last holder leecher-1 left (fault 3)");
         assert_eq!(check(&record), []);
     }
 

@@ -106,8 +106,8 @@ fn the_table_of_an_extinct_torrent() {
       ✗ time       <= 1 min          nobody completed
       ✓ duplicates <= 5.0 %          0.0 %
       ✓ overhead   <= 20.0 %         0.0 %
-      ✗ piece 0 extinct at 2.0 s: its last holder seeder crashed
-      ✗ piece 1 extinct at 2.0 s: its last holder seeder crashed
+      ✗ piece 0 extinct at 2.0 s, last holder seeder crashed
+      ✗ piece 1 extinct at 2.0 s, last holder seeder crashed
       ! oracle integrity: nothing to judge
       ! oracle bounds: nothing to judge
       ! oracle tracker: nothing to judge
@@ -178,6 +178,7 @@ fn the_json_of_a_run_has_exactly_these_fields() {
         "choke-pace": 0,
         "choked-request": 0,
         "completed-once": 0,
+        "counters": 0,
         "extension-id": 0,
         "fast-agreed": 0,
         "gossip-pace": 0,
