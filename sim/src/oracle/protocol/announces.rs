@@ -161,7 +161,9 @@ impl<'a> Audit<'a> {
             let slows = matches!(fault.kind, NetFaultKind::Stall | NetFaultKind::Degrade(_));
             slows && fault.targets.contains(&Target::Peer(index))
         };
-        if self.record.plan.net_faults.iter().any(stalls) {
+        // A tracker that takes its time looks at what waited in its socket.
+        let waits = self.record.plan.tracker.service_time.is_some();
+        if waits || self.record.plan.net_faults.iter().any(stalls) {
             return Duration::ZERO;
         }
         let link = self.record.plan.link_of(plan);
