@@ -60,6 +60,9 @@ pub(crate) enum Command {
         /// The folder
         #[arg(default_value = "scenarios")]
         folder: PathBuf,
+        /// Print one JSON object a scenario: file, name, claim, long, extends; or file and refused
+        #[arg(long)]
+        json: bool,
     },
 }
 

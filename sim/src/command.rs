@@ -77,19 +77,34 @@ fn describe(scenario: &Scenario) -> String {
     format!("fine; {extends}{}{bound}", counts.map(counted).join(", "))
 }
 
-/// Lists the scenarios of a folder.
-pub(crate) fn list(folder: &Path) -> Result<u8> {
+/// Lists the scenarios of a folder, for people or as JSON.
+pub(crate) fn list(folder: &Path, json: bool) -> Result<u8> {
     let files = find::in_folder(folder)?;
     let width = files.iter().map(|path| stem(path).chars().count()).max().unwrap_or(0);
     for path in &files {
-        let claim = match find::load(&path.to_string_lossy(), &[]) {
-            Ok((_, scenario)) if scenario.run.long => format!("(long) {}", scenario.claim),
-            Ok((_, scenario)) => scenario.claim,
+        let scenario = find::load(&path.to_string_lossy(), &[]).map(|(_, scenario)| scenario);
+        if json {
+            say(&format!("{}\n", entry(path, &scenario)))?;
+            continue;
+        }
+        let claim = match scenario {
+            Ok(scenario) if scenario.run.long => format!("(long) {}", scenario.claim),
+            Ok(scenario) => scenario.claim,
             Err(error) => format!("refused: {}", error.to_string().lines().next().unwrap_or_default()),
         };
         say(&format!("{:<width$}  {claim}\n", stem(path)))?;
     }
     Ok(0)
+}
+
+fn entry(path: &Path, scenario: &Result<Scenario>) -> serde_json::Value {
+    let file = path.to_string_lossy();
+    match scenario {
+        Ok(Scenario { name, claim, extends, run, .. }) => {
+            serde_json::json!({ "file": file, "name": name, "claim": claim, "long": run.long, "extends": extends })
+        }
+        Err(error) => serde_json::json!({ "file": file, "refused": error.to_string() }),
+    }
 }
 
 /// Prints the language's JSON schema.

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         Some(Command::Trace(args)) => tracer::print(&args),
         Some(Command::Check { scenarios, sets }) => command::check(&scenarios, &sets),
         Some(Command::Schema) => command::schema(),
-        Some(Command::List { folder }) => command::list(&folder),
+        Some(Command::List { folder, json }) => command::list(&folder, json),
     };
     match status {
         Ok(status) => ExitCode::from(status),

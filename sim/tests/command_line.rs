@@ -311,5 +311,14 @@ fn names_are_looked_up_in_the_folder_of_scenarios() {
     bad   refused: scenarios/bad.toml:1:1: the first line must say what the scenario claims
     pair  Three homes get a small file from one seeder.
     ");
+    let listed = text(&folder.sim(&["list", "--json"]).stdout);
+    let listed: Vec<serde_json::Value> =
+        listed.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
+    assert!(listed[0]["refused"].as_str().is_some_and(|why| why.contains("bad.toml:1:1")), "{listed:?}");
+    let claim = "Three homes get a small file from one seeder.";
+    let pair = serde_json::json!({
+        "file": "scenarios/pair.toml", "name": "pair", "claim": claim, "long": false, "extends": []
+    });
+    assert_eq!(listed[1], pair);
     insta::assert_snapshot!(text(&folder.sim(&["check", "pair"]).stdout), @"scenarios/pair.toml: fine; 1 seeder, 3 leechers, 16 pieces, 0 faults; at least 1.3 s, set by the slowest download (B1)");
 }

@@ -56,14 +56,26 @@ pub(super) struct Log {
     pub(super) undone: u32,
     /// The present life's sums are written down up to now.
     counted: bool,
+    /// This life's engine has looked at its disk.
+    pub(super) is_checked: bool,
     /// A life has ended and nobody knows its sums.
     pub(super) uncounted: bool,
 }
 
 impl Log {
-    /// The engine found so many pieces on its disk, which holds so many.
-    pub(super) fn checked(&mut self, now: Duration, have: u32, sound: u32) {
-        self.false_claims += have.saturating_sub(sound);
+    /// The engine found so many pieces on its disk, which holds these.
+    pub(super) fn checked(&mut self, now: Duration, have: u32, sound: &[u32]) {
+        self.is_checked = true;
+        self.false_claims += have.saturating_sub(sound.len() as u32);
+        if have as usize == sound.len() {
+            // Also what it had not known to be right when it died.
+            for &piece in sound {
+                self.stored.insert(piece);
+                self.pieces.get_mut(piece as usize).into_iter().for_each(|place| {
+                    place.get_or_insert(now);
+                });
+            }
+        }
         if have as usize == self.pieces.len() {
             self.completed.get_or_insert(now);
             for piece in &mut self.pieces {
@@ -113,7 +125,7 @@ impl Log {
         self.lives.push(Presence { from: now, until: None });
         self.past = self.sums();
         self.present = Sums::default();
-        self.counted = false;
+        (self.counted, self.is_checked) = (false, false);
     }
 
     /// The present life is over: the host died, or began to leave.

@@ -24,11 +24,13 @@ mod hosts;
 mod log;
 mod net_faults;
 mod observe;
+mod orders;
 mod peer;
 mod stage;
 mod start;
 mod torrent;
 mod tracker;
+mod triggers;
 mod vandal;
 
 pub use observe::{HostState, Observe, Observer};

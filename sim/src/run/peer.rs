@@ -169,7 +169,7 @@ impl Observer {
         let mut log = self.log.lock();
         match event {
             EngineEvent::Checked { have, .. } => {
-                log.checked(now, have, self.disk.canonical_pieces().count());
+                log.checked(now, have, &self.disk.sound_pieces());
             }
             EngineEvent::PieceVerified(piece) => log.verified(now, piece),
             EngineEvent::Completed | EngineEvent::SelectionCompleted => {

@@ -1,5 +1,6 @@
 //! The stage: a world with its hosts, and what has happened on it so far.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,9 +14,9 @@ use tokio::sync::mpsc;
 use super::agenda::{Action, Agenda};
 use super::exam::{self, Answer};
 use super::log::SharedLog;
-use super::net_faults::{LOOK, Triggers};
 use super::peer::Order;
 use super::tracker::TrackerHost;
+use super::triggers::Triggers;
 use super::{Glimpse, RunError, STEP, Watching, hosts, torrent};
 use crate::defect::{SharedDefect, Tampered};
 use crate::hostile::Deeds;
@@ -59,6 +60,8 @@ pub(super) struct Peer {
     pub(super) defect: Option<SharedDefect>,
     /// What it does if it is hostile.
     pub(super) deeds: Deeds,
+    /// A fault waits for what happens on its disk.
+    pub(super) is_held: bool,
 }
 
 impl<'a> Stage<'a> {
@@ -74,7 +77,8 @@ impl<'a> Stage<'a> {
         }
         conditions(&mut world, plan);
         hosts::put_behind_nat(&mut world, plan);
-        let peer = |peer: &PeerPlan| Peer {
+        let held: BTreeSet<_> = plan.held_disks().collect();
+        let peer = |(index, peer): (usize, &PeerPlan)| Peer {
             storage: match peer.role {
                 Role::Seeder => SharedStorage::full(Arc::clone(&content)),
                 Role::Leecher | Role::Announcer | Role::Hostile(_) => {
@@ -87,12 +91,14 @@ impl<'a> Stage<'a> {
             noted: false,
             defect: tampered.of(&peer.name),
             deeds: Deeds::new(world.clock()),
+            is_held: held.contains(&Target::Peer(index)),
         };
-        let peers: Vec<_> = plan.peers.iter().map(peer).collect();
+        let peers: Vec<_> = plan.peers.iter().enumerate().map(peer).collect();
         let (agenda, tracker) = (Agenda::of(plan), TrackerHost::new(plan, tampered.of(TRACKER)));
         let court = Arc::new(Mutex::new(judge(plan, &content, &peers)));
         let ledger = Arc::new(Mutex::new(Ledger::new(holders(plan))));
-        let judges = both(court.clone(), ledger.clone());
+        let mut triggers = Triggers::of(plan);
+        let judges = triggers.listen(&world, both(court.clone(), ledger.clone()));
         world.overhear(match watching.messages.clone() {
             None => judges,
             Some(listener) => both(judges, listener),
@@ -100,10 +106,9 @@ impl<'a> Stage<'a> {
         if let Some(watcher) = watching.network.clone() {
             world.watch(watcher);
         }
-        let (vacuous, triggers) = (Vec::new(), Triggers::default());
+        let vacuous = Vec::new();
         let mut stage =
             Self { plan, world, agenda, content, metainfo, tracker, peers, court, ledger, vacuous, triggers };
-        stage.await_states();
         stage.act();
         Ok(stage)
     }
@@ -117,14 +122,15 @@ impl<'a> Stage<'a> {
     pub(super) fn run_until(&mut self, until: Duration) {
         while self.now() < until {
             let mut next = self.agenda.next_at().map_or(until, |at| at.min(until));
-            if self.is_waiting() {
-                next = next.min(self.now() + LOOK);
+            if self.triggers.is_waiting() {
+                next = next.min(self.now() + self.triggers.patience(self.plan.run.tick));
             }
             self.world.run_until(Instant::ZERO + next);
             self.note_completions();
             self.bury();
             self.look();
             self.act();
+            self.hold_disks();
         }
     }
 

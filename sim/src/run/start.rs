@@ -19,6 +19,7 @@ use crate::world::{HostId, SimClock, SimTransport};
 impl Stage<'_> {
     pub(super) fn start(&mut self, target: Target) {
         let Some(host) = self.world.host(hosts::index(target)) else { return };
+        self.forget_state(target);
         let (now, environment) = (self.now(), self.world.environment(host));
         let index = match target {
             Target::Tracker => return self.start_tracker(host, now, environment),

@@ -10,8 +10,8 @@ use proto::seed::{Random, Seed};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    Arrival, Departure, Fault, FaultPlan, Group, MAX_FAULTS, NetFault, NetFaultKind, NetFaultPlan, PeerPlan,
-    Plan, Scenario, TRACKER, Target, nat,
+    Arrival, Departure, Fault, FaultPlan, Group, IT, MAX_FAULTS, NetFault, NetFaultKind, NetFaultPlan,
+    PeerPlan, Plan, Scenario, TRACKER, Target, Trigger, nat,
 };
 
 /// The seed of one draw: of `what`, for the one called `whose`.
@@ -63,8 +63,12 @@ impl Scenario {
     }
 
     fn expand_fault(&self, seed: u64, number: usize, fault: &Fault, peers: &[PeerPlan]) -> Vec<FaultPlan> {
-        let one = |at, target| FaultPlan { at, when: fault.moment.when, kind: fault.kind, target };
-        let all = self.targets(&fault.target, peers);
+        let when = fault.moment.when;
+        let one = |at, target| {
+            let when = if fault.target == IT { when.map(|when| when.only(target)) } else { when };
+            FaultPlan { at, when, kind: fault.kind, target }
+        };
+        let all = self.targets(&fault.target, when, peers);
         let times = fault.moment.times(self.run.time_limit).enumerate();
         let each = times.flat_map(|(time, at)| {
             let key = occurrence(&fault.target, number, time);
@@ -82,7 +86,8 @@ impl Scenario {
         peers: &[PeerPlan],
     ) -> Vec<NetFaultPlan> {
         let all = |names: &[String]| -> Vec<Target> {
-            let mut all: Vec<_> = names.iter().flat_map(|name| self.targets(name, peers)).collect();
+            let each = |name: &String| self.targets(name, fault.moment.when, peers);
+            let mut all: Vec<_> = names.iter().flat_map(each).collect();
             all.sort_unstable();
             all.dedup();
             all
@@ -90,18 +95,26 @@ impl Scenario {
         let kind = fault.kind.map(all);
         let targets = all(&fault.targets);
         let times = fault.moment.times(self.run.time_limit).enumerate();
-        let each = times.map(|(time, at)| {
+        let when = fault.moment.when;
+        let one =
+            |at, when, targets| NetFaultPlan { at, when, lasts: fault.lasts, kind: kind.clone(), targets };
+        let each = times.flat_map(|(time, at)| {
             let key = occurrence(&format!("network {}", fault.targets.join(" ")), number, time);
             let targets = draw(seed, &key, targets.clone(), fault.count);
-            NetFaultPlan { at, when: fault.moment.when, lasts: fault.lasts, kind: kind.clone(), targets }
+            match when.filter(|_| fault.targets == [IT]) {
+                Some(when) => targets.into_iter().map(|it| one(at, Some(when.only(it)), vec![it])).collect(),
+                None => vec![one(at, when, targets)],
+            }
         });
         each.collect()
     }
 
     /// Everybody whom this name stands for.
-    fn targets(&self, name: &str, peers: &[PeerPlan]) -> Vec<Target> {
-        if name == TRACKER {
-            return vec![Target::Tracker];
+    fn targets(&self, name: &str, when: Option<Trigger>, peers: &[PeerPlan]) -> Vec<Target> {
+        match (name, when) {
+            (TRACKER, _) => return vec![Target::Tracker],
+            (IT, Some(when)) => return when.who().collect(),
+            _ => {}
         }
         let group = self.groups.iter().find(|group| group.name == name);
         let named = |peer: &PeerPlan| match group {

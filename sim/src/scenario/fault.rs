@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::fields::{Fields, Value, nearest, some_time, text, within};
-use super::moment::{self, Moment, Trigger};
+use super::moment::{self, Moment};
 use super::quantity::duration_text;
 use super::schema::{Key, Shape, may};
 use super::source::Refusal;
-use super::{DiskFault, Group, MAX_PEERS, Scenario, TRACKER, clock, disk_fault, net_fault};
+use super::{DiskFault, Group, IT, MAX_PEERS, Scenario, TRACKER, clock, disk_fault, net_fault};
 
 /// Something that goes wrong at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ const KINDS: &[Key] = &[
     may(
         "crash",
         Shape::Name,
-        "A peer, a group or \"tracker\": it dies without a word, and is back after `for`, if that is said.",
+        "A peer, a group, \"tracker\" or \"it\" (of whom `when` speaks): it dies without a word, and is back after `for`, if that is said.",
     ),
     may("power_cut", Shape::Name, "As a crash; what its disk had not made safe is lost or torn as well."),
     may(
@@ -176,9 +176,12 @@ pub(super) fn decode(value: &Value<'_>, scenario: &Scenario) -> Result<Fault, Re
         return Err(Refusal::new(other.span(), format!("it has nothing to do with `{key}`")));
     }
     let kind = kind(&fields, key)?;
-    let moment = Moment::decode(&fields, scenario.run.time_limit, kind.lasts().or(kind.back_after()))?;
-    let name = fields.required(key, |value| target(value, kind, scenario))?;
-    let size = size(&name, scenario);
+    let moment = Moment::decode(&fields, scenario, kind.lasts().or(kind.back_after()))?;
+    let name = fields.required(key, |value| match it(value, moment)? {
+        Some(it) if kind.suits(false) => Ok(it),
+        _ => target(value, kind, scenario),
+    })?;
+    let size = size(&name, moment, scenario);
     Ok(Fault {
         moment,
         kind,
@@ -188,8 +191,24 @@ pub(super) fn decode(value: &Value<'_>, scenario: &Scenario) -> Result<Fault, Re
 }
 
 /// How many hosts this name stands for.
-pub(super) fn size(name: &str, scenario: &Scenario) -> u32 {
+pub(super) fn size(name: &str, moment: Moment, scenario: &Scenario) -> u32 {
+    if name == IT {
+        return moment.when.map_or(0, |when| when.who().count()) as u32;
+    }
     scenario.groups.iter().find(|group| group.name == name).map_or(1, |group| group.count)
+}
+
+/// Reads [`IT`], if that is what stands there.
+pub(super) fn it(value: &Value<'_>, moment: Moment) -> Result<Option<String>, Refusal> {
+    if value.get_ref().as_str() != Some(IT) {
+        return Ok(None);
+    }
+    if moment.when.is_none_or(|when| when.who().next().is_none()) {
+        let refusal =
+            Refusal::new(value.span(), "`it` is the peer of whom `when` speaks, and it speaks of none");
+        return Err(refusal.hint("write for example: when = { endgame = \"leecher\" }"));
+    }
+    Ok(Some(IT.to_owned()))
 }
 
 /// The kind called `key`, with its `for` or `by`.
@@ -245,9 +264,9 @@ pub(super) fn names(group: &Group) -> impl Iterator<Item = String> + '_ {
     (0..group.count).map(|index| group.peer_name(index)).chain([group.name.clone()])
 }
 
-/// The member of `[[faults]]` that says this.
-pub(super) fn write(at: Duration, when: Option<Trigger>, kind: FaultKind, target: &str) -> String {
-    let mut out = format!("\n[[faults]]\n{}{} = {target:?}\n", moment::text(at, when), kind.key());
+/// The member of `[[faults]]` that says this; `moment` is the line that says when.
+pub(super) fn write(moment: &str, kind: FaultKind, target: &str) -> String {
+    let mut out = format!("\n[[faults]]\n{moment}{} = {target:?}\n", kind.key());
     match kind {
         FaultKind::Crash { back_after }
         | FaultKind::PowerCut { back_after }

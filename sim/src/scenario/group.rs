@@ -14,8 +14,8 @@ use super::schema::{Key, Shape, may, needs, or};
 use super::source::Refusal;
 use super::write::line;
 use super::{
-    Arrival, Behaviour, Clock, Departure, Families, Link, MAX_PEERS, Nat, PeerPlan, Policy, Regions, TRACKER,
-    behaviour, clock, family, link, nat, policy, region, session, spread,
+    Arrival, Behaviour, Clock, Departure, Families, IT, Link, MAX_PEERS, Nat, PeerPlan, Policy, Regions,
+    TRACKER, behaviour, clock, family, link, nat, policy, region, session, spread,
 };
 use crate::network::Spread;
 
@@ -178,7 +178,7 @@ pub(super) fn decode(
     tracker: Families,
     (base, policies): (Policy, &Policies),
 ) -> Result<Vec<Group>, Refusal> {
-    let mut names = BTreeSet::from([TRACKER.to_owned()]);
+    let mut names = BTreeSet::from([TRACKER, IT].map(str::to_owned));
     let mut groups = Vec::new();
     for value in top.tables("peers")? {
         let group = group(value, places, (base, policies))?;
@@ -205,8 +205,10 @@ pub(super) fn decode(
         groups.push(group);
     }
     for (value, twin) in top.tables("peers")?.iter().zip(&groups) {
-        if let Some(other) =
-            twin.twin_of.as_ref().filter(|other| *other == TRACKER || !names.contains(*other))
+        if let Some(other) = twin
+            .twin_of
+            .as_ref()
+            .filter(|other| [TRACKER, IT].contains(&other.as_str()) || !names.contains(*other))
         {
             let place = value.get_ref().get("twin_of").unwrap_or(value).span();
             let refusal = Refusal::new(place, format!("there is no peer `{other}`"));

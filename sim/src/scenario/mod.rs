@@ -48,7 +48,7 @@ pub use group::{Group, Role, Start};
 pub use inherit::read_file;
 pub use justice::ExpectJustice;
 pub use link::Link;
-pub use moment::{Moment, Trigger};
+pub use moment::{Moment, Trigger, Who};
 pub use nat::{Nat, NatPlace};
 pub use net_fault::{NetFault, NetFaultKind, NetFaultPlan};
 pub use plan::{FaultPlan, PeerPlan, Plan, Target};
@@ -78,6 +78,9 @@ pub const MAX_FAULTS: usize = 10 * MAX_PEERS;
 
 /// The name under which faults refer to the tracker.
 pub const TRACKER: &str = "tracker";
+
+/// What faults call each of the peers of whom their `when` speaks.
+pub const IT: &str = "it";
 
 /// A scenario as its file describes it; what contradicts itself has been refused.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,13 +1,12 @@
 //! When something goes wrong: at a time, again and again, or once the swarm is in some state.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::fields::{Fields, Value, duration, share, some_time, within};
 use super::quantity::duration_text;
 use super::schema::{Key, Shape, may};
 use super::source::Refusal;
-use super::{MAX_FAULTS, MAX_PEERS};
+use super::{MAX_FAULTS, MAX_PEERS, Role, Scenario, TRACKER, Target, fault, net_fault};
 
 /// The keys.
 pub(super) const KEYS: &[Key] = &[
@@ -22,9 +21,16 @@ const STATES: &[Key] = &[
     may("completed", Shape::Whole(1, MAX_PEERS as u32), "So many leechers are complete."),
     may("progress", Shape::Share, "Leechers hold so much of what all of them want."),
     may("copies", Shape::Whole(1, MAX_PEERS as u32), "So many leechers that are there hold each piece."),
+    may("endgame", fault::HOSTS, "One of these leechers is in its endgame: all that it lacks is on order."),
+    may(
+        "before_have",
+        fault::HOSTS,
+        "At one of these leechers a piece has the right hash, and no `have` of it has gone out.",
+    ),
+    may("announcing", fault::HOSTS, "One of these peers has sent an announce and has no answer yet."),
 ];
 
-/// A state of the swarm.
+/// A state of the swarm, or of some peers in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
     /// So many leechers are complete.
@@ -33,14 +39,83 @@ pub enum Trigger {
     Progress(u32),
     /// So many leechers that are there hold each piece.
     Copies(u32),
+    /// One of these is in its endgame: all that it lacks is on order.
+    Endgame(Who),
+    /// At one of these a piece has the right hash, and no `have` of it has gone out.
+    BeforeHave(Who),
+    /// One of these has sent an announce and has no answer yet.
+    Announcing(Who),
 }
 
-impl fmt::Display for Trigger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Peers that follow each other in [`Plan::peers`](super::Plan::peers), by their places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Who {
+    /// The first one.
+    pub first: usize,
+    /// The last one.
+    pub last: usize,
+}
+
+impl Trigger {
+    /// Of whom it speaks; nobody if of the swarm.
+    pub fn who(&self) -> impl Iterator<Item = Target> + use<> {
+        let places = match self {
+            Self::Completed(_) | Self::Progress(_) | Self::Copies(_) => 0..0,
+            Self::Endgame(who) | Self::BeforeHave(who) | Self::Announcing(who) => who.first..who.last + 1,
+        };
+        places.map(Target::Peer)
+    }
+
+    /// Is it known from the disks of those of whom it speaks?
+    pub(crate) const fn holds_disks(&self) -> bool {
+        matches!(self, Self::BeforeHave(_))
+    }
+
+    /// The same of these peers, if it speaks of any.
+    const fn of(self, who: Who) -> Self {
         match self {
-            Self::Completed(count) => write!(f, "{{ completed = {count} }}"),
-            Self::Progress(share) => write!(f, "{{ progress = {:?} }}", f64::from(*share) / 1e6),
-            Self::Copies(count) => write!(f, "{{ copies = {count} }}"),
+            Self::Completed(_) | Self::Progress(_) | Self::Copies(_) => self,
+            Self::Endgame(_) => Self::Endgame(who),
+            Self::BeforeHave(_) => Self::BeforeHave(who),
+            Self::Announcing(_) => Self::Announcing(who),
+        }
+    }
+
+    /// The same of this one alone.
+    pub(super) const fn only(self, target: Target) -> Self {
+        match target {
+            Target::Peer(place) => self.of(Who { first: place, last: place }),
+            Target::Tracker => self,
+        }
+    }
+
+    /// The same where peers have other places, in the same order; nothing if it spoke of some and none is left.
+    pub(crate) fn moved(self, place: impl Fn(Target) -> Option<Target>) -> Option<Self> {
+        if self.who().next().is_none() {
+            return Some(self);
+        }
+        let mut left = self.who().filter_map(|target| match place(target)? {
+            Target::Peer(place) => Some(place),
+            Target::Tracker => None,
+        });
+        let first = left.next()?;
+        Some(self.of(Who { first, last: left.last().unwrap_or(first) }))
+    }
+
+    /// As a scenario writes it.
+    pub(crate) fn text(&self, name: impl Fn(Target) -> String) -> String {
+        let names: Vec<_> = self.who().map(name).collect();
+        let names = match &names[..] {
+            [one] => format!("{one:?}"),
+            several => format!("{several:?}"),
+        };
+        match self {
+            Self::Completed(count) => format!("{{ completed = {count} }}"),
+            Self::Progress(share) => format!("{{ progress = {:?} }}", f64::from(*share) / 1e6),
+            Self::Copies(count) => format!("{{ copies = {count} }}"),
+            Self::Endgame(_) => format!("{{ endgame = {names} }}"),
+            Self::BeforeHave(_) => format!("{{ before_have = {names} }}"),
+            Self::Announcing(_) => format!("{{ announcing = {names} }}"),
         }
     }
 }
@@ -62,12 +137,12 @@ impl Moment {
     /// Reads it; what goes wrong lasts for `lasts`.
     pub(super) fn decode(
         fields: &Fields<'_>,
-        time_limit: Duration,
+        scenario: &Scenario,
         lasts: Option<Duration>,
     ) -> Result<Self, Refusal> {
-        let when = fields.optional("when", trigger)?;
+        let when = fields.optional("when", |value| trigger(value, scenario))?;
         let before = |value: &Value<'_>| match duration(value)? {
-            at if at < time_limit => Ok(at),
+            at if at < scenario.run.time_limit => Ok(at),
             _ => Err(Refusal::new(value.span(), "the run is over by then (`time_limit` in [run])")),
         };
         if when.is_some() {
@@ -97,20 +172,49 @@ impl Moment {
 }
 
 #[expect(clippy::cast_sign_loss, reason = "a share is within 0 and 1")]
-fn trigger(value: &Value<'_>) -> Result<Trigger, Refusal> {
-    let fields = Fields::of(value, "when", STATES)?;
+fn trigger(value: &Value<'_>, scenario: &Scenario) -> Result<Trigger, Refusal> {
+    let fields = Fields::of(value, "`when`", STATES)?;
+    let state = fields.only(&STATES.iter().map(|state| state.name).collect::<Vec<_>>())?;
     let count = |value: &Value<'_>| within(value, 1..=MAX_PEERS as u32);
-    let completed = fields.optional("completed", count)?.map(Trigger::Completed);
-    let copies = fields.optional("copies", count)?.map(Trigger::Copies);
-    let progress = fields.optional("progress", share)?;
-    let progress = progress.map(|share| Trigger::Progress((share * 1e6).round() as u32));
-    match [completed, progress, copies].into_iter().flatten().collect::<Vec<_>>()[..] {
-        [trigger] => Ok(trigger),
-        _ => Err(Refusal::new(fields.span(), "`when` needs exactly one of: completed, progress, copies")),
+    let who = |value: &Value<'_>| who(value, scenario, state == "announcing");
+    fields.required(state, |value| {
+        Ok(match state {
+            "completed" => Trigger::Completed(count(value)?),
+            "copies" => Trigger::Copies(count(value)?),
+            "progress" => Trigger::Progress((share(value)? * 1e6).round() as u32),
+            "endgame" => Trigger::Endgame(who(value)?),
+            "before_have" => Trigger::BeforeHave(who(value)?),
+            _ => Trigger::Announcing(who(value)?),
+        })
+    })
+}
+
+/// Reads of which leechers a state speaks, or of which engines `seeders_too`.
+fn who(value: &Value<'_>, scenario: &Scenario, seeders_too: bool) -> Result<Who, Refusal> {
+    let names = net_fault::names(value, scenario)?;
+    let peers = scenario.groups.iter().flat_map(|group| (0..group.count).map(move |index| (group, index)));
+    let meant = peers.enumerate().filter(|(_, (group, index))| {
+        names.iter().any(|name| *name == group.name || *name == group.peer_name(*index))
+    });
+    let meant: Vec<_> = meant.collect();
+    let suits = |role| role == Role::Leecher || seeders_too && role == Role::Seeder;
+    if names.iter().any(|name| name == TRACKER) || !meant.iter().all(|(_, (group, _))| suits(group.role)) {
+        let only = if seeders_too { "seeders and leechers" } else { "leechers" };
+        return Err(Refusal::new(value.span(), format!("only {only} are watched for that")));
+    }
+    match (meant.first(), meant.last()) {
+        (Some(&(first, _)), Some(&(last, _))) if last - first + 1 == meant.len() => Ok(Who { first, last }),
+        _ => {
+            let refusal = Refusal::new(value.span(), "these do not follow each other in the file");
+            Err(refusal.hint("write a fault for each of them"))
+        }
     }
 }
 
-/// The line that says it, of one occurrence.
-pub(super) fn text(at: Duration, when: Option<Trigger>) -> String {
-    when.map_or_else(|| format!("at = {:?}\n", duration_text(at)), |when| format!("when = {when}\n"))
+/// The line that says it, of one occurrence; `name` says what hosts are called.
+pub(super) fn text(at: Duration, when: Option<Trigger>, name: impl Fn(Target) -> String) -> String {
+    match when {
+        Some(when) => format!("when = {}\n", when.text(name)),
+        None => format!("at = {:?}\n", duration_text(at)),
+    }
 }

@@ -11,7 +11,7 @@ use super::moment::{self, Moment, Trigger};
 use super::quantity::duration_text;
 use super::schema::{Key, may};
 use super::source::Refusal;
-use super::{Scenario, Target};
+use super::{IT, Scenario, Target};
 
 /// The keys of these faults, each with whom it befalls.
 pub(super) const KINDS: &[Key] = &[
@@ -98,6 +98,18 @@ impl<W> NetFaultKind<W> {
     }
 }
 
+impl NetFaultPlan {
+    /// The same where hosts have other places, if it can still come.
+    pub(crate) fn moved(&self, place: impl Fn(Target) -> Option<Target>) -> Option<Self> {
+        let when = match self.when {
+            Some(when) => Some(when.moved(&place)?),
+            None => None,
+        };
+        let all = |targets: &[Target]| targets.iter().filter_map(|&target| place(target)).collect::<Vec<_>>();
+        Some(Self { when, kind: self.kind.map(all), targets: all(&self.targets), ..self.clone() })
+    }
+}
+
 /// Is this member of `[[faults]]` one of these?
 pub(super) fn is_one(value: &Value<'_>) -> bool {
     KINDS.iter().any(|key| value.get_ref().get(key.name).is_some())
@@ -111,8 +123,11 @@ pub(super) fn decode(value: &Value<'_>, scenario: &Scenario) -> Result<NetFault,
         return Err(Refusal::new(other.span(), format!("it has nothing to do with `{key}`")));
     }
     let lasts = fields.required("for", some_time)?;
-    let moment = Moment::decode(&fields, scenario.run.time_limit, Some(lasts))?;
-    let targets = fields.required(key, |value| names(value, scenario))?;
+    let moment = Moment::decode(&fields, scenario, Some(lasts))?;
+    let targets = fields.required(key, |value| match fault::it(value, moment)? {
+        Some(it) => Ok(vec![it]),
+        None => names(value, scenario),
+    })?;
     let only = |key: &str, place: &str| {
         let value = fields.value(key);
         value.map_or(Ok(()), |value| Err(Refusal::new(value.span(), format!("only {place} has a `{key}`"))))
@@ -135,14 +150,14 @@ pub(super) fn decode(value: &Value<'_>, scenario: &Scenario) -> Result<NetFault,
         _ => NetFaultKind::Degrade(fields.required("to", |value| worse(value, &targets, scenario))?),
     };
     let count = fields.optional("count", |value| match &targets[..] {
-        [name] => within(value, 1..=fault::size(name, scenario)),
+        [name] => within(value, 1..=fault::size(name, moment, scenario)),
         _ => Err(Refusal::new(value.span(), "so many of which of them?")),
     })?;
     Ok(NetFault { moment, lasts, kind, targets, count })
 }
 
 /// Reads one name, or a list of them.
-fn names(value: &Value<'_>, scenario: &Scenario) -> Result<Vec<String>, Refusal> {
+pub(super) fn names(value: &Value<'_>, scenario: &Scenario) -> Result<Vec<String>, Refusal> {
     match value.get_ref() {
         DeValue::Array(members) => members.iter().map(|member| one_target(member, scenario)).collect(),
         DeValue::String(_)
@@ -161,7 +176,7 @@ fn worse(value: &Value<'_>, targets: &[String], scenario: &Scenario) -> Result<S
         let refusal = Refusal::new(value.span(), format!("there is no link `{name}`"));
         return Err(refusal.hint(nearest(&name, scenario.links.keys().map(String::as_str))));
     };
-    for target in targets {
+    for target in targets.iter().filter(|target| *target != IT) {
         let group = scenario.groups.iter().find(|group| fault::names(group).any(|name| name == *target));
         let own = group.map_or(&scenario.tracker.link, |group| &group.link);
         let is_faster = |own: &super::Link| link.up > own.up || link.down > own.down;
@@ -180,7 +195,7 @@ pub(super) fn write(fault: &NetFaultPlan, name: impl Fn(Target) -> String) -> St
         format!("[{}]", names.join(", "))
     };
     let mut out = "\n[[faults]]\n".to_owned();
-    out.push_str(&moment::text(fault.at, fault.when));
+    out.push_str(&moment::text(fault.at, fault.when, &name));
     let _ = writeln!(out, "{} = {}", fault.kind.key(), list(&fault.targets));
     let _ = writeln!(out, "for = {:?}", duration_text(fault.lasts));
     match &fault.kind {

@@ -97,7 +97,25 @@ pub enum Target {
     Peer(usize),
 }
 
+impl FaultPlan {
+    /// The same where hosts have other places, if it can still come and befall somebody.
+    pub(crate) fn moved(self, place: impl Fn(Target) -> Option<Target>) -> Option<Self> {
+        let when = match self.when {
+            Some(when) => Some(when.moved(&place)?),
+            None => None,
+        };
+        Some(Self { when, target: place(self.target)?, ..self })
+    }
+}
+
 impl Plan {
+    /// Those whose disks faults wait for.
+    pub(crate) fn held_disks(&self) -> impl Iterator<Item = Target> {
+        let when = self.faults.iter().map(|fault| fault.when);
+        let when = when.chain(self.net_faults.iter().map(|fault| fault.when)).flatten();
+        when.filter(Trigger::holds_disks).flat_map(|trigger| trigger.who())
+    }
+
     /// The access link of `peer`.
     pub fn link_of(&self, peer: &PeerPlan) -> Link {
         self.link(&peer.link)
@@ -157,13 +175,8 @@ impl Plan {
             Target::Tracker => Some(Target::Tracker),
             Target::Peer(index) => places.get(index).copied().flatten().map(Target::Peer),
         };
-        let faults =
-            self.faults.iter().filter_map(|fault| Some(FaultPlan { target: moved(fault.target)?, ..*fault }));
-        let all = |targets: &[Target]| targets.iter().filter_map(|&target| moved(target)).collect();
-        let net_faults = self.net_faults.iter().map(|fault| {
-            let kind = fault.kind.map(all);
-            NetFaultPlan { kind, targets: all(&fault.targets), ..fault.clone() }
-        });
+        let faults = self.faults.iter().filter_map(|fault| fault.moved(moved));
+        let net_faults = self.net_faults.iter().filter_map(|fault| fault.moved(moved));
         let peers = self.peers.iter().filter(|peer| stays(peer)).cloned().collect();
         Self { peers, faults: faults.collect(), net_faults: net_faults.collect(), ..self.clone() }
     }

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{
-    FaultPlan, NetFaultPlan, Plan, TRACKER, Target, expect, fault, group, link, nat, net_fault, region, run,
-    torrent, tracker,
+    FaultPlan, NetFaultPlan, Plan, TRACKER, Target, expect, fault, group, link, moment, nat, net_fault,
+    region, run, torrent, tracker,
 };
 
 impl Plan {
@@ -28,7 +28,8 @@ impl Plan {
 
     /// The member of `[[faults]]` that says this.
     pub fn fault_text(&self, fault: &FaultPlan) -> String {
-        fault::write(fault.at, fault.when, fault.kind, &self.name_of(fault.target))
+        let moment = moment::text(fault.at, fault.when, |target| self.name_of(target));
+        fault::write(&moment, fault.kind, &self.name_of(fault.target))
     }
 
     /// The same for a fault of the network.

@@ -255,14 +255,8 @@ fn only(plan: &Plan, kept: &[usize]) -> Plan {
         Target::Tracker => Some(Target::Tracker),
         Target::Peer(index) => place(index),
     };
-    let faults =
-        plan.faults.iter().filter_map(|fault| Some(FaultPlan { target: moved(fault.target)?, ..*fault }));
-    let all = |targets: &[Target]| targets.iter().filter_map(|&target| moved(target)).collect::<Vec<_>>();
-    let net_faults = plan.net_faults.iter().map(|fault| NetFaultPlan {
-        kind: fault.kind.map(all),
-        targets: all(&fault.targets),
-        ..fault.clone()
-    });
+    let faults = plan.faults.iter().filter_map(|fault| fault.moved(moved));
+    let net_faults = plan.net_faults.iter().filter_map(|fault| fault.moved(moved));
     let net_faults = net_faults.filter(|fault| !fault.targets.is_empty()).collect();
     let peers = kept.iter().filter_map(|&index| plan.peers.get(index).cloned()).collect();
     Plan { peers, faults: faults.collect(), net_faults, ..plan.clone() }

@@ -19,11 +19,13 @@ use proto::resume::Stamp;
 use proto::seed::Seed;
 
 mod durable;
+mod hold;
 #[cfg(test)]
 mod tests;
 
 pub use durable::Loss;
 use durable::{Durable, Faults};
+use hold::Hold;
 
 /// What is shared: the bytes that every seeder starts with.
 #[derive(Debug)]
@@ -98,6 +100,7 @@ impl Disk {
 pub struct SharedStorage {
     content: Arc<Content>,
     disk: Arc<Mutex<Disk>>,
+    hold: Arc<Hold>,
 }
 
 impl SharedStorage {
@@ -110,7 +113,7 @@ impl SharedStorage {
             durable: Durable::default(),
             faults: Faults::default(),
         };
-        Self { content, disk: Arc::new(Mutex::new(disk)) }
+        Self { content, disk: Arc::new(Mutex::new(disk)), hold: Arc::default() }
     }
 
     /// A disk that holds everything.
@@ -131,9 +134,31 @@ impl SharedStorage {
         pieces
     }
 
+    /// The numbers of those pieces.
+    pub(crate) fn sound_pieces(&self) -> Vec<u32> {
+        let (geometry, disk) = (self.content.geometry, self.disk());
+        let sound = geometry.all_pieces().filter(|&piece| self.content.is_canonical(&disk, piece));
+        sound.map(|piece| piece.get()).collect()
+    }
+
     /// The hash that the torrent file has for a piece.
     pub(crate) fn right_hash(&self, piece: PieceIndex) -> PieceHash {
         self.content.hashes.get(piece.as_usize()).copied().unwrap_or_default()
+    }
+
+    /// Is there a block that was never written, and are all of those `these`, by their pieces and first bytes?
+    pub(crate) fn lacks_only(&self, these: impl Fn((u32, u32)) -> bool) -> bool {
+        let (geometry, disk) = (self.content.geometry, self.disk());
+        let cells = |piece: PieceIndex| self.content.cells_of(piece).zip(0_u32..);
+        let blocks = geometry.all_pieces().flat_map(|piece| cells(piece).map(move |cell| (piece, cell)));
+        let mut lacking = blocks.filter(|(_, (cell, _))| disk.is_hole(*cell)).peekable();
+        lacking.peek().is_some()
+            && lacking.all(|(piece, (_, number))| these((piece.get(), number * BLOCK_LEN)))
+    }
+
+    /// Holds it still for an instant.
+    pub(crate) fn hold(&self) -> &Hold {
+        &self.hold
     }
 
     /// Bytes kept for this peer alone.
@@ -164,15 +189,11 @@ impl Storage for SharedStorage {
 
     async fn hash(&self, piece: PieceIndex) -> io::Result<PieceHash> {
         self.ready(false).await?;
-        let disk = self.disk();
-        if self.content.cells_of(piece).all(|cell| disk.is_hole(cell)) {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "nothing was ever written there"));
+        let hash = self.content.hash(&self.disk(), piece)?;
+        if hash == self.right_hash(piece) {
+            self.hold.pass(piece).await;
         }
-        if self.content.is_canonical(&disk, piece) {
-            return Ok(self.content.hashes.get(piece.as_usize()).copied().unwrap_or_default());
-        }
-        let len = self.content.geometry.len_of(piece);
-        Ok(PieceHash::of(&self.content.read(&disk, piece, 0, len)))
+        Ok(hash)
     }
 
     async fn flush(&self) -> io::Result<()> {
@@ -241,6 +262,16 @@ impl Content {
 
     fn is_canonical(&self, disk: &Disk, piece: PieceIndex) -> bool {
         self.cells_of(piece).all(|cell| disk.is_canonical(cell))
+    }
+
+    fn hash(&self, disk: &Disk, piece: PieceIndex) -> io::Result<PieceHash> {
+        if self.cells_of(piece).all(|cell| disk.is_hole(cell)) {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "nothing was ever written there"));
+        }
+        if self.is_canonical(disk, piece) {
+            return Ok(self.hashes.get(piece.as_usize()).copied().unwrap_or_default());
+        }
+        Ok(PieceHash::of(&self.read(disk, piece, 0, self.geometry.len_of(piece))))
     }
 
     /// The cells that `len` bytes of `piece` from `offset` touch.

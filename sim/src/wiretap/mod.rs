@@ -11,10 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use proto::time::Instant;
 use proto::wire::{Handshake, Message, RawBlock};
 
+mod asking;
 mod scanner;
 #[cfg(test)]
 mod tests;
 
+pub use asking::Asking;
 pub use scanner::Scanner;
 
 use crate::world::virtual_time;

@@ -9,7 +9,7 @@ use proto::time::Instant;
 use super::clock::ClockError;
 use super::{HostId, World};
 use crate::network::{CutId, LinkProfile, NatId, NatProfile, Roughness, Seen, Watcher};
-use crate::wiretap::{Listener, Wiretap};
+use crate::wiretap::{Asking, Listener, Wiretap};
 
 impl World {
     /// Sets a host's clocks wrong. Best before its programs start: a drift of later counts from the start.
@@ -130,6 +130,11 @@ impl World {
             // A second listener finds the place taken.
             let _ = host.wiretap.set(wiretap.clone());
         }
+    }
+
+    /// What a host asks trackers from now on, until it is answered.
+    pub fn listen_for_announces(&self, host: HostId) -> Asking {
+        self.core.host(host).asking.get_or_init(Asking::default).clone()
     }
 
     /// Shows every packet's end and every note to `watcher` from now on. There is one watcher.

@@ -18,7 +18,7 @@ use turmoil_net::NetstatEntry;
 use super::clock::ClockError;
 use super::gate::Gate;
 use super::service::Service;
-use crate::wiretap::Wiretap;
+use crate::wiretap::{Asking, Wiretap};
 
 /// A host of a world, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,6 +84,8 @@ pub(super) struct Host {
     pub(super) mtu: u32,
     /// Who listens to its streams, if anybody does.
     pub(super) wiretap: OnceLock<Wiretap>,
+    /// Its announces under way, if anybody wants to know.
+    pub(super) asking: OnceLock<Asking>,
 }
 
 impl Host {

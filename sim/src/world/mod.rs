@@ -128,6 +128,7 @@ impl World {
                 index,
                 mtu: settings.mtu,
                 wiretap: OnceLock::new(),
+                asking: OnceLock::new(),
             })
         });
         let hosts = hosts.collect();

@@ -241,7 +241,7 @@ impl UdpSocket for SimSocket {
         self.take(waiting.0);
         for _ in 1..max.max(1) {
             let (len, from) = waiting;
-            each(from, buffer.get(..len).unwrap_or_default());
+            self.hear(from, buffer.get(..len).unwrap_or_default(), &mut each);
             match self.0.with_ref(|socket| socket.try_recv_from(&mut buffer)) {
                 Some(Ok(next)) => {
                     self.take(next.0);
@@ -251,7 +251,7 @@ impl UdpSocket for SimSocket {
             }
         }
         let (len, from) = waiting;
-        each(from, buffer.get(..len).unwrap_or_default());
+        self.hear(from, buffer.get(..len).unwrap_or_default(), &mut each);
         Ok(())
     }
 
@@ -261,6 +261,7 @@ impl UdpSocket for SimSocket {
         }
         self.0.host().service.charge(1);
         self.0.host().pulse.raise();
+        self.0.host().asking.get().into_iter().for_each(|asking| asking.said(to, payload));
         match self.0.with_ref(|socket| socket.try_send_to(payload, to)) {
             Some(Ok(_)) | None => Ok(()),
             Some(Err(error)) if error.kind() == ErrorKind::WouldBlock => Ok(()),
@@ -274,6 +275,11 @@ impl UdpSocket for SimSocket {
 }
 
 impl SimSocket {
+    fn hear(&self, from: SocketAddr, payload: &[u8], each: &mut impl FnMut(SocketAddr, &[u8])) {
+        self.0.host().asking.get().into_iter().for_each(|asking| asking.heard(from, payload));
+        each(from, payload);
+    }
+
     /// A datagram with so many bytes of payload was read: that takes time and makes room.
     fn take(&self, payload: usize) {
         let host = self.0.host();
