@@ -171,6 +171,7 @@ fn what_waits_for_a_peer_says_whose_state_it_is() {
         Scenario::parse("swarm.toml", &text, &[]).map_err(|error| error.to_string())
     };
     for (fault, complaint) in [
+        ("when = \"endgame\"\ncrash = \"it\"", "write for example: when = { copies = 1 }"),
         ("when = { copies = 1 }\ncrash = \"it\"", "`it` is the peer of whom `when` speaks"),
         ("at = \"3 s\"\ncrash = \"it\"", "`it` is the peer of whom `when` speaks"),
         ("when = { endgame = \"seeder\" }\ncrash = \"it\"", "only leechers are watched for that"),

@@ -44,6 +44,26 @@ pub const RATE_UNITS: &[Unit] = &[
     ("GiB/s", 8 << 30),
 ];
 
+/// What people write for these units elsewhere, in lower case.
+const ALIASES: &[(&str, &str)] = &[
+    ("sec", "s"),
+    ("secs", "s"),
+    ("second", "s"),
+    ("seconds", "s"),
+    ("m", "min"),
+    ("mins", "min"),
+    ("minute", "min"),
+    ("minutes", "min"),
+    ("hour", "h"),
+    ("hours", "h"),
+    ("kbps", "kbit/s"),
+    ("mbps", "Mbit/s"),
+    ("gbps", "Gbit/s"),
+    ("kbit", "kbit/s"),
+    ("mbit", "Mbit/s"),
+    ("gbit", "Gbit/s"),
+];
+
 /// Why a text is not the quantity that is due there; reads as the end of a sentence.
 pub type Complaint = String;
 
@@ -127,7 +147,10 @@ fn one(text: &str, units: &[Unit], what: &str, example: &str) -> Result<u64, Com
     let complaint = || format!("`{text}` is not {what}; write for example {example}");
     let (mantissa, scale) = decimal(number).ok_or_else(complaint)?;
     let Some((_, worth)) = units.iter().find(|(name, _)| *name == unit) else {
-        return Err(match suggestion(unit, units.iter().map(|(name, _)| *name)) {
+        let known = || units.iter().map(|(name, _)| *name);
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == unit.to_lowercase()).map(|(_, name)| *name);
+        let meant = alias.filter(|alias| known().any(|name| name == *alias));
+        return Err(match meant.or_else(|| suggestion(unit, known())) {
             Some(near) => format!("`{text}` is not {what}: did you mean \"{number} {near}\"?"),
             None => complaint(),
         });
@@ -198,6 +221,8 @@ mod tests {
     #[test]
     fn slips_are_named() {
         assert_eq!(rate("16 MBit/s"), Err("`16 MBit/s` is not a rate: did you mean \"16 Mbit/s\"?".into()));
+        assert_eq!(rate("1 mbps"), Err("`1 mbps` is not a rate: did you mean \"1 Mbit/s\"?".into()));
+        assert_eq!(duration("5 sec"), Err("`5 sec` is not a duration: did you mean \"5 s\"?".into()));
         assert_eq!(
             duration("soon"),
             Err("`soon` is not a duration; write for example \"90 s\" or \"25 ms\"".into())

@@ -173,7 +173,9 @@ impl Moment {
 
 #[expect(clippy::cast_sign_loss, reason = "a share is within 0 and 1")]
 fn trigger(value: &Value<'_>, scenario: &Scenario) -> Result<Trigger, Refusal> {
-    let fields = Fields::of(value, "`when`", STATES)?;
+    const HINT: &str = "write for example: when = { copies = 1 } or when = { endgame = \"leecher\" }";
+    let fields = Fields::of(value, "`when`", STATES)
+        .map_err(|refusal| if refusal.hint.is_some() { refusal } else { refusal.hint(HINT) })?;
     let state = fields.only(&STATES.iter().map(|state| state.name).collect::<Vec<_>>())?;
     let count = |value: &Value<'_>| within(value, 1..=MAX_PEERS as u32);
     let who = |value: &Value<'_>| who(value, scenario, state == "announcing");
