@@ -138,7 +138,7 @@ impl SharedStorage {
     pub(crate) fn sound_pieces(&self) -> Vec<u32> {
         let (geometry, disk) = (self.content.geometry, self.disk());
         let sound = geometry.all_pieces().filter(|&piece| self.content.is_canonical(&disk, piece));
-        sound.map(|piece| piece.get()).collect()
+        sound.map(PieceIndex::get).collect()
     }
 
     /// The hash that the torrent file has for a piece.
