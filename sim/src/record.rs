@@ -123,6 +123,8 @@ pub struct PeerRecord {
     pub false_claims: u32,
     /// A life of it ended before it could say what it had sent and received.
     pub uncounted: bool,
+    /// Addresses of others that it knew when it was last asked: in the end, or as it left.
+    pub known: Option<usize>,
     /// The engine's complaint, if it ended with one.
     pub failure: Option<String>,
     /// Pieces that failed their hash check, and when.

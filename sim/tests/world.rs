@@ -166,3 +166,30 @@ fn faults_and_completions_enter_the_digest() {
     assert_ne!(digest(None), digest(Some("crash host-1")));
     assert_ne!(digest(Some("crash host-2")), digest(Some("crash host-1")));
 }
+
+/// Dials the greeter and says something every minute.
+async fn rare_caller(host: Host) {
+    let mut stream = host.transport.connect(addr(1)).await.expect("the greeter listens");
+    while stream.writer.write_all(b".").await.is_ok() {
+        host.clock.sleep_until(host.clock.now() + Duration::from_secs(60)).await;
+    }
+}
+
+#[test]
+fn idle_time_is_skipped_and_nothing_comes_out_differently() {
+    // Whoever asks the world for every single tick gets every single tick.
+    let after = |step: u64| {
+        let (mut world, ids) = world(2);
+        world.start(ids[0], greeter(world.environment(ids[0]), "hello"));
+        world.start(ids[1], rare_caller(world.environment(ids[1])));
+        for end in (0..=600_000_u64).step_by(step as usize) {
+            world.run_until(Instant::from_micros(end * 1_000));
+        }
+        (world.digest(), world.totals(), world.turns())
+    };
+    let (every_tick, jumps) = (after(1), after(600_000));
+    assert_eq!((&every_tick.0, every_tick.1), (&jumps.0, jumps.1));
+    assert_eq!(every_tick.2, 600_000);
+    // A byte and its acknowledgement a minute: each is taken, carried and handed over.
+    assert!((20..200).contains(&jumps.2), "{} turns", jumps.2);
+}

@@ -28,6 +28,7 @@ impl Verdict {
         checks.extend(self.check_times(expect).into_iter().flatten());
         checks.extend(self.check_bytes(expect).into_iter().flatten());
         checks.extend(expect.population.map(|expected| self.check_population(expected)));
+        checks.extend(self.check_known(expect.known));
         checks.extend(self.check_tracker(expect));
         checks.extend(justice::checks(&expect.justice, self.justice));
         checks
@@ -100,6 +101,19 @@ impl Verdict {
         };
         let (expected, measured) = (expected.to_string(), self.population.to_string());
         Check { name: "population", expected, measured, occasions: came as u64, met }
+    }
+
+    /// Who was never asked, because it crashed or had no engine, is not counted.
+    fn check_known(&self, most: Option<f64>) -> Option<Check> {
+        let books: Vec<_> = self.record.peers.iter().filter_map(|peer| peer.known).collect();
+        let fullest = books.iter().copied().max().unwrap_or(0);
+        most.map(|most| Check {
+            name: "known",
+            expected: format!("<= {most} addresses"),
+            measured: fullest.to_string(),
+            occasions: books.len() as u64,
+            met: fullest as f64 <= most,
+        })
     }
 
     /// An expectation that was not put to the test is not met.

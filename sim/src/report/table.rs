@@ -6,6 +6,7 @@ use super::figures::Percentiles;
 use super::text::{Style, bar, bytes, curve, grouped, percent};
 use super::{Outcome, Verdict, justice, reference};
 use crate::oracle::Occasions;
+use crate::scenario::Run;
 
 /// Characters of a line.
 const WIDTH: usize = 84;
@@ -141,11 +142,12 @@ impl Verdict {
         let plan = &self.record.plan;
         let run = plan.run;
         format!(
-            "seed {}, {:.1} simulated s, tick {} ms, MTU {}",
+            "seed {}, {:.1} simulated s, tick {} ms, MTU {}{}",
             plan.seed,
             self.record.end.as_secs_f64(),
             run.tick.as_millis(),
-            run.mtu
+            run.mtu,
+            if run.mtu > Run::default().mtu { " (raised: coarser losses and queues)" } else { "" }
         )
     }
 

@@ -309,3 +309,14 @@ fn what_was_never_put_to_the_test_is_vacuous_and_counts_if_one_is_strict() {
     assert_eq!(verdict.vacuous[2], "expectation banned: never put to the test");
     assert_eq!(verdict.strictly().outcome, Outcome::Missed, "what is missed is not merely vacuous");
 }
+
+#[test]
+fn an_address_book_that_grew_too_full_is_seen() {
+    let mut record = good();
+    record.plan.expect.known = Some(80.0);
+    (record.peers[1].known, record.peers[2].known) = (Some(7), Some(80));
+    assert_eq!(Verdict::of(record.clone()).outcome, Outcome::Pass);
+    record.peers[1].known = Some(81);
+    let verdict = Verdict::of(record);
+    assert_eq!(verdict.complaints(), ["expectation: known <= 80 addresses, measured 81"]);
+}

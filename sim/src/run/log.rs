@@ -60,6 +60,8 @@ pub(super) struct Log {
     pub(super) is_checked: bool,
     /// A life has ended and nobody knows its sums.
     pub(super) uncounted: bool,
+    /// Addresses that the engine knew when it was last asked.
+    pub(super) known: Option<usize>,
 }
 
 impl Log {
@@ -150,6 +152,7 @@ impl Log {
     /// The engine's own count of this life.
     pub(super) fn count(&mut self, stats: &Stats) {
         self.present = Sums::of(stats);
+        self.known = Some(stats.known);
         self.counted = true;
     }
 

@@ -225,7 +225,10 @@ impl<'a> Stage<'a> {
         let peers = record.peers.iter_mut().zip(&self.peers).zip(accounts).enumerate();
         for (index, ((seen, peer), account)) in peers {
             seen.statement = ledger.statement(hosts::index(Target::Peer(index)));
-            let sums = peer.log.lock().sums();
+            let log = peer.log.lock();
+            let sums = log.sums();
+            seen.known = log.known;
+            drop(log);
             (seen.uploaded, seen.downloaded, seen.duplicate) =
                 (sums.uploaded, sums.downloaded, sums.duplicate);
             account.confess(seen);

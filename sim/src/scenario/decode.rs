@@ -90,6 +90,7 @@ fn decode(source: &Source, file: &str, policies: &Policies) -> Result<Scenario, 
     let regions = region::decode(top.value("regions"))?;
     let nats = nat::decode(top.value("nats"))?;
     let run = top.optional("run", run::decode)?.unwrap_or_default();
+    link::fit(top.value("links"), &links, run.mtu)?;
     let tracker = tracker::decode(top.value("tracker"), &links, &regions)?;
     let (torrent, policy) = top.required("torrent", |value| torrent::decode(value, policies))?;
     let places = group::Places { links: &links, regions: &regions, nats: &nats, file };

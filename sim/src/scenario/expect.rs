@@ -29,6 +29,8 @@ pub struct Expect {
     pub seed_copies: Option<f64>,
     /// The most leechers that are there at once and not complete.
     pub population: Option<Population>,
+    /// The most addresses that any peer may know in the end: what does not forget grows.
+    pub known: Option<f64>,
     /// Of the tracker.
     pub tracker: ExpectTracker,
     /// Where hostile peers are about.
@@ -126,6 +128,7 @@ impl Default for Expect {
             overhead: None,
             seed_copies: None,
             population: None,
+            known: None,
             tracker: ExpectTracker::default(),
             justice: ExpectJustice::default(),
         }
@@ -146,6 +149,7 @@ pub(super) const KEYS: &[Key] = &[
     may("overhead", Shape::AtMost, "Bytes on the wire beyond the content, as a share of it."),
     may("seed_copies", Shape::Times, "Payload that the seeders sent, in copies of the content."),
     may("population", Shape::Crowd, "The most leechers that are there at once and not complete."),
+    may("known", Shape::Times, "Addresses that any peer knows in the end, at the most."),
     may("tracker", Shape::Table(&[&TRACKER_KEYS]), "What must come out for the tracker."),
     may("justice", Shape::Table(&[justice::KEYS]), "What must come out where hostile peers are about."),
 ];
@@ -159,8 +163,10 @@ pub(super) fn decode(value: Option<&Value<'_>>) -> Result<Expect, Refusal> {
         time: fields.optional("time", |value| duration(&operand(value, "<=", "90 s")?))?,
         duplicates: fields.optional("duplicates", |value| share(&operand(value, "<=", "5 %")?))?,
         overhead: fields.optional("overhead", |value| share(&operand(value, "<=", "20 %")?))?,
-        seed_copies: fields.optional("seed_copies", |value| copies(&operand(value, "<=", "1.2")?))?,
         population: fields.optional("population", population)?,
+        seed_copies: fields
+            .optional("seed_copies", |value| number(&operand(value, "<=", "1.2")?, "copies"))?,
+        known: fields.optional("known", |value| number(&operand(value, "<=", "80")?, "addresses"))?,
         tracker: fields.optional("tracker", tracker)?.unwrap_or_default(),
         justice: fields.optional("justice", justice::decode)?.unwrap_or_default(),
     })
@@ -178,9 +184,9 @@ fn tracker(value: &Value<'_>) -> Result<ExpectTracker, Refusal> {
     })
 }
 
-fn copies(value: &Value<'_>) -> Result<f64, Refusal> {
-    let copies = text(value)?.parse::<f64>().ok().filter(|copies| copies.is_finite() && *copies >= 0.0);
-    copies.ok_or_else(|| wrong(value, "a number of copies such as \"<= 1.2\""))
+fn number(value: &Value<'_>, of: &str) -> Result<f64, Refusal> {
+    let number = text(value)?.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+    number.ok_or_else(|| wrong(value, &format!("a number of {of} such as \"<= 1.2\"")))
 }
 
 fn population(value: &Value<'_>) -> Result<Population, Refusal> {
@@ -235,6 +241,7 @@ pub(super) fn write(expect: &Expect) -> String {
     expect.overhead.inspect(|most| line("overhead", format!("<= {most}")));
     expect.seed_copies.inspect(|most| line("seed_copies", format!("<= {most}")));
     expect.population.inspect(|population| line("population", population.to_string()));
+    expect.known.inspect(|most| line("known", format!("<= {most}")));
     for (key, least) in expect.tracker.shares() {
         least.inspect(|least| line(&format!("tracker.{key}"), format!(">= {least}")));
     }

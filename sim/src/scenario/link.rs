@@ -97,6 +97,24 @@ pub(super) fn decode(value: Option<&Value<'_>>) -> Result<BTreeMap<String, Link>
     Ok(links)
 }
 
+/// Refuses a queue without room for a single packet of `mtu` bytes: no packet of full size would ever pass.
+pub(super) fn fit(
+    value: Option<&Value<'_>>,
+    links: &BTreeMap<String, Link>,
+    mtu: u32,
+) -> Result<(), Refusal> {
+    let table = value.and_then(|value| value.get_ref().as_table());
+    for (name, value) in table.into_iter().flatten() {
+        let queue = links.get(name.get_ref().as_ref()).map_or(u64::MAX, |link| link.queue);
+        if queue < u64::from(mtu) {
+            let message =
+                format!("a queue of {} has no room for a packet of {mtu} bytes (`mtu`)", size_text(queue));
+            return Err(Refusal::new(value.span(), message).hint("make it longer than several packets"));
+        }
+    }
+    Ok(())
+}
+
 fn loss(value: &Value<'_>) -> Result<f64, Refusal> {
     match share(value)? {
         loss if loss < 1.0 => Ok(loss),

@@ -8,6 +8,13 @@ use super::schema::{Key, Shape, may, or};
 use super::source::Refusal;
 use super::write::{line, number};
 
+/// What every host of the Internet takes in one piece (RFC 791).
+const LEAST_MTU: u32 = 576;
+
+/// What the 16 bits of an IPv4 packet's length can say. A connection has a window of 64 KiB, so such a packet is all
+/// that it has under way.
+const MOST_MTU: u32 = 65_535;
+
 /// How a scenario is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
@@ -48,7 +55,7 @@ pub(super) const KEYS: &[Key] = &[
         Shape::Time,
         "The network's step: 1 to 100 whole milliseconds. Longer is faster to run, and adds to round trips.",
     ),
-    or("1500", "mtu", Shape::Whole(576, 65_535), "Bytes of the largest packet."),
+    or("1500", "mtu", Shape::Whole(LEAST_MTU, MOST_MTU), "Bytes of the largest packet."),
     or("false", "long", Shape::Truth, "It takes minutes, and CI leaves it to whoever asks for it."),
     may(
         "max_connections",
@@ -69,7 +76,7 @@ pub(super) fn decode(value: &Value<'_>) -> Result<Run, Refusal> {
         time_limit,
         at_least: at_least?.unwrap_or(default.at_least),
         tick: fields.optional("tick", tick)?.unwrap_or(default.tick),
-        mtu: fields.optional("mtu", |value| within(value, 576..=65_535))?.unwrap_or(default.mtu),
+        mtu: fields.optional("mtu", |value| within(value, LEAST_MTU..=MOST_MTU))?.unwrap_or(default.mtu),
         long: fields.optional("long", truth)?.unwrap_or(default.long),
         max_connections: fields.optional("max_connections", |value| within(value, 1..=1_000))?,
     })

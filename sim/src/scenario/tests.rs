@@ -349,3 +349,21 @@ fn a_population_is_bounded_from_either_side() {
     let refused = refusal("efficiency = \">= 0.65\"", "population = \">= some\"");
     assert!(refused.contains("a number of leechers such as"), "{refused}");
 }
+
+#[test]
+fn packets_fit_into_queues_and_address_books_have_a_limit() {
+    let plan =
+        parse(&SMALL.replace("efficiency = \">= 0.65\"", "known = \"<= 4\"")).expect("valid").expand(1);
+    assert_eq!(plan.expect.known, Some(4.0));
+    assert_eq!(parse(&plan.to_toml()).expect("valid").expand(1), plan);
+    let refused = refusal("efficiency = \">= 0.65\"", "known = \"<= few\"");
+    assert!(refused.contains("a number of addresses such as"), "{refused}");
+    let narrow = |mtu: u32| {
+        format!(
+            "{SMALL}\n[links.narrow]\nup = \"1 Mbit/s\"\ndown = \"1 Mbit/s\"\nlatency = \"1 ms\"\nqueue = \"8 kB\"\n[run]\nmtu = {mtu}\n"
+        )
+    };
+    parse(&narrow(8_000)).expect("one packet has room");
+    let refused = parse(&narrow(9_000)).expect_err("must be refused");
+    assert!(refused.contains("a queue of 8 kB has no room for a packet of 9000 bytes"), "{refused}");
+}

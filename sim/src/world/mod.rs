@@ -84,6 +84,7 @@ pub struct World {
 struct Core {
     start: tokio::time::Instant,
     tick: u64,
+    turns: u64,
     network: Network,
     pulse: Arc<Pulse>,
     hosts: Vec<Arc<Host>>,
@@ -133,7 +134,8 @@ impl World {
         });
         let hosts = hosts.collect();
         let tick = (settings.tick.as_millis() as u64).max(1) * 1_000;
-        let core = Core { start, tick, network, pulse, hosts, bounded: Vec::new(), packets: Vec::new() };
+        let core =
+            Core { start, tick, turns: 0, network, pulse, hosts, bounded: Vec::new(), packets: Vec::new() };
         let tasks = specs.iter().map(|_| None).collect();
         Ok(Self { tasks, runtime, core, guard: net.enter() })
     }
@@ -201,6 +203,11 @@ impl World {
     /// Counts of all packets.
     pub const fn totals(&self) -> Totals {
         self.core.network.totals()
+    }
+
+    /// Ticks at which the network or a stack acted; the clock jumped over all others.
+    pub const fn turns(&self) -> u64 {
+        self.core.turns
     }
 
     /// Bytes through a host's uplink and downlink.
@@ -286,6 +293,7 @@ impl Core {
 
     /// One tick: the network acts, arrived packets reach their stacks, the stacks send.
     fn turn(&mut self, guard: &EnterGuard, now: Instant) {
+        self.turns += 1;
         for host in &self.bounded {
             let taken = self.host(*host).taken.swap(0, Ordering::Relaxed);
             self.network.taken(host.0, taken);

@@ -17,6 +17,7 @@ use super::{Oracle, Violation};
 use crate::network::{Seen, Way};
 use crate::record::Record;
 
+mod census;
 mod figures;
 mod swarm;
 mod truth;

@@ -7,26 +7,25 @@ use std::time::Duration;
 
 use proto::tracker::AnnounceHead;
 
+use super::census::Census;
 use super::figures::Figures;
 use super::swarm::Asked;
 use crate::record::{PeerRecord, Record};
 use crate::scenario::{PeerPlan, Role};
-
-/// What comes or goes so shortly before or after a reply may be in it or not: announces are under way.
-const SLACK: Duration = Duration::from_secs(5);
 
 /// The runner's ledger.
 #[derive(Debug)]
 pub(super) struct Truth<'a> {
     record: &'a Record,
     by_addr: BTreeMap<SocketAddr, usize>,
+    census: Census,
 }
 
 impl<'a> Truth<'a> {
     pub(super) fn of(record: &'a Record) -> Self {
         let peers = record.peers.iter().enumerate();
         let by_addr = peers.flat_map(|(index, peer)| peer.addrs.iter().map(move |addr| (*addr, index)));
-        Self { record, by_addr: by_addr.collect() }
+        Self { record, by_addr: by_addr.collect(), census: Census::of(record) }
     }
 
     fn peer(&self, addr: SocketAddr) -> Option<(&PeerPlan, &PeerRecord)> {
@@ -48,38 +47,11 @@ impl<'a> Truth<'a> {
         if self.peer(asked.addr).is_none_or(|(plan, _)| !plan.role.is_honest()) {
             return;
         }
-        let [seeders, leechers] = self.present(at);
+        let [seeders, leechers] = self.census.at(at);
         let wrong = distance(head.seeders, &seeders) + distance(head.leechers, &leechers);
         let told = u64::from(head.seeders) + u64::from(head.leechers);
         figures.told += told.max(u64::from(*seeders.start()) + u64::from(*leechers.start()));
         figures.wrong += wrong;
-    }
-
-    /// Seeders and leechers there at this time, give or take who just comes, completes or goes. Who speaks both
-    /// families of the tracker is a member in each.
-    fn present(&self, at: Duration) -> [RangeInclusive<u32>; 2] {
-        let (before, after) = (at.saturating_sub(SLACK), at + SLACK);
-        let mut ranges = [(0, 0); 2];
-        for (plan, peer) in self.record.plan.peers.iter().zip(&self.record.peers) {
-            if !plan.role.is_honest() {
-                continue;
-            }
-            let overlaps = |life: &&crate::record::Presence| {
-                life.from <= after && life.until.is_none_or(|until| until >= before)
-            };
-            let Some(_) = peer.lives.iter().find(overlaps) else { continue };
-            let spoken = self.record.plan.tracker.family.list();
-            let members = plan.family.list().iter().filter(|family| spoken.contains(family)).count() as u32;
-            let surely = peer.lives.iter().any(|life| life.from + SLACK <= at && life.covers(after));
-            let completes_by = |time| peer.completed.is_some_and(|completed| completed <= time);
-            let roles =
-                [(completes_by(after), completes_by(before)), (!completes_by(before), !completes_by(after))];
-            for ((least, most), (maybe, certainly)) in ranges.iter_mut().zip(roles) {
-                *most += u32::from(maybe) * members;
-                *least += u32::from(certainly && surely) * members;
-            }
-        }
-        ranges.map(|(least, most)| least..=most)
     }
 
     /// Downloads that ended: by the ledger, or by the word of the client itself to the tracker, which has nothing
