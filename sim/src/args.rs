@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+use crate::core_swarms::CoreArgs;
 use crate::differ::DiffArgs;
 use crate::merge::MergeArgs;
 use crate::shrinker::ShrinkArgs;
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Merge(MergeArgs),
     /// Say where two runs part: the first second, and the first event in it that only one of them has
     Diff(DiffArgs),
+    /// Run random small swarms of the pure machines in memory, thousands a minute
+    Core(CoreArgs),
     /// Make a failing scenario as small as it can be and still fail in the same way
     Shrink(ShrinkArgs),
     /// Print what happens in a run, one line an event
@@ -155,7 +158,7 @@ impl Default for Shard {
     }
 }
 
-fn shard(text: &str) -> Result<Shard, String> {
+pub(crate) fn shard(text: &str) -> Result<Shard, String> {
     let numbers = text.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
     match numbers {
         Some((index, of)) if (1..=of).contains(&index) => Ok(Shard { index, of }),

@@ -49,8 +49,8 @@ fn resolve(name: &str) -> Result<PathBuf> {
 
 /// What may have been meant: a command, or a scenario that is there.
 fn hint(name: &str) -> String {
-    const COMMANDS: [&str; 9] =
-        ["run", "compare", "merge", "diff", "shrink", "trace", "check", "schema", "list"];
+    const COMMANDS: [&str; 10] =
+        ["run", "compare", "core", "merge", "diff", "shrink", "trace", "check", "schema", "list"];
     let files = in_folder(Path::new(FOLDER)).unwrap_or_default();
     let near = |candidate: &str, word: &str| strsim::jaro_winkler(candidate, word) >= 0.85;
     if let Some(command) = COMMANDS.iter().find(|command| near(command, name)) {

@@ -3,6 +3,7 @@
 pub mod bound;
 pub mod capture;
 pub mod compare;
+pub mod core;
 pub mod defect;
 pub mod diff;
 pub mod hostile;

@@ -6,6 +6,7 @@ use clap::Parser;
 
 mod args;
 mod command;
+mod core_swarms;
 mod differ;
 mod find;
 mod junit;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Some(Command::Compare(args)) => versus::compare(&args),
         Some(Command::Merge(args)) => merge::merge(&args),
         Some(Command::Diff(args)) => differ::diff(&args),
+        Some(Command::Core(args)) => core_swarms::run(&args),
         Some(Command::Shrink(args)) => shrinker::print(&args),
         Some(Command::Trace(args)) => tracer::print(&args),
         Some(Command::Check { scenarios, sets }) => command::check(&scenarios, &sets),

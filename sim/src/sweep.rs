@@ -56,21 +56,34 @@ pub(crate) fn sweep<T>(
     jobs: usize,
     twice: bool,
     progress: &Progress,
-    mut arrived: impl FnMut(usize, Ending) -> T,
+    arrived: impl FnMut(usize, Ending) -> T,
+    each: impl FnMut(usize, T),
+) {
+    let work = |index| {
+        let (plan, watching) = runs.plan(index);
+        one(&plan, &watching, twice, progress)
+    };
+    in_parallel(runs.count(), jobs, work, arrived, each);
+}
+
+/// Does `count` pieces of `work` on `jobs` threads. `arrived` gets each result at once, and `each` what it made of it,
+/// in order.
+pub(crate) fn in_parallel<R: Send, T>(
+    count: usize,
+    jobs: usize,
+    work: impl Fn(usize) -> R + Sync,
+    mut arrived: impl FnMut(usize, R) -> T,
     mut each: impl FnMut(usize, T),
 ) {
     let next = AtomicUsize::new(0);
     let (sender, endings) = mpsc::channel();
     thread::scope(|scope| {
-        for _ in 0..jobs.min(runs.count()) {
-            let (sender, next) = (sender.clone(), &next);
+        for _ in 0..jobs.min(count) {
+            let (sender, next, work) = (sender.clone(), &next, &work);
             scope.spawn(move || {
-                while let Some(index) =
-                    Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < runs.count())
-                {
-                    let (plan, watching) = runs.plan(index);
+                while let Some(index) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < count) {
                     // The receiver outlives all threads of this scope.
-                    let _ = sender.send((index, one(&plan, &watching, twice, progress)));
+                    let _ = sender.send((index, work(index)));
                 }
             });
         }

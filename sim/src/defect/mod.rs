@@ -105,6 +105,11 @@ pub trait Defect: Send {
 pub(crate) struct SharedDefect(Arc<Mutex<dyn Defect>>);
 
 impl SharedDefect {
+    /// One for one host.
+    pub(crate) fn new(defect: impl Defect + 'static) -> Self {
+        Self(Arc::new(Mutex::new(defect)))
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, dyn Defect + 'static> {
         // A defect that panicked fails its test anyway.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -137,7 +142,7 @@ impl Tampered {
     /// `who` as well.
     #[must_use]
     pub fn and<D: Defect + 'static>(mut self, who: &str, defect: impl Fn() -> D + 'static) -> Self {
-        let make = move || SharedDefect(Arc::new(Mutex::new(defect())));
+        let make = move || SharedDefect::new(defect());
         self.0.push((who.to_owned(), Box::new(make)));
         self
     }

@@ -1,7 +1,7 @@
 //! Delta debugging: the fewest of many things that still fail together (Zeller & Hildebrandt 2002).
 
 /// A part of `all` that still fails and of which no single thing can be left out. The whole is known to fail.
-pub(super) fn ddmin<T: Clone>(all: Vec<T>, mut fails: impl FnMut(&[T]) -> bool) -> Vec<T> {
+pub(crate) fn ddmin<T: Clone>(all: Vec<T>, mut fails: impl FnMut(&[T]) -> bool) -> Vec<T> {
     let mut kept = all;
     let mut parts = 2;
     if !kept.is_empty() && fails(&[]) {

@@ -6,13 +6,14 @@
 
 use std::time::Duration;
 
+use crate::oracle::Violation;
 use crate::report::Verdict;
 use crate::scenario::{FaultPlan, NetFaultPlan, Plan, Scenario, Target};
 
 mod ddmin;
 mod plainer;
 
-use ddmin::ddmin;
+pub(crate) use ddmin::ddmin;
 
 /// How a run fails: two with the same name fail in the same way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,18 +22,22 @@ pub struct Failure(String);
 impl Failure {
     /// The worst of a verdict: a safety oracle and its rule before liveness, and that before expectations.
     pub fn of(verdict: &Verdict) -> Option<Self> {
-        let violations = || verdict.violations.iter();
+        let missed = || verdict.checks.iter().find(|check| !check.met);
+        Self::of_violations(&verdict.violations)
+            .or_else(|| missed().map(|check| Self(format!("expectation {}", check.name))))
+    }
+
+    /// The worst of these, as above.
+    pub fn of_violations(all: &[Violation]) -> Option<Self> {
+        let violations = || all.iter();
         let safety =
             violations().find(|violation| violation.oracle.severity() == crate::oracle::Severity::Safety);
-        if let Some(violation) = safety.or(violations().next()) {
-            // A rule of the protocol stands before the first colon.
-            let rule = violation.message.split_once(": ").map(|(rule, _)| rule);
-            let rule =
-                rule.filter(|rule| !rule.contains(' ')).map_or_else(String::new, |rule| format!(" ({rule})"));
-            return Some(Self(format!("oracle {}{rule}", violation.oracle)));
-        }
-        let missed = verdict.checks.iter().find(|check| !check.met);
-        missed.map(|check| Self(format!("expectation {}", check.name)))
+        let violation = safety.or(violations().next())?;
+        // A rule of the protocol stands before the first colon.
+        let rule = violation.message.split_once(": ").map(|(rule, _)| rule);
+        let rule =
+            rule.filter(|rule| !rule.contains(' ')).map_or_else(String::new, |rule| format!(" ({rule})"));
+        Some(Self(format!("oracle {}{rule}", violation.oracle)))
     }
 
     /// For people.

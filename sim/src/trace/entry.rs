@@ -91,6 +91,17 @@ impl MessageBody {
         Self { offset: Some(offset), bytes: Some(len), ..Self::piece(message, piece) }
     }
 
+    /// Of what crossed a stream; nothing is said of its end.
+    pub(crate) fn of_event(what: &What) -> Self {
+        match what {
+            What::Handshake(_) => Self::plain("handshake"),
+            What::Message(message) => Self::of(message),
+            What::Block(block) => Self::block("block", *block),
+            What::Garbage => Self::plain("garbage"),
+            What::Closed => Self::default(),
+        }
+    }
+
     fn of(message: &Message) -> Self {
         match message {
             Message::KeepAlive => Self::plain("keep-alive"),
@@ -143,18 +154,11 @@ impl Entry {
 
     /// Nothing for the end of one direction that the other direction tells as well.
     pub(super) fn message(names: &Names, event: &Event, is_said: bool) -> Option<Self> {
-        let body = match &event.what {
-            What::Handshake(_) => MessageBody::plain("handshake"),
-            What::Message(message) => MessageBody::of(message),
-            What::Block(block) => MessageBody::block("block", *block),
-            What::Garbage => MessageBody::plain("garbage"),
-            What::Closed if !is_said => return None,
-            What::Closed => MessageBody::default(),
-        };
         let kind = match (&event.what, is_said) {
-            (What::Closed, _) => Kind::Closed,
-            (_, true) => Kind::Said(body),
-            (_, false) => Kind::Heard(body),
+            (What::Closed, false) => return None,
+            (What::Closed, true) => Kind::Closed,
+            (what, true) => Kind::Said(MessageBody::of_event(what)),
+            (what, false) => Kind::Heard(MessageBody::of_event(what)),
         };
         let (host, peer) = (names.host(event.line.host), Some(names.at(event.line.peer)));
         Some(Self { micros: event.at.as_micros(), host, peer, kind })

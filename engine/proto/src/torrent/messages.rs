@@ -99,6 +99,8 @@ impl Torrent {
         self.slots_changed = true;
         if interested {
             self.tell_haves(now, key);
+        } else {
+            self.wants_no_more(now, key);
         }
     }
 }

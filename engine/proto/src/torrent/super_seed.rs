@@ -13,6 +13,7 @@ use crate::bitfield::Bitfield;
 use crate::piece::PieceIndex;
 use crate::time::Instant;
 use crate::torrent::machine::Torrent;
+use crate::torrent::peers::Peer;
 use crate::torrent::{PeerKey, TorrentConfig};
 use crate::wire::Message;
 
@@ -94,11 +95,22 @@ impl Torrent {
         self.end_if_all_elsewhere(now);
     }
 
-    /// Nobody wants what a peer was shown, or it came with that piece: it is shown another after a while.
+    /// Whoever wants nothing of what it was shown has it, whether it says so or not: many do not tell those of a piece
+    /// who have it, and the only peer has nobody else to pass it on to.
+    pub(super) fn wants_no_more(&mut self, now: Instant, key: PeerKey) {
+        let was_shown = self.super_seed.as_ref().is_some_and(|seed| seed.latest.contains_key(&key));
+        if was_shown && self.peers.len() == 1 {
+            self.reveal(now, key);
+        }
+    }
+
+    /// Nobody wants what a peer was shown, or it has that piece, by its word or for all we see: it is shown another
+    /// after a while.
     pub(super) fn reveal_more(&mut self, now: Instant) {
         let Some(seed) = &self.super_seed else { return };
         let idle = |&(piece, at): &(PieceIndex, Instant), key: &PeerKey| {
-            at + SHOW_PATIENCE <= now && self.peers.get(key).is_some_and(|peer| peer.has.has(piece))
+            let has = |peer: &Peer| peer.has.has(piece) || !peer.them.interested;
+            at + SHOW_PATIENCE <= now && self.peers.get(key).is_some_and(has)
         };
         let idle: Vec<_> =
             seed.latest.iter().filter(|&(key, latest)| idle(latest, key)).map(|(&key, _)| key).collect();

@@ -47,6 +47,19 @@ fn a_lone_peer_and_one_that_nobody_takes_from_go_on() {
 }
 
 #[test]
+fn who_says_nothing_of_its_pieces_is_shown_more_all_the_same() {
+    let mut table = table(6);
+    let (first, _) = table.arrive(1, Direction::Incoming);
+    table.say(first, Message::Interested);
+    assert_eq!(haves(&table.say(first, Message::NotInterested), first), [1]);
+    let (second, _) = table.arrive(2, Direction::Incoming);
+    table.say(first, Message::Interested);
+    assert_eq!(haves(&table.say(first, Message::NotInterested), first), [], "the second may still ask it");
+    let outputs = table.pass(SHOW_PATIENCE + Duration::from_secs(10));
+    assert_eq!((haves(&outputs, first).len(), haves(&outputs, second).len()), (1, 1));
+}
+
+#[test]
 fn a_peer_that_came_with_pieces_is_shown_one_that_it_lacks() {
     let mut table = table(6);
     let (peer, _) = table.arrive(1, Direction::Incoming);
