@@ -20,11 +20,15 @@ impl World<'_> {
     /// Is there nothing left to wait for?
     pub(super) fn is_over(&self) -> bool {
         let millis = self.now.as_micros() / 1000;
-        let waits = |host: &Host| honest(host) && self.attainable(host).next().is_some();
         millis >= self.plan.at_least
             && millis > self.plan.last_disturbance()
-            && !self.hosts.iter().any(waits)
+            && !self.somebody_waits()
             && self.lines.are_idle()
+    }
+
+    /// Is there an honest peer that could have more?
+    pub(super) fn somebody_waits(&self) -> bool {
+        self.hosts.iter().any(|host| honest(host) && self.attainable(host).next().is_some())
     }
 
     /// Pieces that a peer wants, lacks and can have.

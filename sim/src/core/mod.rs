@@ -148,8 +148,7 @@ fn attempt(
         events: 0,
     };
     let limit = limit(plan);
-    world.run(limit);
-    let was_cut_short = !world.is_over();
+    let was_cut_short = world.run(limit);
     world.conclude(was_cut_short);
     let leechers = || world.hosts.iter().filter(|host| host.is_honest() && !host.plan.complete);
     Outcome {

@@ -54,8 +54,8 @@ impl World<'_> {
         self.metainfo.info_hash()
     }
 
-    /// Runs until nobody can get any further, or until `limit`.
-    pub(super) fn run(&mut self, limit: Instant) {
+    /// Runs until nobody can get any further, or until `limit`; was somebody still waiting then?
+    pub(super) fn run(&mut self, limit: Instant) -> bool {
         for (place, peer) in self.plan.peers.iter().enumerate() {
             self.agenda.schedule(Instant::from_micros(peer.arrives * 1000), What::Starts(place));
         }
@@ -63,16 +63,18 @@ impl World<'_> {
             self.agenda.schedule(Instant::from_micros(fault.at * 1000), What::Fault(place));
         }
         let (mut looked, mut quiet_since, mut at_once) = (Instant::ZERO, None, 0);
+        let mut was_stopped = false;
         while let Some((at, what)) = self.agenda.next() {
             at_once = if at == self.now { at_once + 1 } else { 0 };
             if at > limit || at_once > MAX_AT_ONCE {
+                was_stopped = true;
                 break;
             }
             if at >= looked + LOOK_EVERY {
                 looked = at;
                 quiet_since = self.is_over().then(|| quiet_since.unwrap_or(at));
                 if quiet_since.is_some_and(|since| since + TAIL <= at) {
-                    break;
+                    return false;
                 }
             }
             self.now = at;
@@ -82,6 +84,7 @@ impl World<'_> {
         if at_once > MAX_AT_ONCE {
             self.complain(Oracle::Bounds, || "the machines turn in a circle: time stands still".to_owned());
         }
+        was_stopped || self.somebody_waits()
     }
 
     fn happen(&mut self, what: What) {
