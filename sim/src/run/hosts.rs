@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use proto::tracker::Family;
 
 use crate::network::{LinkProfile, NatId, NatProfile};
+use crate::oracle::Holder;
 use crate::scenario::{Families, Link, PeerPlan, Plan, TRACKER, Target};
 use crate::world::{HostSpec, World};
 
@@ -133,6 +134,16 @@ pub(super) fn specs(plan: &Plan) -> Vec<HostSpec> {
     let observer = spec(OBSERVER, observer(plan));
     let tracker = spec(TRACKER, Target::Tracker);
     std::iter::once(tracker).chain(peers).chain([observer]).collect()
+}
+
+/// Whoever sends blocks has an account.
+pub(super) fn holders(plan: &Plan) -> impl Iterator<Item = (usize, Holder)> {
+    plan.peers.iter().enumerate().map(|(number, peer)| {
+        let own = addresses(plan, Target::Peer(number));
+        let addrs = own.into_iter().chain(public_addresses(plan, number));
+        let addrs = addrs.map(|addr| addr.ip()).collect();
+        (index(Target::Peer(number)), Holder { name: peer.name.clone(), addrs })
+    })
 }
 
 /// The host behind the last peer's, from which the tracker is asked in the end.

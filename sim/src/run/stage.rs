@@ -20,7 +20,7 @@ use super::triggers::Triggers;
 use super::{Glimpse, RunError, STEP, Watching, hosts, torrent};
 use crate::defect::{SharedDefect, Tampered};
 use crate::hostile::Deeds;
-use crate::oracle::{self, Conduct, Court, Holder, Ledger, Provenance, Suspect};
+use crate::oracle::{self, Conduct, Court, Ledger, Provenance, Suspect};
 use crate::record::{Packets, PeerRecord, Record, TrackerRecord};
 use crate::scenario::expand::keyed;
 use crate::scenario::quantity::duration_text;
@@ -96,7 +96,7 @@ impl<'a> Stage<'a> {
         let peers: Vec<_> = plan.peers.iter().enumerate().map(peer).collect();
         let (agenda, tracker) = (Agenda::of(plan), TrackerHost::new(plan, tampered.of(TRACKER)));
         let court = Arc::new(Mutex::new(judge(plan, &content, &peers)));
-        let ledger = Arc::new(Mutex::new(Ledger::new(holders(plan))));
+        let ledger = Arc::new(Mutex::new(Ledger::new(hosts::holders(plan))));
         let mut triggers = Triggers::of(plan);
         let judges = triggers.listen(&world, both(court.clone(), ledger.clone()));
         world.overhear(match watching.messages.clone() {
@@ -339,16 +339,6 @@ fn judge(plan: &Plan, content: &Content, peers: &[Peer]) -> Court {
         (hosts::index(Target::Peer(index)), suspect)
     });
     Court::new(content.geometry(), plan.torrent.private, suspects)
-}
-
-/// Whoever sends blocks has an account.
-fn holders(plan: &Plan) -> impl Iterator<Item = (usize, Holder)> {
-    plan.peers.iter().enumerate().map(|(index, peer)| {
-        let own = hosts::addresses(plan, Target::Peer(index));
-        let addrs = own.into_iter().chain(hosts::public_addresses(plan, index));
-        let addrs = addrs.map(|addr| addr.ip()).collect();
-        (hosts::index(Target::Peer(index)), Holder { name: peer.name.clone(), addrs })
-    })
 }
 
 /// The settings that matter, for the report.

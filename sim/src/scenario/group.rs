@@ -171,6 +171,9 @@ pub(super) struct Places<'a> {
     pub(super) file: &'a str,
 }
 
+/// Names that no peer can have.
+const RESERVED: [&str; 2] = [TRACKER, IT];
+
 pub(super) fn decode(
     top: &Fields<'_>,
     places: &Places<'_>,
@@ -178,7 +181,7 @@ pub(super) fn decode(
     tracker: Families,
     (base, policies): (Policy, &Policies),
 ) -> Result<Vec<Group>, Refusal> {
-    let mut names = BTreeSet::from([TRACKER, IT].map(str::to_owned));
+    let mut names = BTreeSet::from(RESERVED.map(str::to_owned));
     let mut groups = Vec::new();
     for value in top.tables("peers")? {
         let group = group(value, places, (base, policies))?;
@@ -199,7 +202,7 @@ pub(super) fn decode(
         if let Some(name) = taken {
             return Err(Refusal::new(value.span(), format!("the name `{name}` is taken")));
         }
-        if names.len() > MAX_PEERS + 1 {
+        if names.len() > MAX_PEERS + RESERVED.len() {
             return Err(Refusal::new(value.span(), format!("more than {MAX_PEERS} peers")));
         }
         groups.push(group);
@@ -208,7 +211,7 @@ pub(super) fn decode(
         if let Some(other) = twin
             .twin_of
             .as_ref()
-            .filter(|other| [TRACKER, IT].contains(&other.as_str()) || !names.contains(*other))
+            .filter(|other| RESERVED.contains(&other.as_str()) || !names.contains(*other))
         {
             let place = value.get_ref().get("twin_of").unwrap_or(value).span();
             let refusal = Refusal::new(place, format!("there is no peer `{other}`"));
