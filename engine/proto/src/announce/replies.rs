@@ -129,7 +129,9 @@ impl Course {
             Some(AnnounceEvent::Completed) => self.completion = Completion::Said,
             None => {}
         }
-        let has_news = self.completion != Completion::Incomplete && !talk.told_complete;
+        // Whoever has lost pieces since has no such news: it would be told again with every answer.
+        let is_complete = progress.left == 0 && self.completion != Completion::Incomplete;
+        let has_news = is_complete && !talk.told_complete;
         let peers = dialable(peers);
         if !peers.is_empty() {
             self.outputs.push_back(Output::Peers(peers));

@@ -226,6 +226,16 @@ fn completed_is_never_said_of_a_torrent_that_was_complete() {
 }
 
 #[test]
+fn who_loses_pieces_after_completing_goes_on_at_the_interval() {
+    let mut scene = Scene::one(true);
+    scene.progress = SEEDING;
+    scene.say(Some(AnnounceEvent::Started));
+    scene.progress = LEECHING;
+    scene.run_for(Duration::from_secs(2000));
+    assert_eq!(scene.log(), ["0 t1 connect", "0 t1 Started", "1800 t1 connect", "1800 t1 regular"]);
+}
+
+#[test]
 fn completed_comes_before_stopped_even_with_an_expired_connection_id() {
     let mut scene = Scene::one(true);
     scene.say(Some(AnnounceEvent::Started));
