@@ -58,12 +58,12 @@ pub(crate) enum Command {
     },
     /// Print the JSON schema of scenario files, for editors
     Schema,
-    /// List the scenarios of a folder with what each claims
+    /// List the scenarios of a folder with what each claims, and the command that runs those that take minutes
     List {
         /// The folder
         #[arg(default_value = "scenarios")]
         folder: PathBuf,
-        /// Print one JSON object a scenario: file, name, claim, long, extends; or file and refused
+        /// Print one JSON object a scenario: file, name, claim, long, seconds, extends; or file and refused
         #[arg(long)]
         json: bool,
     },

@@ -2,12 +2,14 @@
 
 use std::io::{ErrorKind, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use settings::quantity::duration_text;
 use sim::report::Style;
 use sim::run::imagine;
-use sim::scenario::Scenario;
+use sim::scenario::{Cost, Scenario};
 
 use crate::args::Sets;
 use crate::find;
@@ -34,6 +36,11 @@ pub(crate) fn worse(a: u8, b: u8) -> u8 {
 pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,".contains(c);
     if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+/// This program as it was called, so that a command can be pasted.
+pub(crate) fn program() -> String {
+    quoted(&std::env::args().next().unwrap_or_else(|| "sim".to_owned()))
 }
 
 /// Writes to standard output. Whoever has closed it wants no more, which is no failure.
@@ -80,6 +87,7 @@ fn describe(scenario: &Scenario) -> String {
 /// Lists the scenarios of a folder, for people or as JSON.
 pub(crate) fn list(folder: &Path, json: bool) -> Result<u8> {
     let files = find::in_folder(folder)?;
+    let mut long = Vec::new();
     let width = files.iter().map(|path| stem(path).chars().count()).max().unwrap_or(0);
     for path in &files {
         let scenario = find::load(&path.to_string_lossy(), &[]).map(|(_, scenario)| scenario);
@@ -88,20 +96,43 @@ pub(crate) fn list(folder: &Path, json: bool) -> Result<u8> {
             continue;
         }
         let claim = match scenario {
-            Ok(scenario) if scenario.run.long => format!("(long) {}", scenario.claim),
+            Ok(Scenario { run, claim, .. }) if run.cost.is_long() => {
+                long.push((path, run.cost));
+                format!("({}) {claim}", takes(run.cost))
+            }
             Ok(scenario) => scenario.claim,
             Err(error) => format!("refused: {}", error.to_string().lines().next().unwrap_or_default()),
         };
         say(&format!("{:<width$}  {claim}\n", stem(path)))?;
     }
+    if !long.is_empty() {
+        say(&asking_for(&long))?;
+    }
     Ok(0)
+}
+
+/// How long a long run takes, as far as the scenario says it.
+fn takes(cost: Cost) -> String {
+    match cost {
+        Cost::About(time) => format!("long: about {}", duration_text(time)),
+        Cost::Long | Cost::Short => "long".to_owned(),
+    }
+}
+
+/// The command that runs those that CI leaves to whoever asks for them.
+fn asking_for(long: &[(&PathBuf, Cost)]) -> String {
+    let files: Vec<_> = long.iter().map(|(path, _)| quoted(&path.to_string_lossy())).collect();
+    let costs: Option<Duration> = long.iter().map(|(_, cost)| cost.time()).sum();
+    let all = costs.map_or_else(String::new, |all| format!(", about {} together", duration_text(all)));
+    format!("\nCI runs all but the long ones{all}: {} {}\n", program(), files.join(" "))
 }
 
 fn entry(path: &Path, scenario: &Result<Scenario>) -> serde_json::Value {
     let file = path.to_string_lossy();
     match scenario {
         Ok(Scenario { name, claim, extends, run, .. }) => {
-            serde_json::json!({ "file": file, "name": name, "claim": claim, "long": run.long, "extends": extends })
+            let seconds = run.cost.time().map(|time| time.as_secs());
+            serde_json::json!({ "file": file, "name": name, "claim": claim, "long": run.cost.is_long(), "seconds": seconds, "extends": extends })
         }
         Err(error) => serde_json::json!({ "file": file, "refused": error.to_string() }),
     }

@@ -16,7 +16,7 @@ use sim::defect::Tampered;
 use sim::shrink::Failure;
 
 use crate::args::{Shard, seeds, shard};
-use crate::command::{quoted, say, worse};
+use crate::command::{program, quoted, say, worse};
 use crate::progress::{Progress, wall};
 use crate::results::{Key, Results, Run};
 use crate::sweep::in_parallel;
@@ -185,8 +185,7 @@ fn brief(outcome: &Outcome, name: &str) -> String {
     for violation in &outcome.violations {
         let _ = writeln!(out, "FAIL  {name}  {violation}");
     }
-    let program = std::env::args().next().unwrap_or_else(|| "sim".to_owned());
-    let _ = writeln!(out, "      replay: {} core {name}", quoted(&program));
+    let _ = writeln!(out, "      replay: {} core {name}", program());
     out
 }
 

@@ -14,7 +14,7 @@ use sim::run::Watching;
 use sim::scenario::{Plan, Scenario};
 
 use crate::args::{RunArgs, Shard};
-use crate::command::{DIFFERENT, UNSAFE, available, quoted, say, style, worse};
+use crate::command::{DIFFERENT, UNSAFE, available, program, quoted, say, style, worse};
 use crate::find;
 use crate::junit;
 use crate::merge::sum;
@@ -287,8 +287,7 @@ fn line(verdict: &Verdict) -> String {
 
 /// The one command that runs this again.
 fn replay(file: &Path, seed: u64, args: &RunArgs) -> String {
-    let program = std::env::args().next().unwrap_or_else(|| "sim".to_owned());
-    let mut command = format!("{} {} --seed {seed}", quoted(&program), quoted(&file.to_string_lossy()));
+    let mut command = format!("{} {} --seed {seed}", program(), quoted(&file.to_string_lossy()));
     for set in &args.sets.sets {
         let _ = write!(command, " --set {}", quoted(set));
     }

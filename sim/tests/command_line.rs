@@ -317,8 +317,54 @@ fn names_are_looked_up_in_the_folder_of_scenarios() {
     assert!(listed[0]["refused"].as_str().is_some_and(|why| why.contains("bad.toml:1:1")), "{listed:?}");
     let claim = "Three homes get a small file from one seeder.";
     let pair = serde_json::json!({
-        "file": "scenarios/pair.toml", "name": "pair", "claim": claim, "long": false, "extends": []
+        "file": "scenarios/pair.toml", "name": "pair", "claim": claim, "long": false, "seconds": null,
+        "extends": []
     });
     assert_eq!(listed[1], pair);
     insta::assert_snapshot!(text(&folder.sim(&["check", "pair"]).stdout), @"scenarios/pair.toml: fine; 1 seeder, 3 leechers, 16 pieces, 0 faults; at least 1.3 s, set by the slowest download (B1)");
+}
+
+#[test]
+fn the_list_says_what_takes_long_and_how_to_run_it() {
+    let folder = Folder::new();
+    let long = |name: &str, long: &str| {
+        folder.write(
+            name,
+            &format!("# Takes {long}.\nversion = 1\nextends = \"tiny.toml\"\nrun.long = {long}\n"),
+        );
+    };
+    let list = || {
+        let listed = text(&folder.sim(&["list", "."]).stdout);
+        listed.replace(env!("CARGO_BIN_EXE_sim"), "sim")
+    };
+    long("a.toml", "\"5 min\"");
+    long("b.toml", "\"2 h 30 min\"");
+    insta::assert_snapshot!(list(), @r#"
+    a     (long: about 5 min) Takes "5 min".
+    b     (long: about 150 min) Takes "2 h 30 min".
+    tiny  Three homes get a small file from one seeder.
+
+    CI runs all but the long ones, about 155 min together: sim ./a.toml ./b.toml
+    "#);
+    long("c.toml", "true");
+    insta::assert_snapshot!(list(), @r#"
+    a     (long: about 5 min) Takes "5 min".
+    b     (long: about 150 min) Takes "2 h 30 min".
+    c     (long) Takes true.
+    tiny  Three homes get a small file from one seeder.
+
+    CI runs all but the long ones: sim ./a.toml ./b.toml ./c.toml
+    "#);
+    let listed = text(&folder.sim(&["list", ".", "--json"]).stdout);
+    let listed: Vec<serde_json::Value> =
+        listed.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
+    let costs: Vec<_> = listed.iter().map(|entry| (&entry["long"], &entry["seconds"])).collect();
+    insta::assert_snapshot!(serde_json::json!(costs), @"[[true,300],[true,9000],[true,null],[false,null]]");
+    folder.write("d.toml", "# Nonsense.\nversion = 1\nextends = \"tiny.toml\"\nrun.long = 5\n");
+    insta::assert_snapshot!(text(&folder.sim(&["check", "d.toml"]).stderr), @r#"
+    error: d.toml:4:12: an integer, where the value must be true, or about how long it takes, such as "5 min"
+       |
+     4 | run.long = 5
+       |            ^
+    "#);
 }

@@ -54,7 +54,7 @@ pub use net_fault::{NetFault, NetFaultKind, NetFaultPlan};
 pub use plan::{FaultPlan, PeerPlan, Plan, Target};
 pub use policy::Policy;
 pub use region::Regions;
-pub use run::Run;
+pub use run::{Cost, Run};
 pub use schema::json as json_schema;
 pub use session::{Arrival, Departure};
 pub use settings::source::RefusedText as ScenarioError;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::fields::{Fields, Value, duration, some_time, truth, within};
+use toml::de::DeValue;
+
+use super::fields::{Fields, Value, duration, some_time, truth, within, wrong};
 use super::quantity::duration_text;
 use super::schema::{Key, Shape, may, or};
 use super::source::Refusal;
@@ -26,10 +28,36 @@ pub struct Run {
     pub tick: Duration,
     /// Largest IP packet, in bytes.
     pub mtu: u32,
-    /// It takes minutes: for whoever asks for it, not for every change.
-    pub long: bool,
+    /// What it takes in wall time.
+    pub cost: Cost,
     /// Connections that a peer keeps; the engine's default if absent.
     pub max_connections: Option<u32>,
+}
+
+/// What a run takes in wall time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// Seconds: CI runs it with every change.
+    Short,
+    /// Minutes, it is not said how many: for whoever asks for it.
+    Long,
+    /// The same, and it takes about so long on one core.
+    About(Duration),
+}
+
+impl Cost {
+    /// Does CI leave it to whoever asks for it?
+    pub fn is_long(self) -> bool {
+        self != Self::Short
+    }
+
+    /// How long it takes, if that is said.
+    pub fn time(self) -> Option<Duration> {
+        match self {
+            Self::About(time) => Some(time),
+            Self::Short | Self::Long => None,
+        }
+    }
 }
 
 impl Default for Run {
@@ -39,7 +67,7 @@ impl Default for Run {
             at_least: Duration::ZERO,
             tick: Duration::from_millis(1),
             mtu: 1500,
-            long: false,
+            cost: Cost::Short,
             max_connections: None,
         }
     }
@@ -56,7 +84,12 @@ pub(super) const KEYS: &[Key] = &[
         "The network's step: 1 to 100 whole milliseconds. Longer is faster to run, and adds to round trips.",
     ),
     or("1500", "mtu", Shape::Whole(LEAST_MTU, MOST_MTU), "Bytes of the largest packet."),
-    or("false", "long", Shape::Truth, "It takes minutes, and CI leaves it to whoever asks for it."),
+    or(
+        "false",
+        "long",
+        Shape::Either(&[Shape::Truth, Shape::Time]),
+        "It takes minutes, about so many on one core, and CI leaves it to whoever asks for it.",
+    ),
     may(
         "max_connections",
         Shape::Whole(1, 1_000),
@@ -77,9 +110,21 @@ pub(super) fn decode(value: &Value<'_>) -> Result<Run, Refusal> {
         at_least: at_least?.unwrap_or(default.at_least),
         tick: fields.optional("tick", tick)?.unwrap_or(default.tick),
         mtu: fields.optional("mtu", |value| within(value, LEAST_MTU..=MOST_MTU))?.unwrap_or(default.mtu),
-        long: fields.optional("long", truth)?.unwrap_or(default.long),
+        cost: fields.optional("long", cost)?.unwrap_or(default.cost),
         max_connections: fields.optional("max_connections", |value| within(value, 1..=1_000))?,
     })
+}
+
+fn cost(value: &Value<'_>) -> Result<Cost, Refusal> {
+    match value.get_ref() {
+        DeValue::Boolean(_) => Ok(if truth(value)? { Cost::Long } else { Cost::Short }),
+        DeValue::String(_) => some_time(value).map(Cost::About),
+        DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_)
+        | DeValue::Table(_) => Err(wrong(value, "true, or about how long it takes, such as \"5 min\"")),
+    }
 }
 
 /// tokio's timers have a resolution of 1 ms; beyond 100 ms no TCP behaves like itself.
@@ -97,8 +142,10 @@ pub(super) fn write(out: &mut String, run: Run) {
     line(out, "at_least", &duration_text(run.at_least));
     line(out, "tick", &duration_text(run.tick));
     number(out, "mtu", run.mtu);
-    if run.long {
-        out.push_str("long = true\n");
+    match run.cost {
+        Cost::Short => {}
+        Cost::Long => out.push_str("long = true\n"),
+        Cost::About(time) => line(out, "long", &duration_text(time)),
     }
     run.max_connections.inspect(|&connections| number(out, "max_connections", connections));
 }

@@ -50,7 +50,7 @@ fn short_scenarios() -> Vec<Entry> {
         path,
     });
     // One that does not parse fails its trial.
-    entries.filter(|entry| entry.parse(&[]).is_ok_and(|scenario| !scenario.run.long)).collect()
+    entries.filter(|entry| entry.parse(&[]).is_ok_and(|scenario| !scenario.run.cost.is_long())).collect()
 }
 
 /// It passes, and nothing that it asks for was idle.
