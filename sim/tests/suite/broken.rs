@@ -3,7 +3,7 @@
 use engine::EngineConfig;
 use sim::defect::catalogue::{
     ClaimsTooEarly, ForgetsPieces, HasFavourite, IgnoresGossip, KeepsMetadata, KnowsOne, LosesHaves,
-    NoEndgame, ReadsWrong, SkipsHashes, SkipsSample, TellsStrangers,
+    NeverStops, NoEndgame, ReadsWrong, SkipsHashes, SkipsSample, TellsStrangers,
 };
 use sim::defect::choice::{LeavesOut, TakesEverything};
 use sim::defect::company::{DialsOneByOne, EvictsNamesakes, KnowsNobody, ServesTheChoked};
@@ -102,6 +102,13 @@ pub const MUTATIONS: &[Mutation] = &[
         "resume",
     ),
     engines("crash_and_resume", "no sample is hashed at a start", &[], leechers::<SkipsSample>, "resume"),
+    engines(
+        "day_long_soak",
+        "who leaves does not say so",
+        &[],
+        || Tampered::only("guest", || NeverStops).and("taker", || NeverStops),
+        "expect/counts",
+    ),
     engines("dead_peers", "dials one by one", &[], leechers::<DialsOneByOne>, "expect/slowdown"),
     engines("disk_full_then_freed", "forgets its pieces", &[], leechers::<ForgetsPieces>, "resume"),
     engines("duplicate_peer_id", "takes all for one peer", &[], leechers::<KnowsOne>, "expect/slowdown"),
