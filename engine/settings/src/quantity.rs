@@ -44,6 +44,41 @@ pub const RATE_UNITS: &[Unit] = &[
     ("GiB/s", 8 << 30),
 ];
 
+/// What is due somewhere: how it is called, and what it looks like.
+pub struct Kind {
+    what: &'static str,
+    units: &'static [Unit],
+    /// Examples: numbers with their units.
+    usual: &'static [(&'static str, &'static str)],
+}
+
+/// A time.
+pub const DURATION: Kind =
+    Kind { what: "a duration", units: DURATION_UNITS, usual: &[("90", "s"), ("25", "ms")] };
+
+/// A number of bytes.
+pub const SIZE: Kind = Kind { what: "a size", units: SIZE_UNITS, usual: &[("64", "MiB"), ("200", "kB")] };
+
+/// Bits or bytes a second.
+pub const RATE: Kind = Kind { what: "a rate", units: RATE_UNITS, usual: &[("16", "Mbit/s"), ("2", "MiB/s")] };
+
+/// A part of the whole.
+pub const SHARE: Kind = Kind { what: "a share", units: &[], usual: &[("1", "%")] };
+
+impl Kind {
+    /// What is due, for the end of a sentence.
+    pub(crate) fn due(&self) -> String {
+        let example = self.usual.first().map(|(number, unit)| format!(" such as \"{number} {unit}\""));
+        format!("{}{}", self.what, example.unwrap_or_default())
+    }
+
+    /// What it looks like: of this number, if there is one.
+    pub(crate) fn examples(&self, number: Option<&str>) -> String {
+        let example = |(own, unit): &(&str, &str)| format!("\"{} {unit}\"", number.unwrap_or(own));
+        self.usual.iter().map(example).collect::<Vec<_>>().join(" or ")
+    }
+}
+
 /// What people write for these units elsewhere, in lower case.
 const ALIASES: &[(&str, &str)] = &[
     ("sec", "s"),
@@ -56,6 +91,23 @@ const ALIASES: &[(&str, &str)] = &[
     ("minutes", "min"),
     ("hour", "h"),
     ("hours", "h"),
+    ("day", "d"),
+    ("days", "d"),
+    ("millisecond", "ms"),
+    ("milliseconds", "ms"),
+    ("microsecond", "us"),
+    ("microseconds", "us"),
+    ("byte", "B"),
+    ("bytes", "B"),
+    ("k", "KiB"),
+    ("m", "MiB"),
+    ("g", "GiB"),
+    ("kilobyte", "kB"),
+    ("kilobytes", "kB"),
+    ("megabyte", "MB"),
+    ("megabytes", "MB"),
+    ("gigabyte", "GB"),
+    ("gigabytes", "GB"),
     ("kbps", "kbit/s"),
     ("mbps", "Mbit/s"),
     ("gbps", "Gbit/s"),
@@ -73,7 +125,7 @@ pub fn duration(text: &str) -> Result<Duration, Complaint> {
     let mut micros = 0_u64;
     loop {
         let (part, after) = split_part(rest);
-        let value = one(part, DURATION_UNITS, "a duration", "\"90 s\" or \"25 ms\"")?;
+        let value = one(part, &DURATION)?;
         micros = micros.checked_add(value).ok_or_else(|| format!("`{text}` is too long a time"))?;
         if after.is_empty() {
             return Ok(Duration::from_micros(micros));
@@ -84,12 +136,12 @@ pub fn duration(text: &str) -> Result<Duration, Complaint> {
 
 /// Reads a number of bytes.
 pub fn size(text: &str) -> Result<u64, Complaint> {
-    one(text.trim(), SIZE_UNITS, "a size", "\"64 MiB\" or \"200 kB\"")
+    one(text.trim(), &SIZE)
 }
 
 /// Reads a rate, in bytes a second.
 pub fn rate(text: &str) -> Result<u64, Complaint> {
-    let bits = one(text.trim(), RATE_UNITS, "a rate", "\"16 Mbit/s\" or \"2 MiB/s\"")?;
+    let bits = one(text.trim(), &RATE)?;
     if bits % 8 == 0 {
         Ok(bits / 8)
     } else {
@@ -104,6 +156,11 @@ pub fn share(text: &str) -> Result<f64, Complaint> {
         Some(percent) => (percent.trim(), 100.0),
         None => (text.trim(), 1.0),
     };
+    if let Some(percent) =
+        number.strip_suffix("percent").map(str::trim).filter(|number| decimal(number).is_some())
+    {
+        return Err(format!("`{text}` is not a share: did you mean \"{percent} %\"?"));
+    }
     decimal(number).ok_or_else(complaint)?;
     number.parse::<f64>().map(|value| value / scale).map_err(|_| complaint())
 }
@@ -141,15 +198,23 @@ fn split_part(text: &str) -> (&str, &str) {
 }
 
 /// Reads a number and its unit.
-fn one(text: &str, units: &[Unit], what: &str, example: &str) -> Result<u64, Complaint> {
+fn one(text: &str, kind: &Kind) -> Result<u64, Complaint> {
+    let Kind { what, units, .. } = kind;
+    if text.starts_with('-') {
+        return Err(format!("`{text}` is negative, which {what} cannot be here"));
+    }
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.' && c != '_').unwrap_or(text.len());
     let (number, unit) = (&text[..split], text[split..].trim());
-    let complaint = || format!("`{text}` is not {what}; write for example {example}");
+    let complaint = || format!("`{text}` is not {what}; write for example {}", kind.examples(None));
     let (mantissa, scale) = decimal(number).ok_or_else(complaint)?;
+    if unit.is_empty() {
+        return Err(format!("`{text}` lacks its unit; write for example {}", kind.examples(Some(number))));
+    }
     let Some((_, worth)) = units.iter().find(|(name, _)| *name == unit) else {
         let known = || units.iter().map(|(name, _)| *name);
-        let alias = ALIASES.iter().find(|(alias, _)| *alias == unit.to_lowercase()).map(|(_, name)| *name);
-        let meant = alias.filter(|alias| known().any(|name| name == *alias));
+        let aliases =
+            ALIASES.iter().filter(|(alias, _)| *alias == unit.to_lowercase()).map(|(_, name)| *name);
+        let meant = aliases.into_iter().find(|alias| known().any(|name| name == *alias));
         return Err(match meant.or_else(|| suggestion(unit, known())) {
             Some(near) => format!("`{text}` is not {what}: did you mean \"{number} {near}\"?"),
             None => complaint(),

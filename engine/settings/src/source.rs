@@ -24,7 +24,19 @@ impl Refusal {
 
     /// What the TOML parser complains about.
     pub fn syntax(error: &toml::de::Error) -> Self {
-        Self::new(error.span().unwrap_or(0..0), error.message().replace('\n', "; "))
+        let refusal = Self::new(error.span().unwrap_or(0..0), error.message().replace('\n', "; "));
+        let hints = [
+            ("string values must be quoted", "put the text in quotes"),
+            ("invalid basic string", "a text ends with its second quote, in the same line"),
+            (
+                "duplicate key",
+                "each key stands once; of tables there may be several where they are written [[NAME]]",
+            ),
+        ];
+        match hints.iter().find(|(start, _)| refusal.message.starts_with(start)) {
+            Some((_, hint)) => refusal.hint(*hint),
+            None => refusal,
+        }
     }
 
     /// Adds what would be right.
@@ -32,6 +44,12 @@ impl Refusal {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Adds what would be right, unless that is said already.
+    #[must_use]
+    pub fn or_hint(self, hint: impl Into<String>) -> Self {
+        if self.hint.is_some() { self } else { self.hint(hint) }
     }
 }
 

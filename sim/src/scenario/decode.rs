@@ -92,7 +92,11 @@ fn decode(source: &Source, file: &str, policies: &Policies) -> Result<Scenario, 
     let run = top.optional("run", run::decode)?.unwrap_or_default();
     link::fit(top.value("links"), &links, run.mtu)?;
     let tracker = tracker::decode(top.value("tracker"), &links, &regions)?;
-    let (torrent, policy) = top.required("torrent", |value| torrent::decode(value, policies))?;
+    let torrent = top.required("torrent", |value| torrent::decode(value, policies));
+    let (torrent, policy) = torrent.map_err(|refusal| match top.value("torrent") {
+        Some(value) if value.get_ref().is_table() => refusal,
+        Some(_) | None => refusal.or_hint(torrent::EXAMPLE),
+    })?;
     let places = group::Places { links: &links, regions: &regions, nats: &nats, file };
     let scenario = Scenario {
         name: top.optional("name", text)?.unwrap_or_else(|| stem(file)),
@@ -149,7 +153,8 @@ fn version(value: &Value<'_>) -> Result<(), Refusal> {
         other => Err(Refusal::new(
             value.span(),
             format!("version {other} is not known; this is version {VERSION}"),
-        )),
+        )
+        .hint("write: version = 1")),
     }
 }
 
@@ -171,6 +176,8 @@ pub(super) fn plain_name(name: &str, span: std::ops::Range<usize>) -> Result<Str
     if !name.is_empty() && name.len() <= 40 && name.chars().all(plain) {
         Ok(name.to_owned())
     } else {
-        Err(Refusal::new(span, "a name is 1 to 40 letters, digits, `-` and `_`"))
+        let refusal = Refusal::new(span, "a name is 1 to 40 letters, digits, `-` and `_`");
+        let meant: String = name.chars().map(|c| if plain(c) { c } else { '-' }).take(40).collect();
+        Err(if meant.is_empty() { refusal } else { refusal.hint(format!("write for example \"{meant}\"")) })
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::fields::{Fields, Value, duration, share, text, wrong};
+use super::fields::{Fields, Value, duration, share, text, written, wrong};
 use super::justice::{self, ExpectJustice};
 use super::quantity;
 use super::schema::{Key, Shape, may, or};
@@ -202,22 +202,33 @@ fn population(value: &Value<'_>) -> Result<Population, Refusal> {
 }
 
 fn completed(value: &Value<'_>) -> Result<Completed, Refusal> {
-    match text(value)?.as_str() {
-        "all" => Ok(Completed::All),
-        _ => match operand(value, ">=", "90 %") {
-            Ok(operand) => share(&operand).map(Completed::AtLeast),
-            Err(refusal) => Err(refusal.hint("it can be \"all\" or for example \">= 90 %\"")),
-        },
+    const HINT: &str = "it can be \"all\" or for example \">= 90 %\"";
+    if value.get_ref().as_str() == Some("all") {
+        return Ok(Completed::All);
     }
+    share(&operand(value, ">=", "90 %").map_err(|refusal| refusal.hint(HINT))?).map(Completed::AtLeast)
 }
 
 /// The right-hand side of a comparison with `operator`, which is the only one that makes sense there.
 pub(super) fn operand<'a>(value: &Value<'a>, operator: &str, example: &str) -> Result<Value<'a>, Refusal> {
     let due = format!("a text such as \"{operator} {example}\"");
-    let text = value.get_ref().as_str().ok_or_else(|| wrong(value, &due))?;
+    let unit = example.split_once(' ').map_or(String::new(), |(_, unit)| format!(" {unit}"));
+    let text = value.get_ref().as_str().ok_or_else(|| match written(value) {
+        // A share may be said without its unit.
+        Some(number) if number.contains('.') => {
+            wrong(value, &due).hint(format!("write \"{operator} {number}\""))
+        }
+        Some(number) => wrong(value, &due).hint(format!("write \"{operator} {number}{unit}\"")),
+        None => wrong(value, &due),
+    })?;
     let rest = text.trim().strip_prefix(operator).ok_or_else(|| {
-        let message = format!("`{text}` must begin with `{operator}`");
-        Refusal::new(value.span(), message).hint(format!("write for example \"{operator} {example}\""))
+        let refusal = Refusal::new(value.span(), format!("`{text}` must begin with `{operator}`"));
+        let meant = text.trim_start_matches([' ', '<', '>', '=']);
+        if meant.starts_with(|c: char| c.is_ascii_digit()) {
+            refusal.hint(format!("write \"{operator} {meant}\""))
+        } else {
+            refusal.hint(format!("write for example \"{operator} {example}\""))
+        }
     })?;
     Ok(Spanned::new(value.span(), DeValue::String(rest.trim().to_owned().into())))
 }

@@ -182,12 +182,9 @@ pub(super) fn decode(value: &Value<'_>, scenario: &Scenario) -> Result<Fault, Re
         _ => target(value, kind, scenario),
     })?;
     let size = size(&name, moment, scenario);
-    Ok(Fault {
-        moment,
-        kind,
-        target: name,
-        count: fields.optional("count", |value| within(value, 1..=size))?,
-    })
+    let count = fields.optional("count", |value| within(value, 1..=size));
+    let count = count.map_err(|refusal| refusal.or_hint(format!("`{name}` stands for {size} in all")))?;
+    Ok(Fault { moment, kind, target: name, count })
 }
 
 /// How many hosts this name stands for.

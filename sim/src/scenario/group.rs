@@ -182,7 +182,7 @@ pub(super) fn decode(
     (base, policies): (Policy, &Policies),
 ) -> Result<Vec<Group>, Refusal> {
     let mut names = BTreeSet::from(RESERVED.map(str::to_owned));
-    let mut groups = Vec::new();
+    let (mut groups, mut called) = (Vec::new(), BTreeSet::new());
     for value in top.tables("peers")? {
         let group = group(value, places, (base, policies))?;
         if !group.family.meets(tracker) {
@@ -199,8 +199,12 @@ pub(super) fn decode(
         }
         let taken =
             (0..group.count).map(|index| group.peer_name(index)).find(|name| !names.insert(name.clone()));
+        let taken = taken.or_else(|| called.replace(group.name.clone()).map(|_| group.name.clone()));
         if let Some(name) = taken {
-            return Err(Refusal::new(value.span(), format!("the name `{name}` is taken")));
+            let place = value.get_ref().get("name").unwrap_or(value).span();
+            let refusal = Refusal::new(place, format!("the name `{name}` is taken"));
+            return Err(refusal
+                .hint(format!("give these peers another, for example: name = \"other-{}\"", group.name)));
         }
         if names.len() > MAX_PEERS + RESERVED.len() {
             return Err(Refusal::new(value.span(), format!("more than {MAX_PEERS} peers")));
@@ -248,7 +252,9 @@ fn group(
         name: name.unwrap_or_else(|| role.default_name()),
         count,
         role,
-        link: fields.required("link", |value| link::name(value, places.links))?,
+        link: fields
+            .required("link", |value| link::name(value, places.links))
+            .map_err(|refusal| refusal.or_hint("write for example: link = \"cable\""))?,
         latency: fields.optional("latency", spread::decode)?,
         region: fields.optional("region", |value| region::name(value, places.regions))?,
         nat: fields.optional("nat", |value| nat::name(value, places.nats))?,

@@ -53,7 +53,8 @@ pub(super) fn collect(source: &mut Source, file: &str) -> Result<Vec<String>, Re
         }
         if let Some(again) = names.iter().position(|other| *other == name) {
             let way = names.get(again..).unwrap_or_default().join(" extends ");
-            return Err(refuse(format!("it goes in a circle: {way} extends {name}")));
+            return Err(refuse(format!("it goes in a circle: {way} extends {name}"))
+                .hint("the last file of a family extends nothing"));
         }
         if names.len() == MAX_FILES {
             return Err(refuse(format!("more than {MAX_FILES} files that build on each other")));
@@ -64,7 +65,7 @@ pub(super) fn collect(source: &mut Source, file: &str) -> Result<Vec<String>, Re
             let beside = beside(folder);
             match super::quantity::suggestion(&name, beside.iter().map(String::as_str)) {
                 Some(near) => refusal.hint(format!("did you mean \"{near}\"?")),
-                None => refusal,
+                None => refusal.hint("it is looked for in the folder of this file"),
             }
         })?;
         source.include(&path.to_string_lossy(), &text);

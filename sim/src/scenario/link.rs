@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::decode::plain_name;
 use super::fields::{Fields, Value, duration, nearest, rate, share, size, text, wrong};
-use super::quantity::{duration_text, rate_text, size_text};
+use super::quantity::{duration_text, rate_text, size_text, suggestion};
 use super::roughness;
 use super::schema::{Key, Shape, needs, or};
 use super::source::Refusal;
@@ -70,6 +70,7 @@ pub(super) fn decode(value: Option<&Value<'_>>) -> Result<BTreeMap<String, Link>
     let Some(value) = value else { return Ok(links) };
     let table = value.get_ref().as_table().ok_or_else(|| wrong(value, "tables, written as [links.NAME]"))?;
     let keys = [KEYS, roughness::KEYS].concat();
+    let built_in: Vec<_> = links.keys().cloned().collect();
     for (name, value) in table {
         let place = format!("[links.{}]", name.get_ref());
         let fields = Fields::of(value, &place, &keys)?;
@@ -83,18 +84,32 @@ pub(super) fn decode(value: Option<&Value<'_>>) -> Result<BTreeMap<String, Link>
                 loss: fields.optional("loss", loss)?.unwrap_or(base.loss),
                 roughness: roughness::decode(&fields, base.roughness)?,
             },
-            None => Link {
-                up: fields.required("up", rate)?,
-                down: fields.required("down", rate)?,
-                latency: fields.required("latency", duration)?,
-                queue: fields.required("queue", size)?,
-                loss: fields.optional("loss", loss)?.unwrap_or(0.0),
-                roughness: roughness::decode(&fields, Roughness::default())?,
-            },
+            None => from_nothing(&fields).map_err(|refusal| {
+                let others =
+                    table.keys().map(|key| key.get_ref().as_ref()).filter(|other| *other != name.get_ref());
+                match suggestion(name.get_ref(), others.chain(built_in.iter().map(String::as_str))) {
+                    Some(near) if refusal.span == fields.span() => {
+                        refusal.hint(format!("did you mean [links.{near}]?"))
+                    }
+                    Some(_) | None => refusal,
+                }
+            })?,
         };
         links.insert(plain_name(name.get_ref(), name.span())?, link);
     }
     Ok(links)
+}
+
+/// A link that is no built-in one: it has to say all of it.
+fn from_nothing(fields: &Fields<'_>) -> Result<Link, Refusal> {
+    Ok(Link {
+        up: fields.required("up", rate)?,
+        down: fields.required("down", rate)?,
+        latency: fields.required("latency", duration)?,
+        queue: fields.required("queue", size)?,
+        loss: fields.optional("loss", loss)?.unwrap_or(0.0),
+        roughness: roughness::decode(fields, Roughness::default())?,
+    })
 }
 
 /// Refuses a queue without room for a single packet of `mtu` bytes: no packet of full size would ever pass.
@@ -123,7 +138,8 @@ fn loss(value: &Value<'_>) -> Result<f64, Refusal> {
 }
 
 pub(super) fn name(value: &Value<'_>, links: &BTreeMap<String, Link>) -> Result<String, Refusal> {
-    let name = text(value)?;
+    let known = || nearest("", links.keys().map(String::as_str));
+    let name = text(value).map_err(|refusal| refusal.or_hint(known()))?;
     if links.contains_key(&name) {
         return Ok(name);
     }

@@ -160,7 +160,11 @@ impl Moment {
             Some(_) => within(value, 1..=MAX_FAULTS as u32),
             None => Err(Refusal::new(value.span(), "after how long each time? say `every`")),
         })?;
-        Ok(Self { at: fields.required("at", before)?, every, times, when })
+        let at = fields.optional("at", before)?.ok_or_else(|| {
+            let refusal = Refusal::new(fields.span(), "[[faults]] lacks its `at`");
+            refusal.hint("write for example: at = \"60 s\", or when = { progress = \"50 %\" }")
+        })?;
+        Ok(Self { at, every, times, when })
     }
 
     /// All its times before `limit`.
@@ -174,8 +178,7 @@ impl Moment {
 #[expect(clippy::cast_sign_loss, reason = "a share is within 0 and 1")]
 fn trigger(value: &Value<'_>, scenario: &Scenario) -> Result<Trigger, Refusal> {
     const HINT: &str = "write for example: when = { copies = 1 } or when = { endgame = \"leecher\" }";
-    let fields = Fields::of(value, "`when`", STATES)
-        .map_err(|refusal| if refusal.hint.is_some() { refusal } else { refusal.hint(HINT) })?;
+    let fields = Fields::of(value, "`when`", STATES).map_err(|refusal| refusal.or_hint(HINT))?;
     let state = fields.only(&STATES.iter().map(|state| state.name).collect::<Vec<_>>())?;
     let count = |value: &Value<'_>| within(value, 1..=MAX_PEERS as u32);
     let who = |value: &Value<'_>| who(value, scenario, state == "announcing");

@@ -131,7 +131,8 @@ fn cost(value: &Value<'_>) -> Result<Cost, Refusal> {
 fn tick(value: &Value<'_>) -> Result<Duration, Refusal> {
     match duration(value)? {
         tick if (1..=100).contains(&tick.as_millis()) && tick.subsec_nanos() % 1_000_000 == 0 => Ok(tick),
-        _ => Err(Refusal::new(value.span(), "the tick is 1 to 100 whole milliseconds")),
+        _ => Err(Refusal::new(value.span(), "the tick is 1 to 100 whole milliseconds")
+            .hint("write for example \"5 ms\"")),
     }
 }
 

@@ -3,6 +3,8 @@
 //! The tables of keys stand beside the code that reads them, which refuses whatever is not in them. The JSON schema
 //! (`sim schema`) is made of the same tables, so neither can know a key that the other does not.
 
+use super::fields::Known;
+
 mod json;
 #[cfg(test)]
 mod tests;
@@ -25,6 +27,39 @@ pub(super) struct Key {
 impl AsRef<str> for Key {
     fn as_ref(&self) -> &str {
         self.name
+    }
+}
+
+impl Known for Key {
+    fn example(&self) -> Option<&'static str> {
+        match self.shape {
+            Shape::Time => Some("\"25 ms\""),
+            Shape::Size => Some("\"64 KiB\""),
+            Shape::Rate => Some("\"16 Mbit/s\""),
+            Shape::Share => Some("\"1 %\""),
+            Shape::Number(..) => Some("1.5"),
+            Shape::Shift
+            | Shape::Drift
+            | Shape::AtLeast
+            | Shape::AtMost
+            | Shape::Within
+            | Shape::Times
+            | Shape::Crowd
+            | Shape::Files
+            | Shape::Text
+            | Shape::Name
+            | Shape::Truth
+            | Shape::Natural
+            | Shape::Whole(..)
+            | Shape::Word(_)
+            | Shape::Either(_)
+            | Shape::List(_)
+            | Shape::Two(_)
+            | Shape::Named(..)
+            | Shape::Table(_)
+            | Shape::OneOf(_)
+            | Shape::Member(..) => None,
+        }
     }
 }
 

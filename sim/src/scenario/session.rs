@@ -102,15 +102,13 @@ fn one_of(value: &Value<'_>, place: &str, ways: &[Key]) -> Result<&'static str, 
 
 /// Reads when `count` peers come; files are named from the folder of `file`.
 pub(super) fn arrival(value: &Value<'_>, count: u32, file: &str) -> Result<Arrival, Refusal> {
+    const HINT: &str = "it can be \"at once\", { at = \"5 s\" }, { uniform = \"10 s\" }, { poisson = \"500 ms\" } \
+                        or { trace = \"arrivals.txt\" }";
     if value.get_ref().is_str() {
-        return word(value, &[("at once", ())]).map(|()| Arrival::At(Duration::ZERO)).map_err(|refusal| {
-            refusal.hint(
-                "it can be \"at once\", { at = \"5 s\" }, { uniform = \"10 s\" }, { poisson = \"500 ms\" } or \
-                 { trace = \"arrivals.txt\" }",
-            )
-        });
+        let read = word(value, &[("at once", ())]).map(|()| Arrival::At(Duration::ZERO));
+        return read.map_err(|refusal| refusal.hint(HINT));
     }
-    let choice = one_of(value, "arrival", ARRIVALS)?;
+    let choice = one_of(value, "arrival", ARRIVALS).map_err(|refusal| refusal.or_hint(HINT))?;
     let Some(inner) = value.get_ref().get(choice) else { return Ok(Arrival::At(Duration::ZERO)) };
     Ok(match choice {
         "uniform" => Arrival::Uniform(duration(inner)?),
@@ -157,7 +155,7 @@ pub(super) fn departure(value: &Value<'_>, role: Role) -> Result<Departure, Refu
             [("never", Departure::Never), ("on completion", Departure::AfterCompletion(Duration::ZERO))];
         word(value, &words).map_err(|refusal| refusal.hint(HINT))?
     } else {
-        let choice = one_of(value, "departure", DEPARTURES)?;
+        let choice = one_of(value, "departure", DEPARTURES).map_err(|refusal| refusal.or_hint(HINT))?;
         let Some(inner) = value.get_ref().get(choice) else { return Ok(Departure::Never) };
         match choice {
             "after" => Departure::AfterArrival(duration(inner)?),

@@ -77,6 +77,10 @@ impl Torrent {
     }
 }
 
+/// What one looks like, for who has left it out.
+pub(super) const EXAMPLE: &str =
+    "write for example: torrent = { size = \"16 MiB\", piece_length = \"64 KiB\" }";
+
 /// What is shared, and how all peers play unless their group says otherwise.
 pub(super) fn decode(value: &Value<'_>, policies: &Policies) -> Result<(Torrent, Policy), Refusal> {
     let keys = [KEYS, policy::KEYS].concat();
@@ -88,7 +92,8 @@ pub(super) fn decode(value: &Value<'_>, policies: &Policies) -> Result<(Torrent,
     let piece_length = fields.required("piece_length", |value| {
         let piece_length = size(value)?;
         if !piece_length.is_power_of_two() || piece_length < u64::from(BLOCK_LEN) {
-            return Err(Refusal::new(value.span(), "a piece length is a power of two, 16 KiB or more"));
+            let refusal = Refusal::new(value.span(), "a piece length is a power of two, 16 KiB or more");
+            return Err(refusal.hint("write for example \"64 KiB\""));
         }
         let geometry = Geometry::new(bytes, piece_length);
         geometry.map_err(|error| Refusal::new(value.span(), error.to_string()))

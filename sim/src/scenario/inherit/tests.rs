@@ -193,6 +193,7 @@ fn a_base_that_cannot_be_is_refused_where_it_is_named() {
        |
      3 | extends = "top.toml"
        |           ^^^^^^^^^^
+       = the last file of a family extends nothing
     "#);
     let text = |number| format!("# {number}.\nversion = 1\nextends = \"{}.toml\"\n", number + 1);
     let deep: Vec<_> = (1..=MAX_FILES).map(|number| (format!("{number}.toml"), text(number))).collect();
