@@ -48,7 +48,7 @@ impl Torrent {
             self.outputs.push_back(Output::Event(Event::PieceLost(piece)));
         }
         // There is nothing to show one by one any more.
-        self.super_seed = None;
+        self.hide_no_more(now);
         self.take_promises_back(now);
         self.count_wanted();
         self.show_interest_to_all(now);

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! shown to A ──A has it──▶ somebody else has it, or nobody wants it for a while ──▶ another is shown to A
-//! every piece is elsewhere ──▶ an ordinary seeder
+//! every piece is elsewhere, or one is lost here ──▶ an ordinary peer, which tells of all it has
 //! ```
 
 use std::collections::BTreeMap;
@@ -119,14 +119,20 @@ impl Torrent {
         }
     }
 
-    /// Once every piece is elsewhere: from now on an ordinary seeder, which hides nothing.
     fn end_if_all_elsewhere(&mut self, now: Instant) {
         let missing = |piece| self.picker.availability(piece) == 0;
-        if self.super_seed.is_none() || self.geometry.all_pieces().any(missing) {
-            return;
+        if self.super_seed.is_some() && !self.geometry.all_pieces().any(missing) {
+            self.hide_no_more(now);
         }
-        self.super_seed = None;
-        self.announced.extend(self.geometry.all_pieces());
-        self.haves_due.get_or_insert(now + HAVE_DELAY);
+    }
+
+    /// From now on an ordinary peer: those who are connected saw nothing but what they were shown, and hear of all that
+    /// is here.
+    pub(super) fn hide_no_more(&mut self, now: Instant) {
+        if self.super_seed.take().is_some() {
+            let here = self.geometry.all_pieces().filter(|&piece| self.have.has(piece));
+            self.announced.extend(here);
+            self.haves_due.get_or_insert(now + HAVE_DELAY);
+        }
     }
 }

@@ -212,22 +212,23 @@ impl Torrent {
 
     /// Peers that lack a piece of which they have not been told.
     pub(super) fn lacking_news(&self) -> Vec<PeerKey> {
+        let is_news = |peer: &Peer, piece| self.have.has(piece) && !peer.has.has(piece);
         let lacks = |peer: &Peer| {
-            self.announced.get(peer.told..).unwrap_or_default().iter().any(|&piece| !peer.has.has(piece))
+            self.announced.get(peer.told..).unwrap_or_default().iter().any(|&piece| is_news(peer, piece))
         };
         self.peers.iter().filter(|(_, peer)| lacks(peer)).map(|(&key, _)| key).collect()
     }
 
     /// Announces what we gained since the peer was last told. What it has itself is no reason to speak, but goes
-    /// along, so that it knows how far we are.
+    /// along, so that it knows how far we are; what we have lost since does not.
     pub(super) fn tell_haves(&mut self, now: Instant, key: PeerKey) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        let news = self.announced.iter().skip(peer.told).take(MAX_HAVES).copied().collect::<Vec<_>>();
+        let news = self.announced.iter().skip(peer.told).take(MAX_HAVES);
         peer.told += news.len();
         if peer.told < self.announced.len() {
             self.haves_due.get_or_insert(now + HAVE_DELAY);
         }
-        for piece in news {
+        for piece in news.copied().filter(|&piece| self.have.has(piece)).collect::<Vec<_>>() {
             self.send(now, key, Message::Have { piece: piece.get() });
         }
     }

@@ -90,3 +90,15 @@ fn a_seeder_that_fetches_nothing_goes_on_with_what_is_left() {
     let (peer, asked) = table.server(&[0, 1]);
     assert_eq!((asked.len(), table.torrent.peers[&peer].us.interested), (0, false));
 }
+
+#[test]
+fn nobody_is_told_of_a_piece_that_was_lost_again_before_it_was_told() {
+    let mut table = Table::seeder(2);
+    let (peer, _) = table.arrive_with(9, Direction::Incoming, Feature::FAST.add_to([0; 8]));
+    table.say(peer, Message::HaveNone);
+    table.say(peer, Message::Have { piece: 0 });
+    doubt(&mut table, &[0]);
+    assert_eq!(said(&table.verify(0), peer), [Message::NotInterested], "it has that itself");
+    doubt(&mut table, &[0, 1]);
+    assert_eq!(said(&table.verify(1), peer), [Message::Have { piece: 1 }]);
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::torrent::limits::{HAVE_DELAY, SHOW_PATIENCE};
+use crate::wire::Feature;
 
 fn table(pieces: u32) -> Table {
     let config = TorrentConfig { super_seeding: true, ..TorrentConfig::default() };
@@ -79,4 +80,15 @@ fn it_ends_when_every_piece_is_elsewhere() {
     assert!(table.torrent.super_seed.is_none());
     let outputs = table.pass(HAVE_DELAY);
     assert_eq!((haves(&outputs, first), haves(&outputs, second)), (vec![0, 1, 2], vec![0, 1, 2]));
+}
+
+#[test]
+fn it_ends_with_a_piece_that_is_lost_and_who_stays_hears_of_all_the_others() {
+    let mut table = table(4);
+    let (peer, _) = table.arrive_with(1, Direction::Incoming, Feature::FAST.add_to([0; 8]));
+    table.say(peer, Message::HaveNone);
+    table.feed(Input::Doubt(vec![table.piece(1)]));
+    assert!(table.torrent.super_seed.is_none());
+    assert_eq!(haves(&table.pass(HAVE_DELAY), peer), [0, 2, 3]);
+    assert_eq!(haves(&table.verify(1), peer), [1], "it was a passing failure");
 }
