@@ -7,7 +7,7 @@ use engine::EngineConfig;
 use proto::announce::Announcer;
 use proto::bitfield::Bitfield;
 use proto::metainfo::Priority;
-use proto::piece::Geometry;
+use proto::piece::{Geometry, PieceIndex};
 use proto::resume::Keeper;
 use proto::time::Instant;
 use proto::torrent::{AnnounceEvent, PeerKey, Torrent, TorrentConfig};
@@ -141,9 +141,14 @@ impl Host {
     }
 
     /// Pieces that it wants and lacks.
-    pub(super) fn misses(&self, geometry: Geometry) -> impl Iterator<Item = proto::piece::PieceIndex> {
+    pub(super) fn misses(&self, geometry: Geometry) -> impl Iterator<Item = PieceIndex> {
         let wants = |index: u32| !self.skips.contains(&index);
         geometry.all_pieces().filter(move |&piece| wants(piece.get()) && !self.held.has(piece))
+    }
+
+    /// Does it claim `piece`, and is that there?
+    pub(super) fn holds(&self, piece: PieceIndex) -> bool {
+        self.held.has(piece) && (!self.rots || self.disk.is_right(piece))
     }
 
     /// Is it held to anything?

@@ -1,7 +1,8 @@
 //! What must hold at the end of a core swarm: who can complete has, the books agree, nothing was faster than possible.
 //!
 //! *Can* is computed: a piece is there to be had while somebody honest who is present holds it, and one of the two can
-//! be dialled, or a third one that can be passes it on.
+//! be dialled, or a third one that can be passes it on. Nobody has it from a disk on which it has rotted, though its owner may
+//! believe in it: power can fail before a record says what the process knew.
 
 use proto::piece::PieceIndex;
 use proto::torrent::Stats;
@@ -41,7 +42,7 @@ impl World<'_> {
                     && other.plan.number != host.plan.number
                     && !other.skips.contains(&piece.get())
             });
-            others().any(|other| other.held.has(piece) && (relay || host.plan.open || other.plan.open))
+            others().any(|other| other.holds(piece) && (relay || host.plan.open || other.plan.open))
         })
     }
 
@@ -67,7 +68,7 @@ impl World<'_> {
             .filter_map(|host| {
                 let missing: Vec<_> = self.attainable(host).collect();
                 let first = *missing.first()?;
-                let holder = self.hosts.iter().find(|other| honest(other) && other.held.has(first))?;
+                let holder = self.hosts.iter().find(|other| honest(other) && other.holds(first))?;
                 let (name, holder) = (host.plan.name(), holder.plan.name());
                 Some(format!(
                     "{name} lacks {} pieces that it could have: {} is at {holder}",

@@ -85,12 +85,14 @@ impl Keeper {
         self.due.get_or_insert(now + self.every);
     }
 
-    /// A piece may be gone: the next record does not claim it.
+    /// A piece may be gone. A record that claims it is replaced at once: whoever starts with that hands out what is spoilt,
+    /// and is refused for it.
     pub fn lost(&mut self, now: Instant, piece: PieceIndex) {
-        self.claimed.clear(piece);
+        if self.claimed.clear(piece) {
+            self.due = Some(now);
+        }
         self.fresh.retain(|&fresh| fresh != piece);
         self.flushing.retain(|&flushing| flushing != piece);
-        self.due.get_or_insert(now + self.every);
     }
 
     /// When to call [`Self::handle_timeout`].
@@ -178,7 +180,7 @@ impl Keeper {
             if !ok {
                 self.due = Some(now + self.every);
             }
-        } else if self.fresh.is_empty() {
+        } else if self.fresh.is_empty() && self.due.is_none() {
             self.left = true;
         } else {
             self.flush();

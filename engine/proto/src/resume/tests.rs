@@ -175,6 +175,34 @@ fn what_no_flush_has_made_safe_is_known_and_not_claimed() {
     assert_eq!((keeper.claimed(), unclaimed(&keeper)), (&bits(&metainfo, [4]), bits(&metainfo, [7])));
 }
 
+#[test]
+fn a_record_that_claims_what_is_lost_is_replaced_at_once() {
+    let (metainfo, every, now) = (torrent("ours"), Duration::from_secs(10), Instant::ZERO);
+    let have = bits(&metainfo, [0, 1, 2]);
+    let mut keeper = Keeper::new(now, &have, metainfo.geometry().all_pieces(), every);
+    keeper.handle_timeout(now);
+    keeper.lost(now, piece(&metainfo, 0));
+    keeper.flushed(now, Some(stamps()));
+    assert_eq!(keeper.claimed(), &bits(&metainfo, [1, 2]), "it was lost during the flush");
+    keeper.lost(now, piece(&metainfo, 1));
+    keeper.kept(now, true);
+    assert_eq!(keeper.poll_timeout(), Some(now), "it was lost while the record was written");
+    keeper.handle_timeout(now);
+    keeper.flushed(now, Some(stamps()));
+    keeper.kept(now, true);
+    assert_eq!((keeper.claimed(), keeper.poll_timeout()), (&bits(&metainfo, [2]), None));
+    keeper.verified(now, piece(&metainfo, 3));
+    keeper.lost(now, piece(&metainfo, 3));
+    assert_eq!(keeper.poll_timeout(), Some(now + every), "no record claims that");
+    keeper.leave();
+    keeper.flushed(now, Some(stamps()));
+    keeper.lost(now, piece(&metainfo, 2));
+    keeper.kept(now, true);
+    assert!(!keeper.has_left(), "that is not to be the last word");
+    keeper.flushed(now, None);
+    assert!(keeper.has_left());
+}
+
 /// What may befall the machine and its disk.
 #[derive(Clone, Copy, Debug)]
 enum Happens {
