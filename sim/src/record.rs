@@ -255,8 +255,7 @@ overhead = \"<= 20 %\"
     /// All of it at one time.
     fn statement(millis: u64, said: u64, heard: u64) -> Statement {
         let mut statement = Statement::default();
-        statement
-            .book(Duration::from_millis(millis), |account| *account = Account { said, heard, asked: said });
+        statement.book(Duration::from_millis(millis), |account| *account = Account { said, heard, owed: 0 });
         statement
     }
 

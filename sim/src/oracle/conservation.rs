@@ -37,10 +37,12 @@ fn counters(record: &Record) -> impl Iterator<Item = String> {
         let more = (peer.downloaded > heard)
             .then(|| format!("{name} counts {} bytes of payload received, and got {heard}", peer.downloaded));
         // The ledger goes on when the engines have been asked.
-        let said = peer.statement.least(record.end).said;
-        let less = (peer.uploaded < said)
-            .then(|| format!("{name} counts {} bytes of payload sent, and sent {said}", peer.uploaded));
-        more.into_iter().chain(less)
+        let (said, most) = (peer.statement.least(record.end).said, peer.statement.total().sent_at_most());
+        let wrong = (!(said..=most).contains(&peer.uploaded)).then(|| {
+            let owed = most - peer.statement.total().said;
+            format!("{name} counts {} bytes of payload sent, and sent {said} and owed {owed}", peer.uploaded)
+        });
+        more.into_iter().chain(wrong)
     })
 }
 
@@ -97,9 +99,11 @@ mod tests {
     fn nobody_counts_what_was_not() {
         let want = "conservation: leecher-1 counts 2097153 bytes of payload received, and got 2097152";
         assert_eq!(complaint(|record| record.peers[1].downloaded += 1), want);
-        let want = "conservation: seeder counts 3145727 bytes of payload sent, and sent 3145728";
+        let want = "conservation: seeder counts 3145727 bytes of payload sent, and sent 3145728 and owed 0";
         let forgets = |record: &mut Record| record.peers[0].uploaded -= 1;
         assert_eq!(complaint(forgets), want);
+        let want = "conservation: seeder counts 3145729 bytes of payload sent, and sent 3145728 and owed 0";
+        assert_eq!(complaint(|record| record.peers[0].uploaded += 1), want);
         let mut record = good();
         forgets(&mut record);
         record.peers[0].uncounted = true;

@@ -1,8 +1,12 @@
-//! The ledger of blocks: where each block that a peer got came from, and what each peer sent, got and was asked for.
+//! The ledger of blocks: where each block that a peer got came from, and what each peer sent, got and owed.
 //!
 //! It is kept from what crosses the peers' own sockets, beside the engines' counters and before anybody is asked for
 //! them. A block that somebody hears and nobody said to it came from nowhere; what a peer tells the tracker of its
 //! uploads and downloads must be what stands here. [`super::conservation`] and the protocol's rules judge by it.
+//!
+//! An engine counts a block as sent when it hands it to a connection, where it may wait and die. It was asked for, then,
+//! and the request had neither that block nor a reject for an answer: between what was said and that with what was owed
+//! besides is what an engine may count. Where every request was answered, nothing is between them.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,7 +15,7 @@ use std::time::Duration;
 use proto::time::Instant;
 use proto::wire::{Message, RawBlock};
 
-use crate::wiretap::{Event, Listen, Way, What};
+use crate::wiretap::{Event, Line, Listen, Way, What};
 
 /// Blocks from nowhere that are told: the first ones say it all.
 const MAX_TOLD: usize = 4;
@@ -19,15 +23,22 @@ const MAX_TOLD: usize = 4;
 /// A statement has an entry for each span of this length in which something happened, so that ten thousand peers fit.
 const GRAIN: Duration = Duration::from_secs(2);
 
-/// What one peer has sent, got and was asked for, in bytes of payload.
+/// What one peer has sent, got and owed, in bytes of payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// In blocks that it has sent whole.
     pub said: u64,
     /// In blocks that it has got whole.
     pub heard: u64,
-    /// In requests that it has got.
-    pub asked: u64,
+    /// In requests that it has got and not answered; those stay that were open when their connections ended.
+    pub owed: u64,
+}
+
+impl Account {
+    /// The most that its engine may count as sent. What it counted before is never more than this at any later time.
+    pub const fn sent_at_most(self) -> u64 {
+        self.said + self.owed
+    }
 }
 
 /// An account over time.
@@ -91,6 +102,8 @@ pub struct Ledger {
     members: BTreeMap<usize, Member>,
     /// Blocks that were said and not heard yet: from where, to where, which, and how many times.
     under_way: BTreeMap<(usize, usize, RawBlock), u32>,
+    /// Requests without an answer, for each end of a stream that got some.
+    open: BTreeMap<u64, Vec<RawBlock>>,
     strays: Vec<String>,
     blocks: u64,
 }
@@ -152,7 +165,11 @@ impl Listen for Ledger {
         let other = self.places.get(&event.line.peer.ip()).copied().unwrap_or(usize::MAX);
         match (event.way, &event.what) {
             (Way::Said, &What::Block(block)) => {
-                member.statement.book(at, |account| account.said += u64::from(block.len));
+                let owed = settle(&mut self.open, event.line, block);
+                member.statement.book(at, |account| {
+                    account.said += u64::from(block.len);
+                    account.owed -= owed;
+                });
                 *self.under_way.entry((member.place, other, block)).or_default() += 1;
             }
             (Way::Heard, &What::Block(block)) => {
@@ -160,18 +177,31 @@ impl Listen for Ledger {
                 let way = (other, member.place, block);
                 self.arrived(at, event.line.host, way);
             }
-            (Way::Heard, What::Message(Message::Request(block))) => {
-                member.statement.book(at, |account| account.asked += u64::from(block.len));
+            (Way::Said, &What::Message(Message::Reject(block))) => {
+                let owed = settle(&mut self.open, event.line, block);
+                member.statement.book(at, |account| account.owed -= owed);
             }
+            (Way::Heard, &What::Message(Message::Request(block))) => {
+                self.open.entry(event.line.number).or_default().push(block);
+                member.statement.book(at, |account| account.owed += u64::from(block.len));
+            }
+            // What was handed to it is sent by now, or never will be, and was counted in either case.
+            (_, What::Closed) => drop(self.open.remove(&event.line.number)),
             _ => {}
         }
     }
 }
 
+/// A request has its answer; the bytes that were owed for it.
+fn settle(open: &mut BTreeMap<u64, Vec<RawBlock>>, line: Line, answered: RawBlock) -> u64 {
+    let Some(open) = open.get_mut(&line.number) else { return 0 };
+    let place = open.iter().position(|&block| block == answered);
+    place.map_or(0, |place| u64::from(open.remove(place).len))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wiretap::Line;
 
     const SECOND: Duration = Duration::from_secs(1);
     const BLOCK: RawBlock = RawBlock { piece: 7, offset: 0, len: 16_384 };
@@ -228,7 +258,24 @@ mod tests {
             [at(9), at(10), at(12), at(19), at(20), at(30)],
             [(0, 0), (0, 2), (2, 2), (2, 2), (2, 3), (3, 3)]
         );
-        assert_eq!(statement.total(), Account { said: 49_152, heard: 0, asked: 49_152 });
+        assert_eq!(statement.total(), Account { said: 49_152, heard: 0, owed: 0 });
         assert_eq!(ledger.statement(9), Statement::default(), "nobody's");
+    }
+
+    #[test]
+    fn a_request_is_owed_until_its_answer_or_for_ever_if_its_connection_ends() {
+        let mut ledger = ledger();
+        let mut owed = |way, what| {
+            ledger.hear(&event(SECOND, 2, [10, 0, 0, 1], way, what));
+            let Account { said, owed, .. } = ledger.statement(2).total();
+            [said, owed].map(|bytes| bytes / 16_384)
+        };
+        let request = || What::Message(Message::Request(BLOCK));
+        let reject = || What::Message(Message::Reject(BLOCK));
+        assert_eq!((owed(Way::Heard, request()), owed(Way::Heard, request())), ([0, 1], [0, 2]));
+        assert_eq!((owed(Way::Said, What::Block(BLOCK)), owed(Way::Said, reject())), ([1, 1], [1, 0]));
+        assert_eq!(owed(Way::Said, What::Block(BLOCK)), [2, 0], "nobody asked for that");
+        assert_eq!((owed(Way::Heard, request()), owed(Way::Said, What::Closed)), ([2, 1], [2, 1]));
+        assert_eq!(owed(Way::Said, reject()), [2, 1], "of another connection");
     }
 }

@@ -200,13 +200,12 @@ impl<'a> Audit<'a> {
         let from = peer.lives.iter().map(|life| life.from).take_while(|from| *from <= at).last();
         let from = from.unwrap_or_default();
         let (before, statement) = (self.since(index, plan, at), &peer.statement);
-        // Nobody has sent more than it was asked for; what it counts may still wait in its socket.
-        let most = |of: fn(Account) -> u64| of(statement.most(at)) - of(statement.least(from));
+        let (now, first) = (statement.most(at), statement.least(from));
         let least =
             |of: fn(Account) -> u64| of(statement.least(before)).saturating_sub(of(statement.most(from)));
         let due = [
-            (announce.progress.uploaded, least(|account| account.said), most(|account| account.asked)),
-            (announce.progress.downloaded, least(|account| account.heard), most(|account| account.heard)),
+            (announce.progress.uploaded, least(|account| account.said), now.sent_at_most() - first.said),
+            (announce.progress.downloaded, least(|account| account.heard), now.heard - first.heard),
         ];
         for (said, (count, least, most)) in ["uploaded", "downloaded"].into_iter().zip(due) {
             let name = plan.name.clone();

@@ -7,7 +7,7 @@ use proto::tracker::{AnnounceRequest, ConnectionId, Reply, Request, TransactionI
 
 use super::super::*;
 use crate::network::{Seen, Way as Door};
-use crate::oracle::Statement;
+use crate::oracle::{Account, Statement};
 use crate::record::tests::good;
 use crate::record::{Departed, Presence, Record};
 
@@ -32,12 +32,16 @@ fn seen(at: u64, way: Door, payload: Vec<u8>) -> Seen {
 
 /// An announce at this time, and the reply that asks for 60 s.
 fn announce(record: &mut Record, at: u64, event: Option<AnnounceEvent>, left: u64) {
+    announce_of(record, at, event, Progress { left, downloaded: 0, uploaded: 0 });
+}
+
+fn announce_of(record: &mut Record, at: u64, event: Option<AnnounceEvent>, progress: Progress) {
     let request = Request::Announce(AnnounceRequest {
         connection: ConnectionId(1),
         transaction: TransactionId(at as u32),
         info_hash: InfoHash([1; 20]),
         peer_id: PeerId([2; 20]),
-        progress: Progress { left, downloaded: 0, uploaded: 0 },
+        progress,
         event,
         key: 1,
         num_want: None,
@@ -142,4 +146,17 @@ fn what_was_sent_and_received_is_what_crossed_the_sockets() {
     };
     assert_eq!(hides(1), [Rule::Counters], "it has come, and is not counted");
     assert_eq!(hides(9), [], "what it says may be some seconds old");
+}
+
+#[test]
+fn what_was_handed_to_a_connection_counts_as_sent_though_it_died_there() {
+    let owes = |owed| {
+        broken(|record: &mut Record| {
+            announce(record, 1, STARTED, SIZE);
+            announce_of(record, 11, COMPLETED, Progress { left: 0, downloaded: 0, uploaded: SIZE });
+            let sum = |account: &mut Account| (account.said, account.owed) = (SIZE / 2, owed);
+            record.peers[1].statement.book(Duration::from_secs(1), sum);
+        })
+    };
+    assert_eq!((owes(SIZE / 2), owes(SIZE / 2 - 1)), (vec![], vec![Rule::Counters]));
 }
