@@ -6,6 +6,7 @@
 
 mod beyond;
 mod broken;
+mod defects;
 mod mutations;
 
 use std::collections::BTreeSet;
@@ -111,6 +112,7 @@ fn main() -> ExitCode {
         .map(|entry| Trial::test(format!("claims::{}", entry.name), move || holds(entry)))
         .collect();
     let broken = mutations::trials(entries);
+    let mutations = broken.trials.len();
     trials.extend(broken.trials);
     let known = names.clone();
     trials
@@ -119,7 +121,7 @@ fn main() -> ExitCode {
     trials.push(Trial::test("every_scenario_has_a_mutation", move || mutations::cover(&names)));
     let conclusion = libtest_mimic::run(&args, trials);
     if !conclusion.has_failed() {
-        broken.results.print_and_compare();
+        broken.results.print_and_compare(mutations);
     }
     conclusion.exit_code()
 }
