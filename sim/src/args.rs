@@ -49,6 +49,9 @@ pub(crate) enum Command {
     /// Print what happens in a run, one line an event
     Trace(TraceArgs),
     /// Read scenarios and say what they would run, without running them
+    #[command(
+        after_help = "Exit status: 0 all of them can be run · 2 the first that cannot is shown with its line"
+    )]
     Check {
         /// Scenario files, or names of files in scenarios/
         #[arg(value_name = "SCENARIO", required = true)]
@@ -59,6 +62,9 @@ pub(crate) enum Command {
     /// Print the JSON schema of scenario files, for editors
     Schema,
     /// List the scenarios of a folder with what each claims, and the command that runs those that take minutes
+    #[command(
+        after_help = "Exit status: 0 listed, those that are refused as well · 2 the folder cannot be read"
+    )]
     List {
         /// The folder
         #[arg(default_value = "scenarios")]
@@ -80,7 +86,8 @@ pub(crate) struct Sets {
 /// What to compare.
 #[derive(Clone, Debug, ClapArgs)]
 #[command(
-    after_help = "Example: sim compare flash_crowd --both peers.leecher.count=20 --set torrent.picker=sequential"
+    after_help = "Exit status: 0 compared · 2 bad usage, scenario or results · 3 a safety oracle fired in some run\n\n\
+                  Example: sim compare flash_crowd --both peers.leecher.count=20 --set torrent.picker=sequential"
 )]
 pub(crate) struct CompareArgs {
     /// A scenario; or two files of results, each a JSON object a line as `sim --json` writes them

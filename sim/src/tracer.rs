@@ -17,7 +17,8 @@ use crate::find;
 
 /// What to trace.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Example: sim trace churn --peer leecher-3 --piece 7 --from '40 s' --until '1 min'")]
+#[command(after_help = "Exit status: 0 printed, whatever the verdict · 2 bad usage or scenario\n\n\
+                  Example: sim trace churn --peer leecher-3 --piece 7 --from '40 s' --until '1 min'")]
 pub(crate) struct TraceArgs {
     /// Scenario file, or the name of a file in scenarios/
     #[arg(value_name = "SCENARIO")]
