@@ -155,12 +155,15 @@ impl AsyncWrite for TamperedWriter {
             filter.push(buf, |name| name, |message| end.tamper.defect.lock().says(at, message));
             *taken = buf.len();
         }
-        while !filter.output.is_empty() {
-            let sent = ready!(Pin::new(&mut *inner).poll_write(context, &filter.output))?;
-            filter.output.advance(sent);
+        // The engine hears of what has gone as it goes, and of the last byte when there is nothing left to go.
+        let mut gone = 0;
+        while !filter.output.is_empty() && gone.min(*taken - 1) == 0 {
+            gone = ready!(Pin::new(&mut *inner).poll_write(context, &filter.output))?;
+            filter.output.advance(gone);
         }
-        // The engine tries again with the same bytes, though perhaps with fewer of them.
-        let told = buf.len().min(*taken);
+        let gone = if filter.output.is_empty() { *taken } else { gone.min(*taken - 1) };
+        // It tries again with the same bytes, though perhaps with fewer of them.
+        let told = buf.len().min(gone);
         *taken -= told;
         Poll::Ready(Ok(told))
     }

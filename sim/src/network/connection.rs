@@ -31,10 +31,14 @@ pub struct Flow {
     pub receiver: Receiver<Packet>,
     /// What the near stack acknowledged last, of the other flow.
     pub latest: Latest,
+    /// The newest of that which was put on the line.
+    pub carried: Latest,
     /// The newest of that which reached the far end.
     pub seen: Latest,
     /// The newest of that which the far stack was given.
-    pub given: u64,
+    pub given: Latest,
+    /// The sequence number behind the last byte that the near stack handed over.
+    pub taken: Option<u32>,
     plain: bool,
     unacknowledged: u32,
     ack_due: Option<Instant>,
@@ -64,8 +68,10 @@ impl Flow {
             sender: Sender::new(segment_len),
             receiver: Receiver::new(),
             latest: Latest::default(),
+            carried: Latest::default(),
             seen: Latest::default(),
-            given: 0,
+            given: Latest::default(),
+            taken: None,
             plain: false,
             unacknowledged: 0,
             ack_due: None,
@@ -100,6 +106,13 @@ impl Flow {
         !wait
     }
 
+    /// The far stack is given the newest that was seen: the bytes that this frees.
+    pub const fn give(&mut self) -> u32 {
+        let freed = self.seen.beyond(self.given);
+        self.given = self.seen;
+        freed
+    }
+
     /// An acknowledgement of this flow is on its way.
     pub fn acknowledged(&mut self) {
         self.unacknowledged = 0;
@@ -121,6 +134,13 @@ impl Connection {
     pub fn new(ends: [SocketAddr; 2], hosts: [u32; 2], segment_len: u32) -> Self {
         let flows = [Flow::new(segment_len), Flow::new(segment_len)];
         Self { ends, hosts, segment_len, flows, dead: [false; 2], timer: None }
+    }
+
+    /// Takes over what the stack of a side sends. The stack is told at once that all of it has arrived, or it would
+    /// keep a copy and look after it at every tick; whoever writes goes on to wait for the true acknowledgement.
+    pub fn take_over(&mut self, side: Side, packet: &Packet) -> Latest {
+        self.flows[side].taken = packet::end(packet);
+        self.flows[1 - side].seen.past(self.flows[side].taken)
     }
 
     /// The end at `addr`.

@@ -8,7 +8,7 @@ use turmoil_net::{Packet, Transport};
 
 use super::connection::Connection;
 use super::nat::Protocol;
-use super::packet;
+use super::packet::{self, Delivery, Latest};
 use super::slab::Key;
 use super::{Cargo, Event, Freight, Network, SACK_BYTES, headers};
 
@@ -25,29 +25,52 @@ impl Network {
         self.push(now, key, 0, packet, 1);
     }
 
-    /// A segment that takes sequence space.
-    pub(super) fn send_segment(&mut self, now: Instant, packet: Packet, bytes: u32, plain: bool) {
+    /// A segment that takes sequence space; says what its stack shall hear of it at once.
+    pub(super) fn send_segment(
+        &mut self,
+        now: Instant,
+        packet: Packet,
+        bytes: u32,
+        plain: bool,
+    ) -> Option<(Latest, u32)> {
         let (from, to) = packet::endpoints(&packet);
-        let Some((key, side)) = self.find(from, to) else { return self.send_raw(now, packet, true) };
-        if let Some(connection) = self.connections.get_mut(key)
-            && !plain
-            && matches!(&packet.payload, Transport::Tcp(segment) if segment.flags.fin)
-        {
+        let Some((key, side)) = self.find(from, to) else {
+            self.send_raw(now, packet, true);
+            return None;
+        };
+        let connection = self.connections.get_mut(key)?;
+        let told = plain.then(|| (connection.take_over(side, &packet), connection.hosts[side]));
+        if !plain && matches!(&packet.payload, Transport::Tcp(segment) if segment.flags.fin) {
             connection.flows[side].finish();
         }
         self.push(now, key, side, packet, bytes);
+        told
     }
 
-    /// A pure acknowledgement: goes at once, or waits a little for the next one.
+    /// A pure acknowledgement: waits until the stack has said everything ([`Self::flush`]).
     pub(super) fn send_ack(&mut self, now: Instant, packet: Packet) {
         let (from, to) = packet::endpoints(&packet);
         let Some((key, side)) = self.find(from, to) else { return self.send_raw(now, packet, true) };
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.flows[side].latest.note(&packet);
-        if connection.flows[1 - side].must_acknowledge(now) {
-            self.acknowledge(now, key, side, 0);
+        self.spoken.push((key, side));
+    }
+
+    /// The stacks have said all that they have to say at present. A stack acknowledges every segment at once; of what
+    /// it said, one packet goes for all, if any: data may have carried it already, or it waits a little for the next
+    /// segment (RFC 1122, 4.2.3.2).
+    pub fn flush(&mut self, now: Instant) {
+        let mut spoken = std::mem::take(&mut self.spoken);
+        for (key, side) in spoken.drain(..) {
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            if connection.flows[side].latest != connection.flows[side].carried
+                && connection.flows[1 - side].must_acknowledge(now)
+            {
+                self.acknowledge(now, key, side, 0);
+            }
+            self.rearm(key);
         }
-        self.rearm(key);
+        self.spoken = spoken;
     }
 
     /// Ends a connection in both directions.
@@ -67,21 +90,22 @@ impl Network {
                 || latest.packet(connection.ends[side], connection.ends[1 - side]),
                 |(_, packet)| packet,
             );
-            return self.deliveries.push_back(raw);
+            return self.deliveries.push_back(Delivery::raw(raw, connection.hosts[1 - side]));
         }
         connection.flows[1 - side].sender.handle_ack(now, ack);
-        let ends = [connection.ends[side], connection.ends[1 - side]];
+        let (ends, host) = ([connection.ends[side], connection.ends[1 - side]], connection.hosts[1 - side]);
+        let taken = connection.flows[1 - side].taken;
         let flow = &mut connection.flows[side];
         flow.seen.merge(latest);
         let urgent = segment.is_some_and(|(slot, packet)| flow.arrive(slot, sent_at, packet));
+        let told = flow.seen.past(taken);
         while let Some(mut packet) = flow.receiver.poll_ready() {
-            flow.seen.refresh(&mut packet);
-            flow.given = flow.seen.stamp;
-            self.deliveries.push_back(packet);
+            told.refresh(&mut packet);
+            self.deliveries.push_back(Delivery { packet, host, freed: flow.give(), bare: false });
         }
-        if flow.seen.stamp > flow.given {
-            flow.given = flow.seen.stamp;
-            self.deliveries.push_back(flow.seen.packet(ends[0], ends[1]));
+        if flow.seen.stamp > flow.given.stamp {
+            let packet = told.packet(ends[0], ends[1]);
+            self.deliveries.push_back(Delivery { packet, host, freed: flow.give(), bare: true });
         }
         if urgent {
             self.acknowledge(now, key, 1 - side, SACK_BYTES);
@@ -127,9 +151,15 @@ impl Network {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let flow = &mut connection.flows[side];
         flow.latest.note(&packet);
-        packet::cut(packet, bytes, connection.segment_len, |packet, bytes| {
-            flow.sender.push(now, packet, bytes);
-        });
+        let segment_len = connection.segment_len;
+        let (mut packet, mut bytes) = (packet, bytes);
+        if let Some((tail, tail_bytes)) = flow.sender.waiting_tail() {
+            let moved = packet::fill(tail, &mut packet, segment_len);
+            (*tail_bytes, bytes) = (*tail_bytes + moved, bytes - moved);
+        }
+        if bytes > 0 {
+            packet::cut(packet, bytes, segment_len, |packet, bytes| flow.sender.push(now, packet, bytes));
+        }
         self.pump(now, key, side);
         self.rearm(key);
     }
@@ -166,6 +196,7 @@ impl Network {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let (from, to) = (connection.ends[side], connection.ends[1 - side]);
         let latest = connection.flows[side].latest;
+        connection.flows[side].carried = latest;
         let ack = connection.flows[1 - side].receiver.acknowledge();
         let control = segment.is_none();
         self.launch(
@@ -183,7 +214,8 @@ impl Network {
         let Some(connection) = self.connections.remove(key) else { return };
         let [a, b] = connection.ends;
         self.index.remove(&ends(a, b));
-        self.deliveries.push_back(packet::reset(connection.ends[1 - side], connection.ends[side]));
+        let packet = packet::reset(connection.ends[1 - side], connection.ends[side]);
+        self.deliveries.push_back(Delivery::raw(packet, connection.hosts[side]));
     }
 
     fn close_or_rearm(&mut self, key: Key) {

@@ -160,7 +160,7 @@ mod tests {
             self.network.send(self.now, packet);
             self.now += Duration::from_millis(100);
             self.network.advance(self.now);
-            self.network.poll_delivery(self.now).map(|packet| packet::endpoints(&packet))
+            self.network.poll_delivery(self.now).map(|delivery| packet::endpoints(&delivery.packet))
         }
     }
 

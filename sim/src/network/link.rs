@@ -26,6 +26,11 @@ pub struct LinkProfile {
 impl LinkProfile {
     /// No rate limit, no delay, no loss: for hosts whose link is not the point.
     pub const UNLIMITED: Self = Self { up: 0, down: 0, latency: Duration::ZERO, queue: u64::MAX, loss: 0.0 };
+
+    /// Bytes that it carries towards the network in a time.
+    pub const fn carries(&self, time: Duration) -> u64 {
+        if self.up == 0 { u64::MAX } else { self.up.saturating_mul(time.as_micros() as u64) / 1_000_000 }
+    }
 }
 
 /// Bytes through one direction of a link; `offered = carried + dropped` at all times.

@@ -13,6 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use proto::time::Instant;
+use rustc_hash::FxHashMap;
 use turmoil_net::Packet;
 
 mod agenda;
@@ -53,8 +54,7 @@ pub use link::{LinkCounts, LinkProfile};
 use nat::{Nat, Protocol};
 pub use nat::{NatKind, NatProfile};
 
-pub(crate) use packet::payload as payload_of;
-pub(crate) use packet::reset;
+pub(crate) use packet::{Delivery, endpoints, payload as payload_of, reset};
 use packet::{Kind, Latest};
 use path::{Pair, Rough};
 pub use path::{Reorder, Roughness};
@@ -159,10 +159,13 @@ pub struct Network {
     uneven: bool,
     trouble: Trouble,
     connections: Slab<Connection>,
-    index: BTreeMap<flows::Ends, Key>,
+    /// Only looked up, never gone through.
+    index: FxHashMap<flows::Ends, Key>,
     wires: Slab<Wire>,
     agenda: Agenda<Event>,
-    deliveries: VecDeque<Packet>,
+    /// Who has acknowledged something since the last [`Self::flush`].
+    spoken: Vec<(Key, usize)>,
+    deliveries: VecDeque<Delivery>,
     trace: Trace,
     tap: Option<Tap>,
 }
@@ -172,7 +175,6 @@ const fn headers(addr: SocketAddr) -> u32 {
     if addr.is_ipv4() { 40 } else { 60 }
 }
 
-/// Bytes of a SACK option.
 const SACK_BYTES: u32 = 12;
 
 impl Network {
@@ -190,9 +192,10 @@ impl Network {
             uneven: false,
             trouble: Trouble::default(),
             connections: Slab::new(),
-            index: BTreeMap::new(),
+            index: FxHashMap::default(),
             wires: Slab::new(),
             agenda: Agenda::new(),
+            spoken: Vec::new(),
             deliveries: VecDeque::new(),
             trace: Trace::new(),
             tap: None,
@@ -217,17 +220,19 @@ impl Network {
         number
     }
 
-    /// Takes a packet from a host's stack.
-    pub fn send(&mut self, now: Instant, mut packet: Packet) {
+    /// Takes a packet from a stack; returns what the stack shall hear at once. [`Self::flush`] follows the last one.
+    pub fn send(&mut self, now: Instant, mut packet: Packet) -> Option<Delivery> {
+        let (near, far) = endpoints(&packet);
         if let Err(why) = self.translate_out(now, &mut packet) {
-            let ((from, to), bytes) = (packet::endpoints(&packet), packet.size());
-            let (cargo, hosts) = (Cargo::Raw(packet), [self.addresses.get(&from.ip()).copied(), None]);
-            let passage = Passage::of(&cargo, [from, to], hosts, bytes);
+            let (bytes, hosts) = (packet.size(), [self.addresses.get(&near.ip()).copied(), None]);
+            let cargo = Cargo::Raw(packet);
+            let passage = Passage::of(&cargo, [near, far], hosts, bytes);
             self.trace.sent(bytes);
             self.trace.leaves(now, passage);
-            return self.trace.dropped(now, passage, why);
+            self.trace.dropped(now, passage, why);
+            return None;
         }
-        let (from, to) = packet::endpoints(&packet);
+        let (from, to) = endpoints(&packet);
         match packet::kind(&packet) {
             Kind::Datagram => self.send_raw(now, packet, false),
             Kind::Reset => {
@@ -235,9 +240,13 @@ impl Network {
                 self.send_raw(now, packet, true);
             }
             Kind::Open => self.open(now, packet, from, to),
-            Kind::Segment { bytes, plain } => self.send_segment(now, packet, bytes, plain),
+            Kind::Segment { bytes, plain } => {
+                let (told, host) = self.send_segment(now, packet, bytes, plain)?;
+                return Some(Delivery { packet: told.packet(far, near), host, freed: 0, bare: true });
+            }
             Kind::Ack => self.send_ack(now, packet),
         }
+        None
     }
 
     /// When [`Self::advance`] has something to do.
@@ -257,10 +266,10 @@ impl Network {
     }
 
     /// The next packet for a stack, in the order of arrival.
-    pub fn poll_delivery(&mut self, now: Instant) -> Option<Packet> {
-        while let Some(mut packet) = self.deliveries.pop_front() {
-            if self.translate_in(now, &mut packet) {
-                return Some(packet);
+    pub fn poll_delivery(&mut self, now: Instant) -> Option<Delivery> {
+        while let Some(mut delivery) = self.deliveries.pop_front() {
+            if self.translate_in(now, &mut delivery.packet) {
+                return Some(delivery);
             }
         }
         None
@@ -298,7 +307,7 @@ impl Network {
         self.hosts.get(host as usize).map(|host| (host.up.counts(), host.down.counts()))
     }
 
-    /// Writes something that happened outside the network into the digest.
+    /// Writes what happened outside the network into the digest.
     pub fn note(&mut self, now: Instant, what: &str) {
         self.trace.note(now, what);
     }
@@ -379,7 +388,7 @@ impl Network {
         let content: &[u8] = packet.map_or(&[], |packet| packet::payload(packet));
         self.trace.delivered(now, wire.passage(), content);
         match wire.cargo {
-            Cargo::Raw(packet) => self.deliveries.push_back(packet),
+            Cargo::Raw(packet) => self.deliveries.push_back(Delivery::raw(packet, wire.lot.hosts[1])),
             Cargo::Flow(freight) => self.deliver_to_flow(now, wire.sent_at, freight),
         }
     }

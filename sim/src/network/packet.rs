@@ -35,6 +35,27 @@ pub struct Latest {
     window: u16,
 }
 
+/// A packet that reaches a stack.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The packet.
+    pub packet: Packet,
+    /// Whose stack.
+    pub host: u32,
+    /// Bytes of the stack's own that it shows to have arrived, which the stack was told before; all of them if the
+    /// network does not keep this connection (any more).
+    pub freed: u32,
+    /// It acknowledges and does nothing else.
+    pub bare: bool,
+}
+
+impl Delivery {
+    /// A packet of which the network knows no connection.
+    pub const fn raw(packet: Packet, host: u32) -> Self {
+        Self { packet, host, freed: u32::MAX, bare: false }
+    }
+}
+
 /// Sorts a packet.
 pub fn kind(packet: &Packet) -> Kind {
     match &packet.payload {
@@ -90,6 +111,33 @@ pub fn cut(packet: Packet, bytes: u32, segment_len: u32, mut each: impl FnMut(Pa
     }
 }
 
+/// Fills a segment that has not been sent up to `segment_len` from the front of the next one, as an operating system
+/// appends what is written to the last segment of its queue; returns the bytes that moved.
+pub fn fill(tail: &mut Packet, next: &mut Packet, segment_len: u32) -> u32 {
+    let plain = |packet: &Packet| matches!(kind(packet), Kind::Segment { plain: true, .. });
+    if !plain(tail) || !plain(next) {
+        return 0;
+    }
+    let (Transport::Tcp(tail), Transport::Tcp(next)) = (&mut tail.payload, &mut next.payload) else {
+        return 0;
+    };
+    let room = (segment_len as usize).saturating_sub(tail.payload.len());
+    let moved = next.payload.split_to(room.min(next.payload.len()));
+    if !moved.is_empty() {
+        tail.payload = [tail.payload.as_ref(), moved.as_ref()].concat().into();
+        next.seq = next.seq.wrapping_add(moved.len() as u32);
+    }
+    moved.len() as u32
+}
+
+/// The sequence number behind a segment's last byte.
+pub fn end(packet: &Packet) -> Option<u32> {
+    match &packet.payload {
+        Transport::Tcp(segment) => Some(segment.seq.wrapping_add(segment.payload.len() as u32)),
+        Transport::Udp(_) => None,
+    }
+}
+
 /// Rewrites the source, as a NAT box does.
 pub const fn set_source(packet: &mut Packet, addr: SocketAddr) {
     packet.src = addr.ip();
@@ -142,6 +190,21 @@ impl Latest {
             segment.ack = self.ack;
             segment.window = self.window;
         }
+    }
+
+    /// The same for a stack of whose bytes all before `taken` count as acknowledged: no more may follow than before.
+    pub fn past(self, taken: Option<u32>) -> Self {
+        let Some(ahead) = taken.map(|taken| taken.wrapping_sub(self.ack)) else { return self };
+        if ahead > i32::MAX as u32 {
+            return self;
+        }
+        let window = u32::from(self.window).saturating_sub(ahead) as u16;
+        Self { ack: self.ack.wrapping_add(ahead), window, ..self }
+    }
+
+    /// Sequence numbers that this acknowledges and `before` did not.
+    pub const fn beyond(self, before: Self) -> u32 {
+        if before.stamp == 0 { 0 } else { self.ack.wrapping_sub(before.ack) }
     }
 
     /// A pure acknowledgement that says this.
@@ -205,6 +268,24 @@ mod tests {
         let piece = |seq, text: &str, fin, bytes| (seq, text.to_owned(), fin, bytes);
         let cut = [piece(u32::MAX, "abc", false, 3), piece(2, "def", false, 3), piece(5, "gh", true, 3)];
         assert_eq!(of(3), cut);
+    }
+
+    #[test]
+    fn a_segment_that_waits_is_filled_from_the_next() {
+        let (a, b) = (SocketAddr::from(([10, 0, 0, 1], 1)), SocketAddr::from(([10, 0, 0, 2], 2)));
+        let data = |seq, text: &'static [u8]| {
+            let mut packet = tcp(a, b, TcpFlags::default(), 7, 9);
+            let Transport::Tcp(segment) = &mut packet.payload else { panic!("it is TCP") };
+            (segment.seq, segment.payload) = (seq, Bytes::from_static(text));
+            packet
+        };
+        let (mut tail, mut next) = (data(u32::MAX, b"ab"), data(1, b"cdef"));
+        assert_eq!(fill(&mut tail, &mut next, 5), 3);
+        assert_eq!((tail, &next), (data(u32::MAX, b"abcde"), &data(4, b"f")));
+        let (mut full, mut fin) =
+            (data(0, b"abcde"), tcp(a, b, TcpFlags { fin: true, ..TcpFlags::default() }, 7, 9));
+        assert_eq!(fill(&mut full, &mut next, 5), 0);
+        assert_eq!(fill(&mut next, &mut fin, 5), 0, "a FIN goes by itself");
     }
 
     #[test]

@@ -150,6 +150,12 @@ impl<P: Clone> Sender<P> {
         self.segments.push_back(Segment { cargo, fate });
     }
 
+    /// The last segment and its bytes, if it was never sent: more may be added to it.
+    pub fn waiting_tail(&mut self) -> Option<(&mut P, &mut u32)> {
+        let Segment { cargo, fate } = self.segments.back_mut()?;
+        (fate.state == State::Waiting).then_some((cargo, &mut fate.bytes))
+    }
+
     /// Everything pushed has been acknowledged.
     pub fn is_idle(&self) -> bool {
         self.segments.is_empty()
@@ -330,7 +336,8 @@ impl<P: Clone> Sender<P> {
 
     fn grow(&mut self, delivered: u64) {
         if self.window < self.threshold {
-            self.window += delivered.min(2 * self.segment_len);
+            // As much as arrived, as Linux does it: one acknowledgement may answer many segments.
+            self.window = self.threshold.min(self.window + delivered);
         } else {
             self.grown += delivered;
             if self.grown >= self.window {

@@ -11,7 +11,7 @@ use turmoil_net::{Packet, TcpFlags, TcpSegment, Transport, UdpDatagram};
 
 use super::receiver::Acknowledged;
 use super::sender::Sender;
-use super::{LinkProfile, Network};
+use super::{Delivery, LinkProfile, Network};
 
 const MTU: u32 = 1_500;
 pub(super) const SEGMENT: u32 = MTU - 40;
@@ -77,8 +77,8 @@ impl Bench {
         while self.now < end {
             self.now += Duration::from_millis(1);
             self.network.advance(self.now);
-            while let Some(packet) = self.network.poll_delivery(self.now) {
-                self.take(&packet);
+            while let Some(delivery) = self.network.poll_delivery(self.now) {
+                self.take(&delivery);
             }
             for flow in self.flows.iter_mut().filter(|flow| !flow.reset) {
                 while flow.sent + SEGMENT - flow.acknowledged <= WINDOW {
@@ -87,17 +87,18 @@ impl Bench {
                     flow.sent += SEGMENT;
                 }
             }
+            self.network.flush(self.now);
         }
     }
 
-    fn take(&mut self, packet: &Packet) {
+    fn take(&mut self, Delivery { packet, freed, .. }: &Delivery) {
         let Transport::Tcp(tcp) = &packet.payload else { return };
         let (from, to) = super::packet::endpoints(packet);
         if let Some(&flow) = self.by_end.get(&(to, from)) {
             let flow = &mut self.flows[flow];
             flow.reset |= tcp.flags.rst;
             if tcp.flags.ack && !tcp.flags.syn {
-                flow.acknowledged = flow.acknowledged.max(tcp.ack);
+                flow.acknowledged += freed;
             }
         } else if let Some(&flow) = self.by_end.get(&(from, to))
             && !tcp.payload.is_empty()
@@ -223,6 +224,90 @@ fn a_late_answer_takes_a_timeout_back() {
     assert!(sender.is_idle());
 }
 
+/// A connection between two hosts, and what the second one has sent so far in packets.
+fn pair() -> (Network, SocketAddr, SocketAddr) {
+    let mut network = Network::new(1, MTU);
+    let link = LinkProfile { latency: Duration::from_millis(10), ..LinkProfile::UNLIMITED };
+    network.add_host(&[host(1)], link);
+    network.add_host(&[host(2)], link);
+    let (a, b) = (SocketAddr::new(host(1), 1), SocketAddr::new(host(2), 2));
+    for (packet, millis) in [
+        (segment(a, b, 0, 0, true, Bytes::new()), 0),
+        (segment(b, a, 0, 1, true, Bytes::new()), 100),
+        (segment(a, b, 1, 1, false, Bytes::new()), 200),
+    ] {
+        network.send(Instant::from_micros(millis * 1_000), packet);
+        network.flush(Instant::from_micros(millis * 1_000));
+        heard(&mut network, Instant::from_micros((millis + 90) * 1_000));
+    }
+    (network, a, b)
+}
+
+/// What the stacks get until then: who, the acknowledgement, the window, and what was freed.
+fn heard(network: &mut Network, until: Instant) -> Vec<(u32, u32, u16, u32)> {
+    network.advance(until);
+    let deliveries = std::iter::from_fn(|| network.poll_delivery(until));
+    let said = |delivery: Delivery| match delivery.packet.payload {
+        Transport::Tcp(tcp) => (delivery.host, tcp.ack, tcp.window, delivery.freed),
+        Transport::Udp(_) => panic!("it is TCP"),
+    };
+    deliveries.map(said).collect()
+}
+
+#[test]
+fn a_stack_hears_at_once_that_its_bytes_arrived_and_whoever_wrote_them_when_they_did() {
+    let (mut network, a, b) = pair();
+    let start = Instant::from_micros(1_000_000);
+    let told = network.send(start, segment(a, b, 1, 1, false, Bytes::from(vec![0; 1_000])));
+    let Some(Delivery { host, packet, freed: 0, bare: true }) = told else {
+        panic!("the flow took it: {told:?}")
+    };
+    let Transport::Tcp(tcp) = &packet.payload else { panic!("it is TCP") };
+    assert_eq!((host, packet.src, packet.dst), (0, b.ip(), a.ip()));
+    assert_eq!((tcp.ack, tcp.window), (1_001, WINDOW as u16 - 1_000), "and no more may follow than before");
+    let arrived = heard(&mut network, start + Duration::from_millis(50));
+    assert_eq!(arrived, [(1, 1, WINDOW as u16, 0)]);
+    // Its stack has room for less now, and says so.
+    let mut ack = segment(b, a, 1, 1_001, false, Bytes::new());
+    let Transport::Tcp(tcp) = &mut ack.payload else { panic!("it is TCP") };
+    tcp.window = 30_000;
+    let then = start + Duration::from_millis(50);
+    assert!(network.send(then, ack).is_none());
+    network.flush(then);
+    assert_eq!(heard(&mut network, then + Duration::from_millis(200)), [(0, 1_001, 30_000, 1_000)]);
+}
+
+#[test]
+fn of_all_that_a_stack_acknowledges_at_once_one_packet_goes() {
+    let (mut network, a, b) = pair();
+    let start = Instant::from_micros(1_000_000);
+    for number in 0..4 {
+        let data = segment(a, b, 1 + number * SEGMENT, 1, false, Bytes::from(vec![0; SEGMENT as usize]));
+        network.send(start, data);
+    }
+    let then = start + Duration::from_millis(100);
+    assert_eq!(heard(&mut network, then).len(), 4);
+    let sent = network.totals().sent;
+    for number in 1..=4 {
+        network.send(then, segment(b, a, 1, 1 + number * SEGMENT, false, Bytes::new()));
+    }
+    network.flush(then);
+    assert_eq!(network.totals().sent, sent + 1);
+    assert_eq!(
+        heard(&mut network, then + Duration::from_millis(100)).last().map(|said| said.3),
+        Some(4 * SEGMENT)
+    );
+    // What data has carried already needs no packet of its own.
+    network.send(then, segment(a, b, 1 + 4 * SEGMENT, 1, false, Bytes::from(vec![0; SEGMENT as usize])));
+    let later = then + Duration::from_millis(100);
+    heard(&mut network, later);
+    let sent = network.totals().sent;
+    network.send(later, segment(b, a, 1, 1 + 5 * SEGMENT, false, Bytes::new()));
+    network.send(later, segment(b, a, 1, 1 + 5 * SEGMENT, false, Bytes::from_static(b"request")));
+    network.flush(later);
+    assert_eq!(network.totals().sent, sent + 1);
+}
+
 #[test]
 fn both_families_of_a_host_share_its_link_and_no_packet_goes_between_them() {
     let v6 = |number: u16| IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, number));
@@ -241,7 +326,9 @@ fn both_families_of_a_host_share_its_link_and_no_packet_goes_between_them() {
     let mut arrivals = Vec::new();
     while let Some(now) = network.next_event() {
         network.advance(now);
-        arrivals.extend(std::iter::from_fn(|| network.poll_delivery(now)).map(|packet| (now, packet.dst)));
+        arrivals.extend(
+            std::iter::from_fn(|| network.poll_delivery(now)).map(|delivery| (now, delivery.packet.dst)),
+        );
     }
     let second = |number: u64| Instant::from_micros(number * 1_000_000);
     assert_eq!(arrivals, [(second(1), host(2)), (second(2), v6(2))]);

@@ -9,7 +9,7 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::sync::Notify;
@@ -17,6 +17,7 @@ use turmoil_net::NetstatEntry;
 
 use super::clock::ClockError;
 use super::gate::Gate;
+use super::room::{Room, Rooms};
 use super::service::Service;
 use crate::wiretap::{Asking, Wiretap};
 
@@ -36,6 +37,8 @@ impl HostId {
 pub(super) struct Pulse {
     raised: AtomicBool,
     notify: Notify,
+    /// Connections whose stacks must hear an acknowledgement before they send.
+    behind: Mutex<Vec<Arc<Room>>>,
 }
 
 impl Pulse {
@@ -44,6 +47,16 @@ impl Pulse {
         if !self.raised.swap(true, Ordering::Relaxed) {
             self.notify.notify_one();
         }
+    }
+
+    /// A connection's stack must hear what its room holds before it sends.
+    pub(super) fn fell_behind(&self, room: &Arc<Room>) {
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(room));
+    }
+
+    /// Takes the connections that fell behind.
+    pub(super) fn take_behind(&self) -> Vec<Arc<Room>> {
+        std::mem::take(&mut *self.behind.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn is_raised(&self) -> bool {
@@ -70,6 +83,8 @@ pub(super) struct Host {
     /// It has no name server.
     pub(super) is_lost: AtomicBool,
     pub(super) sockets: AtomicUsize,
+    /// The send buffers of its connections.
+    pub(super) rooms: Rooms,
     /// Shut while the host is paused.
     pub(super) gate: Gate,
     /// What its programs take for datagrams.
@@ -80,6 +95,8 @@ pub(super) struct Host {
     pub(super) clock_drift: AtomicI32,
     /// The host's place in the world.
     pub(super) index: usize,
+    /// Bytes that its line carries up in a tick.
+    pub(super) a_tick: usize,
     /// Bytes of the largest IP packet on its line.
     pub(super) mtu: u32,
     /// Who listens to its streams, if anybody does.
@@ -92,6 +109,11 @@ impl Host {
     /// Makes this host the one that the stack's calls go to.
     pub(super) fn enter(&self) {
         turmoil_net::set_current(self.stack);
+    }
+
+    /// Is it an address of this host? What goes there never leaves the stack.
+    pub(super) fn is_own(&self, ip: IpAddr) -> bool {
+        ip.is_loopback() || self.addrs.contains(&ip)
     }
 
     /// How its clocks are wrong at present.

@@ -18,14 +18,15 @@ use proto::seed::Seed;
 use proto::time::Instant;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
-use turmoil_net::{EnterGuard, KernelConfig, Net, Packet};
+use turmoil_net::{EnterGuard, KernelConfig, Net, Packet, Transport};
 
-use crate::network::{LinkCounts, LinkProfile, Network, Totals, reset};
+use crate::network::{Delivery, LinkCounts, LinkProfile, Network, Totals, endpoints, payload_of, reset};
 
 mod clock;
 mod conditions;
 mod gate;
 mod host;
+mod room;
 mod service;
 mod transport;
 
@@ -34,6 +35,7 @@ pub use clock::{ClockError, SimClock};
 use gate::Gate;
 pub use host::HostId;
 use host::{Host, OnHost, Pulse};
+use room::Rooms;
 use service::Service;
 pub use transport::{SimListener, SimReader, SimSocket, SimTransport, SimWriter};
 
@@ -91,6 +93,7 @@ struct Core {
     /// Hosts whose receive buffer is bounded.
     bounded: Vec<HostId>,
     packets: Vec<Packet>,
+    deliveries: Vec<Delivery>,
 }
 
 impl World {
@@ -121,12 +124,14 @@ impl World {
                 names: Arc::clone(&names),
                 is_lost: false.into(),
                 sockets: 0.into(),
+                rooms: Rooms::default(),
                 gate: Gate::default(),
                 service: Service::default(),
                 taken: 0.into(),
                 clock_skew: 0.into(),
                 clock_drift: 0.into(),
                 index,
+                a_tick: usize::try_from(spec.link.carries(settings.tick)).unwrap_or(usize::MAX),
                 mtu: settings.mtu,
                 wiretap: OnceLock::new(),
                 asking: OnceLock::new(),
@@ -134,8 +139,17 @@ impl World {
         });
         let hosts = hosts.collect();
         let tick = (settings.tick.as_millis() as u64).max(1) * 1_000;
-        let core =
-            Core { start, tick, turns: 0, network, pulse, hosts, bounded: Vec::new(), packets: Vec::new() };
+        let core = Core {
+            start,
+            tick,
+            turns: 0,
+            network,
+            pulse,
+            hosts,
+            bounded: Vec::new(),
+            packets: Vec::new(),
+            deliveries: Vec::new(),
+        };
         let tasks = specs.iter().map(|_| None).collect();
         Ok(Self { tasks, runtime, core, guard: net.enter() })
     }
@@ -299,25 +313,54 @@ impl Core {
             self.network.taken(host.0, taken);
         }
         self.network.advance(now);
-        let mut delivered = false;
-        while let Some(packet) = self.network.poll_delivery(now) {
-            guard.deliver(packet);
-            delivered = true;
+        let mut deliveries = std::mem::take(&mut self.deliveries);
+        deliveries.extend(std::iter::from_fn(|| self.network.poll_delivery(now)));
+        // Hosts do not see each other's packets: one after the other, each is looked after while it is in the cache.
+        deliveries.sort_by_key(|delivery| delivery.host);
+        let delivered = !deliveries.is_empty();
+        for delivery in deliveries.drain(..) {
+            if let Some(packet) = self.hear(delivery) {
+                guard.deliver(packet);
+            }
         }
+        self.deliveries = deliveries;
         if delivered || self.pulse.is_raised() {
             self.pulse.lower();
             self.collect(guard, now, &[]);
         }
     }
 
+    /// What of a delivery its stack must hear now.
+    fn hear(&self, delivery: Delivery) -> Option<Packet> {
+        match (&delivery.packet.payload, self.hosts.get(delivery.host as usize)) {
+            (Transport::Tcp(_), Some(host)) => {
+                let (peer, local) = endpoints(&delivery.packet);
+                host.rooms.hear(local, peer, delivery)
+            }
+            _ => Some(delivery.packet),
+        }
+    }
+
     /// Takes what the stacks send; packets of `silent` are discarded.
     fn collect(&mut self, guard: &EnterGuard, now: Instant, silent: &[IpAddr]) {
+        self.pulse
+            .take_behind()
+            .iter()
+            .filter_map(|room| room.take_held())
+            .for_each(|ack| guard.deliver(ack));
         let mut packets = std::mem::take(&mut self.packets);
         guard.egress_all(&mut packets);
         for packet in packets.drain(..).filter(|packet| !silent.contains(&packet.src)) {
-            self.network.send(now, packet);
+            let bytes = payload_of(&packet).len();
+            let Some(told) = self.network.send(now, packet) else { continue };
+            if let Some(host) = self.hosts.get(told.host as usize) {
+                let (peer, local) = endpoints(&told.packet);
+                host.rooms.taken(local, peer, bytes);
+            }
+            guard.deliver(told.packet);
         }
         self.packets = packets;
+        self.network.flush(now);
     }
 
     /// Removes every trace of a crashed host's connections from its stack, in silence.

@@ -15,6 +15,7 @@ use turmoil_net::NetstatState;
 use turmoil_net::shim::tokio::net::{TcpListener, TcpStream, UdpSocket as StackSocket, tcp};
 
 use super::host::{Host, OnHost, Owned};
+use super::room::Room;
 use crate::network::inbox::charge;
 use crate::wiretap::Ear;
 
@@ -54,7 +55,17 @@ pub struct SimReader {
 #[derive(Debug)]
 pub struct SimWriter {
     half: Owned<tcp::OwnedWriteHalf>,
+    /// Its part of the send buffers; what stays inside its host the stack bounds itself.
+    room: Option<OwnRoom>,
     ear: Option<Ear>,
+}
+
+/// A connection's room, which closes with the writer.
+#[derive(Debug)]
+struct OwnRoom {
+    host: Arc<Host>,
+    ends: [SocketAddr; 2],
+    room: Arc<Room>,
 }
 
 /// Accepts streams.
@@ -115,12 +126,14 @@ impl SimTransport {
 
     fn split(&self, stream: TcpStream, peer_addr: SocketAddr) -> Stream<SimReader, SimWriter> {
         self.0.enter();
+        let local = stream.local_addr().ok().filter(|_| !self.0.is_own(peer_addr.ip()));
+        let room = local.map(|local| OwnRoom::open(&self.0, [local, peer_addr]));
         let (reader, writer) = stream.into_split();
         let half = Owned::new(&self.0, reader);
         let ears = self.0.wiretap.get().map(|tap| tap.attach(self.0.index, peer_addr));
         let (said, heard) = ears.map_or((None, None), |[said, heard]| (Some(said), Some(heard)));
         let reader = SimReader { half, rest: Vec::new(), taken: 0, ear: heard };
-        let writer = SimWriter { half: Owned::new(&self.0, writer), ear: said };
+        let writer = SimWriter { half: Owned::new(&self.0, writer), room, ear: said };
         Stream { reader, writer, peer_addr }
     }
 }
@@ -199,6 +212,7 @@ impl AsyncWrite for SimWriter {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.half.host().pulse.raise();
+        self.room.iter().for_each(OwnRoom::close);
         self.half.with(|half| Pin::new(half).poll_shutdown(context)).unwrap_or(Poll::Pending)
     }
 }
@@ -206,11 +220,45 @@ impl AsyncWrite for SimWriter {
 impl SimWriter {
     fn poll_bytes(&mut self, context: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.half.host().gate.poll_opened(context));
+        let free = match &self.room {
+            Some(own) => ready!(own.room.poll_free(context)),
+            None => buf.len(),
+        };
+        let buf = buf.get(..free).unwrap_or(buf);
         let polled = self.half.with(|half| Pin::new(half).poll_write(context, buf));
-        if matches!(polled, Some(Poll::Ready(_))) {
+        if let Some(Poll::Ready(written)) = &polled {
             self.half.host().pulse.raise();
+            let written = *written.as_ref().unwrap_or(&0);
+            self.room.iter().for_each(|own| own.fill(written));
         }
         polled.unwrap_or(Poll::Pending)
+    }
+}
+
+impl OwnRoom {
+    fn open(host: &Arc<Host>, ends: [SocketAddr; 2]) -> Self {
+        Self { host: Arc::clone(host), ends, room: host.rooms.open(ends[0], ends[1], host.a_tick) }
+    }
+
+    /// So many bytes were written.
+    fn fill(&self, bytes: usize) {
+        if bytes > 0 && self.room.fill(bytes) {
+            self.host.pulse.fell_behind(&self.room);
+        }
+    }
+
+    /// Nothing more will be written.
+    fn close(&self) {
+        if self.room.close() {
+            self.host.pulse.fell_behind(&self.room);
+        }
+    }
+}
+
+impl Drop for OwnRoom {
+    fn drop(&mut self) {
+        self.close();
+        self.host.rooms.close(self.ends[0], self.ends[1], &self.room);
     }
 }
 

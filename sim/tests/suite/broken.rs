@@ -113,7 +113,7 @@ pub const MUTATIONS: &[Mutation] = &[
     world(
         "clock_skew",
         "the tracker starts anew",
-        &["faults=[{ at = \"90 s\", lose_database = \"tracker\", for = \"20 s\" }]"],
+        &["faults=[{ at = \"100 s\", lose_database = \"tracker\", for = \"20 s\" }]"],
         "expect/counts",
     ),
     engines(
@@ -268,7 +268,7 @@ pub const MUTATIONS: &[Mutation] = &[
         "poisoners",
         "an honest peer is refused",
         SMALL,
-        || Tampered::only("leecher-1", ReadsWrong::default),
+        || Tampered::only("leecher", ReadsWrong::default),
         "justice",
     ),
     engines("poisoners", "everybody dawdles", &[], || dawdling(&["seeder", "leecher"]), "expect/banned"),

@@ -53,8 +53,11 @@ struct Audit<'a> {
     proven: BTreeSet<IpAddr>,
     /// Requests without a reply yet, by client and transaction.
     open: BTreeMap<(SocketAddr, u32), Vec<Option<Asked>>>,
-    /// When it last told counts to an outsider.
+    /// When it was last asked for the counts that it told to an outsider: of what came later it need not tell, even if
+    /// that was there before the answer.
     scraped_at: Option<Duration>,
+    /// When it was asked for counts that it has not told.
+    scrape_since: Option<Duration>,
     figures: Figures,
     violations: Vec<Violation>,
 }
@@ -70,6 +73,7 @@ impl<'a> Audit<'a> {
             proven: BTreeSet::new(),
             open: BTreeMap::new(),
             scraped_at: None,
+            scrape_since: None,
             figures: Figures { refused: record.tracker.refused, ..Figures::default() },
             violations: Vec::new(),
         };
@@ -110,6 +114,9 @@ impl<'a> Audit<'a> {
                 (&announce.transaction, Some(announce.connection), Some(asked(seen, announce)))
             }
         };
+        if matches!(request, Request::Scrape(_)) {
+            self.scrape_since.get_or_insert(seen.at.since(Instant::ZERO));
+        }
         let is_known = shown.is_some_and(|id| self.was_issued(seen.peer, id));
         if is_known {
             self.proven.insert(ip);
@@ -155,7 +162,7 @@ impl<'a> Audit<'a> {
                 self.truth.compare(at, &asked, &head, &mut self.figures);
                 self.named(at, &asked, &peers);
             }
-            (Reply::Scrape { .. }, None) => self.scraped_at = Some(at),
+            (Reply::Scrape { .. }, None) => self.scraped_at = self.scrape_since.take().or(Some(at)),
             (Reply::Error { .. }, _) => {}
             (Reply::Connect { .. } | Reply::Announce { .. } | Reply::Scrape { .. }, _) => {
                 self.complain(at, &format!("answered {peer} what it had not asked"));

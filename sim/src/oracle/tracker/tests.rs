@@ -8,7 +8,7 @@ use proto::id::{InfoHash, PeerId};
 use proto::time::Instant;
 use proto::torrent::{AnnounceEvent, Progress};
 use proto::tracker::{
-    AnnounceHead, AnnounceRequest, ConnectionId, Reply, Request, ScrapeEntry, TransactionId,
+    AnnounceHead, AnnounceRequest, ConnectionId, Reply, Request, ScrapeEntry, ScrapeRequest, TransactionId,
 };
 
 use super::*;
@@ -254,6 +254,28 @@ fn downloads_are_counted_once_and_not_forgotten() {
     assert_eq!(Story::good().counts(3).complaint(), "at 13.0 s it counted 3 downloads, and 2 ended");
     let want = "at 13.0 s it counted 1 downloads, and 2 had been told to it in time";
     assert_eq!(Story::good().counts(1).complaint(), want);
+}
+
+#[test]
+fn what_is_told_after_the_question_need_not_be_in_the_answer() {
+    let scrape = |asked_at| {
+        let mut story = Story::joined().at(10).ask(FIRST, 0, Some(AnnounceEvent::Completed));
+        let hashes = [[1; 20]];
+        let question = |story: Story| {
+            let (connection, transaction) = (ConnectionId(SEEDER as u64), TransactionId(99));
+            story
+                .request(SEEDER, &Request::Scrape(ScrapeRequest { connection, transaction, hashes: &hashes }))
+        };
+        story = story.answer(FIRST, (2, 1), &[SECOND]).at(11);
+        story = if asked_at == 11 { question(story) } else { story };
+        story =
+            story.at(12).ask(SECOND, 0, Some(AnnounceEvent::Completed)).answer(SECOND, (3, 0), &[]).at(13);
+        story = if asked_at == 13 { question(story) } else { story };
+        let swarms = vec![ScrapeEntry { seeders: 3, completed: 1, leechers: 0 }];
+        story.reply(SEEDER, &Reply::Scrape { transaction: TransactionId(99), swarms }).counts(1).complaint()
+    };
+    assert_eq!(scrape(11), "", "it was asked before it was told of the second");
+    assert_eq!(scrape(13), "at 13.0 s it counted 1 downloads, and 2 had been told to it in time");
 }
 
 #[test]
