@@ -184,6 +184,7 @@ fn court(plan: &Plan, content: &Content, hosts: &[Host]) -> Court {
             holdings: Box::new(host.held.clone()),
             super_seeds: host.plan.super_seeds,
             untimed: false,
+            limited: false,
         };
         (place, suspect)
     });

@@ -221,12 +221,14 @@ impl Observer {
         }
     }
 
+    /// It sends on until it hears of it, so it is asked again then; if it is gone by that time, the first answer stands.
     async fn leave(&mut self) {
         self.leave_at = None;
         self.count().await;
         let at = elapsed(&self.clock);
         self.log.lock().leaves(at);
         self.handle.stop();
+        self.count().await;
     }
 
     async fn count(&self) {

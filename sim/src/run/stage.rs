@@ -15,6 +15,7 @@ use super::agenda::{Action, Agenda};
 use super::exam::{self, Answer};
 use super::log::SharedLog;
 use super::peer::Order;
+use super::start::limits_itself;
 use super::tracker::TrackerHost;
 use super::triggers::Triggers;
 use super::{Glimpse, RunError, STEP, Watching, hosts, torrent};
@@ -335,6 +336,7 @@ fn judge(plan: &Plan, content: &Content, peers: &[Peer]) -> Court {
             holdings: Box::new(seen.log.clone()),
             super_seeds: peer.super_seed,
             untimed: plan.faults.iter().any(pauses) || peer.clock.drift.unsigned_abs() > MAX_DRIFT,
+            limited: limits_itself(plan, index, seen.defect.as_ref()),
         };
         (hosts::index(Target::Peer(index)), suspect)
     });

@@ -10,11 +10,20 @@ use super::announcer::{self, Chore};
 use super::peer::{self, Life};
 use super::stage::{Stage, config};
 use super::{hosts, vandal};
-use crate::defect::TamperedTransport;
+use crate::defect::{SharedDefect, TamperedTransport};
 use crate::hostile::Ground;
 use crate::scenario::expand::keyed;
-use crate::scenario::{Behaviour, Role, Target};
+use crate::scenario::{Behaviour, Plan, Role, Target};
 use crate::world::{HostId, SimClock, SimTransport};
+
+/// Does it start with a limit on what it sends? No scenario says so; a defect may.
+pub(super) fn limits_itself(plan: &Plan, index: usize, defect: Option<&SharedDefect>) -> bool {
+    let mut config = config(plan, Target::Peer(index));
+    if let Some(defect) = defect {
+        defect.lock().configures(&mut config);
+    }
+    config.limits.up.is_any()
+}
 
 impl Stage<'_> {
     pub(super) fn start(&mut self, target: Target) {

@@ -97,6 +97,8 @@ pub struct Suspect {
     pub super_seeds: bool,
     /// It is paused at some time, or its clock is far off: it cannot be held to times.
     pub untimed: bool,
+    /// Its engine limits what it sends.
+    pub limited: bool,
 }
 
 /// A judged peer, and how many of its connections each block is on order at.
@@ -223,6 +225,11 @@ impl Listen for Court {
             self.now = event.at;
         }
         let Some(host) = self.hosts.get_mut(&event.line.host) else { return };
+        // A limit holds back what is said above the socket, where nobody sees since when it has waited. The order in
+        // which it is said still tells what may be said, and what was answered.
+        let undated = (host.suspect.limited && event.way == Way::Said)
+            .then(|| Event { since: Instant::ZERO, ..event.clone() });
+        let event = undated.as_ref().unwrap_or(event);
         let key = (event.line.host, event.line.number);
         if event.what == What::Closed {
             if let Some(line) = self.lines.remove(&key) {

@@ -37,6 +37,7 @@ impl Bench {
             holdings: Box::new(Held(times)),
             super_seeds: false,
             untimed: false,
+            limited: false,
         };
         let court = Court::new(geometry, is_private, std::iter::once((1, suspect)));
         let mut bench = Self { court, now: Instant::ZERO };
@@ -174,6 +175,35 @@ fn a_choked_peer_asks_for_what_it_is_allowed_and_no_more() {
         bench.late(1, Way::Said, What::Message(Message::Request(FIRST)), Instant::from_micros(500_000));
     };
     assert_eq!(broken(choked(), crossing), []);
+}
+
+#[test]
+fn who_limits_itself_is_held_to_the_order_alone() {
+    let limited = |mut bench: Bench| {
+        bench.court.hosts.values_mut().for_each(|host| host.suspect.limited = true);
+        bench
+    };
+    let waits = broken(limited(Bench::leecher()), |bench| {
+        bench.heard(1, Message::Choke);
+        bench.wait(20);
+        bench.said(1, Message::Request(FIRST));
+    });
+    assert_eq!(waits, []);
+    // The unchoke after it was decided already when the request came in.
+    let unchokes = broken(limited(Bench::seeder()), |bench| {
+        bench.said(1, Message::Choke);
+        bench.heard(1, Message::Request(FIRST));
+        bench.wait(4);
+        bench.said(1, Message::Unchoke);
+        bench.event(1, Way::Said, What::Block(FIRST));
+    });
+    assert_eq!(unchokes, []);
+    let serves = broken(limited(Bench::seeder()), |bench| {
+        bench.said(1, Message::Choke);
+        bench.heard(1, Message::Request(FIRST));
+        bench.event(1, Way::Said, What::Block(FIRST));
+    });
+    assert_eq!(serves, [Rule::Answered]);
 }
 
 #[test]
