@@ -64,7 +64,10 @@ pub(crate) fn print(args: &TraceArgs) -> Result<u8> {
         pieces: args.pieces.iter().copied().collect(),
         packets: args.packets,
     };
-    let (entries, missed, _) = trace(&plan, &Tampered::nobody(), filter)?;
+    if filter.from >= filter.until {
+        bail!("--from is not before --until: no event can be between the two");
+    }
+    let (entries, missed, record) = trace(&plan, &Tampered::nobody(), filter)?;
     let mut out = String::new();
     for entry in &entries {
         if args.json {
@@ -75,6 +78,12 @@ pub(crate) fn print(args: &TraceArgs) -> Result<u8> {
         }
     }
     say(&out)?;
+    if entries.is_empty() {
+        let seconds = record.end.as_secs_f64();
+        eprintln!(
+            "nothing that was asked for happened in the {seconds:.1} s of this run: ask for other times, peers or pieces"
+        );
+    }
     if missed > 0 {
         eprintln!("{missed} more events found no room: ask for a shorter time, or for fewer peers");
     }

@@ -224,6 +224,21 @@ fn results_and_traces_of_two_programs_can_be_compared() {
 }
 
 #[test]
+fn an_empty_trace_says_why_it_is_empty() {
+    let folder = Folder::new();
+    let late = folder.sim(&["trace", "tiny.toml", "--from", "1 h"]);
+    assert_eq!((status(&late), text(&late.stdout)), (0, String::new()));
+    assert!(
+        text(&late.stderr).starts_with("nothing that was asked for happened in the "),
+        "{}",
+        text(&late.stderr)
+    );
+    let backwards = folder.sim(&["trace", "tiny.toml", "--from", "2 s", "--until", "2 s"]);
+    assert_eq!(status(&backwards), 2);
+    assert!(text(&backwards.stderr).contains("--from is not before --until"), "{}", text(&backwards.stderr));
+}
+
+#[test]
 fn a_missed_expectation_has_status_1_and_says_how_to_replay() {
     let output = Folder::new().sim(&["tiny.toml", "--set", "expect.time=<= 1 s"]);
     assert_eq!(status(&output), 1);

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use proto::time::Instant;
 use turmoil_net::Packet;
 
+use super::deliveries::Place;
 use super::packet::{self, Kind, Latest};
 use super::receiver::{Arrival, Receiver};
 use super::sender::{DELAYED_ACK, Sender};
@@ -39,6 +40,8 @@ pub struct Flow {
     pub given: Latest,
     /// The sequence number behind the last byte that the near stack handed over.
     pub taken: Option<u32>,
+    /// The last delivery to the far stack.
+    pub handed: Option<Place>,
     plain: bool,
     unacknowledged: u32,
     ack_due: Option<Instant>,
@@ -72,6 +75,7 @@ impl Flow {
             seen: Latest::default(),
             given: Latest::default(),
             taken: None,
+            handed: None,
             plain: false,
             unacknowledged: 0,
             ack_due: None,
@@ -141,6 +145,14 @@ impl Connection {
     pub fn take_over(&mut self, side: Side, packet: &Packet) -> Latest {
         self.flows[side].taken = packet::end(packet);
         self.flows[1 - side].seen.past(self.flows[side].taken)
+    }
+
+    /// This host forgets the connection, unless it never heard of it: a SYN that comes when it is back opens it.
+    pub fn crash(&mut self, host: u32) {
+        let knows = [true, self.flows[0].receiver.has_begun()];
+        for side in 0..2 {
+            self.dead[side] |= self.hosts[side] == host && knows[side];
+        }
     }
 
     /// The end at `addr`.

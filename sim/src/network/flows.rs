@@ -7,8 +7,9 @@ use proto::time::Instant;
 use turmoil_net::{Packet, Transport};
 
 use super::connection::Connection;
+use super::deliveries::Delivery;
 use super::nat::Protocol;
-use super::packet::{self, Delivery, Latest};
+use super::packet::{self, Latest};
 use super::slab::Key;
 use super::{Cargo, Event, Freight, Network, SACK_BYTES, headers};
 
@@ -90,7 +91,7 @@ impl Network {
                 || latest.packet(connection.ends[side], connection.ends[1 - side]),
                 |(_, packet)| packet,
             );
-            return self.deliveries.push_back(Delivery::raw(raw, connection.hosts[1 - side]));
+            return self.deliveries.push(Delivery::raw(raw, connection.hosts[1 - side]));
         }
         connection.flows[1 - side].sender.handle_ack(now, ack);
         let (ends, host) = ([connection.ends[side], connection.ends[1 - side]], connection.hosts[1 - side]);
@@ -101,11 +102,13 @@ impl Network {
         let told = flow.seen.past(taken);
         while let Some(mut packet) = flow.receiver.poll_ready() {
             told.refresh(&mut packet);
-            self.deliveries.push_back(Delivery { packet, host, freed: flow.give(), bare: false });
+            let delivery = Delivery::new(packet, host, flow.give(), false);
+            flow.handed = Some(self.deliveries.push_after(flow.handed, delivery));
         }
         if flow.seen.stamp > flow.given.stamp {
             let packet = told.packet(ends[0], ends[1]);
-            self.deliveries.push_back(Delivery { packet, host, freed: flow.give(), bare: true });
+            let delivery = Delivery::new(packet, host, flow.give(), true);
+            flow.handed = Some(self.deliveries.push_after(flow.handed, delivery));
         }
         if urgent {
             self.acknowledge(now, key, 1 - side, SACK_BYTES);
@@ -215,7 +218,7 @@ impl Network {
         let [a, b] = connection.ends;
         self.index.remove(&ends(a, b));
         let packet = packet::reset(connection.ends[1 - side], connection.ends[side]);
-        self.deliveries.push_back(Delivery::raw(packet, connection.hosts[side]));
+        self.deliveries.push(Delivery::raw(packet, connection.hosts[side]));
     }
 
     fn close_or_rearm(&mut self, key: Key) {

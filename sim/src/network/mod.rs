@@ -8,7 +8,7 @@
 //! Departures from reality, on purpose: pure acknowledgements and resets are never lost at random or to a
 //! full queue (they still take their time on the line), and the window of a connection is 64 KiB.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use turmoil_net::Packet;
 mod agenda;
 mod bursts;
 mod connection;
+mod deliveries;
 mod door;
 mod flows;
 mod home;
@@ -46,6 +47,8 @@ mod tests;
 use agenda::Agenda;
 pub use bursts::Bursts;
 use connection::Connection;
+use deliveries::Deliveries;
+pub(crate) use deliveries::Delivery;
 pub use home::NatId;
 use inbox::Inbox;
 use keyed::{Chance, Keyed, Lot, Stream};
@@ -54,8 +57,8 @@ pub use link::{LinkCounts, LinkProfile};
 use nat::{Nat, Protocol};
 pub use nat::{NatKind, NatProfile};
 
-pub(crate) use packet::{Delivery, endpoints, payload as payload_of, reset};
 use packet::{Kind, Latest};
+pub(crate) use packet::{acknowledgement, endpoints, payload as payload_of, reset};
 use path::{Pair, Rough};
 pub use path::{Reorder, Roughness};
 use receiver::Acknowledged;
@@ -165,7 +168,7 @@ pub struct Network {
     agenda: Agenda<Event>,
     /// Who has acknowledged something since the last [`Self::flush`].
     spoken: Vec<(Key, usize)>,
-    deliveries: VecDeque<Delivery>,
+    deliveries: Deliveries,
     trace: Trace,
     tap: Option<Tap>,
 }
@@ -196,7 +199,7 @@ impl Network {
             wires: Slab::new(),
             agenda: Agenda::new(),
             spoken: Vec::new(),
-            deliveries: VecDeque::new(),
+            deliveries: Deliveries::default(),
             trace: Trace::new(),
             tap: None,
         }
@@ -242,7 +245,7 @@ impl Network {
             Kind::Open => self.open(now, packet, from, to),
             Kind::Segment { bytes, plain } => {
                 let (told, host) = self.send_segment(now, packet, bytes, plain)?;
-                return Some(Delivery { packet: told.packet(far, near), host, freed: 0, bare: true });
+                return Some(Delivery::new(told.packet(far, near), host, 0, true));
             }
             Kind::Ack => self.send_ack(now, packet),
         }
@@ -267,7 +270,7 @@ impl Network {
 
     /// The next packet for a stack, in the order of arrival.
     pub fn poll_delivery(&mut self, now: Instant) -> Option<Delivery> {
-        while let Some(mut delivery) = self.deliveries.pop_front() {
+        while let Some(mut delivery) = self.deliveries.pop() {
             if self.translate_in(now, &mut delivery.packet) {
                 return Some(delivery);
             }
@@ -285,11 +288,7 @@ impl Network {
         if !is_down {
             return;
         }
-        for connection in self.connections.values_mut() {
-            for side in 0..2 {
-                connection.dead[side] |= connection.hosts[side] == host;
-            }
-        }
+        self.connections.values_mut().for_each(|connection| connection.crash(host));
     }
 
     /// Packets that are on a line or between two: sent, and neither delivered nor dropped yet.
@@ -319,8 +318,7 @@ impl Network {
 
     fn send_raw(&mut self, now: Instant, packet: Packet, control: bool) {
         let (from, to) = packet::endpoints(&packet);
-        let bytes = packet.size();
-        self.launch(now, from, to, bytes, control, Cargo::Raw(packet));
+        self.launch(now, from, to, packet.size(), control, Cargo::Raw(packet));
     }
 
     /// Puts a packet on the sender's uplink.
@@ -384,11 +382,10 @@ impl Network {
         {
             return self.trace.dropped(now, wire.passage(), Drop::SocketFull);
         }
-        let packet = wire.cargo.packet();
-        let content: &[u8] = packet.map_or(&[], |packet| packet::payload(packet));
+        let content: &[u8] = wire.cargo.packet().map_or(&[], |packet| packet::payload(packet));
         self.trace.delivered(now, wire.passage(), content);
         match wire.cargo {
-            Cargo::Raw(packet) => self.deliveries.push_back(Delivery::raw(packet, wire.lot.hosts[1])),
+            Cargo::Raw(packet) => self.deliveries.push(Delivery::raw(packet, wire.lot.hosts[1])),
             Cargo::Flow(freight) => self.deliver_to_flow(now, wire.sent_at, freight),
         }
     }

@@ -35,27 +35,6 @@ pub struct Latest {
     window: u16,
 }
 
-/// A packet that reaches a stack.
-#[derive(Debug)]
-pub struct Delivery {
-    /// The packet.
-    pub packet: Packet,
-    /// Whose stack.
-    pub host: u32,
-    /// Bytes of the stack's own that it shows to have arrived, which the stack was told before; all of them if the
-    /// network does not keep this connection (any more).
-    pub freed: u32,
-    /// It acknowledges and does nothing else.
-    pub bare: bool,
-}
-
-impl Delivery {
-    /// A packet of which the network knows no connection.
-    pub const fn raw(packet: Packet, host: u32) -> Self {
-        Self { packet, host, freed: u32::MAX, bare: false }
-    }
-}
-
 /// Sorts a packet.
 pub fn kind(packet: &Packet) -> Kind {
     match &packet.payload {
@@ -212,6 +191,11 @@ impl Latest {
         let flags = TcpFlags { ack: true, ..TcpFlags::default() };
         tcp(from, to, flags, self.ack, self.window)
     }
+}
+
+/// A pure acknowledgement as `from` would send it.
+pub fn acknowledgement(from: SocketAddr, to: SocketAddr, ack: u32) -> Packet {
+    Latest { stamp: 1, ack, window: u16::MAX }.packet(from, to)
 }
 
 /// A reset as `from` would send it.

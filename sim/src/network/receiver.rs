@@ -70,6 +70,11 @@ impl<P> Receiver<P> {
         }
     }
 
+    /// Has anything arrived?
+    pub const fn has_begun(&self) -> bool {
+        self.next > 0
+    }
+
     /// The next segment in order.
     pub fn poll_ready(&mut self) -> Option<P> {
         self.ready.pop_front()

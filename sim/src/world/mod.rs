@@ -25,6 +25,7 @@ use crate::network::{Delivery, LinkCounts, LinkProfile, Network, Totals, endpoin
 mod clock;
 mod conditions;
 mod gate;
+mod half_open;
 mod host;
 mod room;
 mod service;
@@ -33,6 +34,7 @@ mod transport;
 pub(crate) use clock::virtual_time;
 pub use clock::{ClockError, SimClock};
 use gate::Gate;
+use half_open::HalfOpen;
 pub use host::HostId;
 use host::{Host, OnHost, Pulse};
 use room::Rooms;
@@ -47,6 +49,9 @@ const SOCKET_BUFFER: usize = 64 * 1024;
 /// segment, and to cut twice leaves odd ends.
 const STACK_MTU: u32 = 128 * 1024;
 const _: () = assert!(STACK_MTU as usize > SOCKET_BUFFER + 60, "headers and a whole window");
+
+/// Whenever the runtime is turned, programs run until all of them wait; more in a row than any world has.
+const TASKS_IN_A_ROW: u32 = 1 << 20;
 
 /// How often the runtime is turned at most until an aborted host's tasks are gone: one turn for each level
 /// of task nesting would do.
@@ -92,6 +97,7 @@ struct Core {
     hosts: Vec<Arc<Host>>,
     /// Hosts whose receive buffer is bounded.
     bounded: Vec<HostId>,
+    half_open: HalfOpen,
     packets: Vec<Packet>,
     deliveries: Vec<Delivery>,
 }
@@ -102,7 +108,11 @@ impl World {
     /// # Errors
     /// If the runtime cannot be made.
     pub fn new(settings: WorldSettings, specs: &[HostSpec]) -> std::io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
+        let runtime = Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .event_interval(TASKS_IN_A_ROW)
+            .build()?;
         let start = runtime.block_on(async { clock::virtual_now() });
         // The stack's own retransmission would fight the network's flows: out of reach.
         let config = KernelConfig::default()
@@ -147,6 +157,7 @@ impl World {
             pulse,
             hosts,
             bounded: Vec::new(),
+            half_open: HalfOpen::default(),
             packets: Vec::new(),
             deliveries: Vec::new(),
         };
@@ -289,7 +300,7 @@ impl Core {
             }
             let now = self.now();
             if now.as_micros().is_multiple_of(self.tick) {
-                self.turn(guard, now);
+                self.turn(guard, now).await;
             }
         }
     }
@@ -305,8 +316,8 @@ impl Core {
         })
     }
 
-    /// One tick: the network acts, arrived packets reach their stacks, the stacks send.
-    fn turn(&mut self, guard: &EnterGuard, now: Instant) {
+    /// One tick: the network acts, arrived packets reach their stacks, programs answer, the stacks send.
+    async fn turn(&mut self, guard: &EnterGuard, now: Instant) {
         self.turns += 1;
         for host in &self.bounded {
             let taken = self.host(*host).taken.swap(0, Ordering::Relaxed);
@@ -320,10 +331,15 @@ impl Core {
         let delivered = !deliveries.is_empty();
         for delivery in deliveries.drain(..) {
             if let Some(packet) = self.hear(delivery) {
+                self.half_open.before(&packet).into_iter().for_each(|opens| guard.deliver(opens));
                 guard.deliver(packet);
             }
         }
         self.deliveries = deliveries;
+        if delivered {
+            // What programs answer leaves at the same tick.
+            tokio::task::yield_now().await;
+        }
         if delivered || self.pulse.is_raised() {
             self.pulse.lower();
             self.collect(guard, now, &[]);
@@ -352,6 +368,7 @@ impl Core {
         guard.egress_all(&mut packets);
         for packet in packets.drain(..).filter(|packet| !silent.contains(&packet.src)) {
             let bytes = payload_of(&packet).len();
+            self.half_open.sent(&packet);
             let Some(told) = self.network.send(now, packet) else { continue };
             if let Some(host) = self.hosts.get(told.host as usize) {
                 let (peer, local) = endpoints(&told.packet);
@@ -373,5 +390,6 @@ impl Core {
             }
         }
         self.collect(guard, now, &host.addrs);
+        self.half_open.forget(&host.addrs);
     }
 }

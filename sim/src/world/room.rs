@@ -30,10 +30,16 @@ pub(super) struct Room {
 /// A writer may always be so many bytes ahead of the network: a block, roughly.
 const LEAST_AHEAD: usize = 16 * 1024;
 
+/// A writer that filled its buffer goes on when so much of it is free, not for every segment, as on Linux
+/// (`sk_stream_is_writeable`: as much free as half of what is used).
+const WORTH_WAKING: usize = SOCKET_BUFFER / 3;
+
 #[derive(Debug, Default)]
 struct State {
     /// Bytes written that the far end has not acknowledged.
     unacknowledged: usize,
+    /// They filled the buffer, and not enough of it is free again.
+    full: bool,
     /// Those of them that the network has not taken over.
     backlog: usize,
     /// The newest acknowledgement, if the stack has not heard it.
@@ -53,7 +59,7 @@ impl Room {
         self.with(|state| {
             let unsent = self.ahead.saturating_sub(state.backlog);
             let free = unsent.min(SOCKET_BUFFER.saturating_sub(state.unacknowledged));
-            if free > 0 {
+            if free > 0 && !state.full {
                 return Poll::Ready(free);
             }
             if !state.writer.as_ref().is_some_and(|writer| writer.will_wake(context.waker())) {
@@ -68,6 +74,7 @@ impl Room {
         self.with(|state| {
             state.unacknowledged += bytes;
             state.backlog += bytes;
+            state.full |= state.unacknowledged >= SOCKET_BUFFER;
             state.held.is_some()
         })
     }
@@ -89,6 +96,7 @@ impl Room {
     fn hear(&self, Delivery { packet, freed, bare, .. }: Delivery) -> Option<Packet> {
         let (heard, writer) = self.with(|state| {
             state.unacknowledged = state.unacknowledged.saturating_sub(freed as usize);
+            state.full &= state.unacknowledged > SOCKET_BUFFER - WORTH_WAKING;
             let heard = if bare && state.backlog == 0 && !state.closing {
                 state.held = Some(packet);
                 None
@@ -96,7 +104,7 @@ impl Room {
                 state.held = None;
                 Some(packet)
             };
-            (heard, state.writer.take())
+            (heard, state.wake())
         });
         writer.into_iter().for_each(Waker::wake);
         heard
@@ -104,6 +112,13 @@ impl Room {
 
     fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
         act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl State {
+    /// The writer, if it need not wait any longer.
+    fn wake(&mut self) -> Option<Waker> {
+        if self.full { None } else { self.writer.take() }
     }
 }
 
@@ -140,7 +155,7 @@ impl Rooms {
             let writer = room.with(|state| {
                 state.backlog = state.backlog.saturating_sub(bytes);
                 state.held = None;
-                state.writer.take()
+                state.wake()
             });
             writer.into_iter().for_each(Waker::wake);
         }
@@ -183,7 +198,7 @@ mod tests {
     const THERE: ([u8; 4], u16) = ([10, 0, 0, 2], 2);
 
     fn arrival(freed: u32, bare: bool) -> Delivery {
-        Delivery { packet: reset(THERE.into(), HERE.into()), host: 0, freed, bare }
+        Delivery::new(reset(THERE.into(), HERE.into()), 0, freed, bare)
     }
 
     #[test]
@@ -202,9 +217,11 @@ mod tests {
             rooms.taken(HERE.into(), THERE.into(), LEAST_AHEAD);
         }
         assert_eq!(room.poll_free(&context), Poll::Pending, "the network has all of it, the far end nothing");
+        let rings = || bell.0.load(std::sync::atomic::Ordering::Relaxed);
         rooms.hear(HERE.into(), THERE.into(), arrival(1_460, true));
-        assert_eq!(room.poll_free(&context), Poll::Ready(1_460));
-        assert_eq!(bell.0.load(std::sync::atomic::Ordering::Relaxed), 2);
+        assert_eq!((room.poll_free(&context), rings()), (Poll::Pending, 1), "that is not worth a wake-up");
+        rooms.hear(HERE.into(), THERE.into(), arrival(WORTH_WAKING as u32 - 1_460, true));
+        assert_eq!((room.poll_free(&context), rings()), (Poll::Ready(LEAST_AHEAD), 2));
     }
 
     #[test]
