@@ -150,8 +150,8 @@ impl Connection {
     /// This host forgets the connection, unless it never heard of it: a SYN that comes when it is back opens it.
     pub fn crash(&mut self, host: u32) {
         let knows = [true, self.flows[0].receiver.has_begun()];
-        for side in 0..2 {
-            self.dead[side] |= self.hosts[side] == host && knows[side];
+        for (side, knows) in knows.into_iter().enumerate() {
+            self.dead[side] |= self.hosts[side] == host && knows;
         }
     }
 
