@@ -18,7 +18,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::hash::Hasher;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -97,9 +96,8 @@ impl Suspects {
 
     /// What is remembered of a block that `giver` sent.
     pub(super) fn gift(&self, giver: Giver, data: &[u8]) -> Gift {
-        let mut hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
-        hasher.write(data);
-        Gift { giver, digest: hasher.finish() }
+        let digest = SipHasher13::new_with_keys(self.key.0, self.key.1).hash(data);
+        Gift { giver, digest }
     }
 
     /// Keeps a block of a suspect piece until the piece is judged, while there is room.
