@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use bytes::BytesMut;
+use proto::id::PeerId;
 use proto::wire::extension::{ExtensionHandshake, HANDSHAKE_ID};
 use proto::wire::{Decoder, Feature, Message, Opening, decode_peer_id};
 
@@ -107,18 +108,49 @@ impl Tap {
 
 /// Passes on what either side says, until one hangs up.
 fn pass_both_ways(near: &TcpStream, far: &TcpStream, record: &Record, pieces: u32) {
+    let line = Arc::new(Line { record: Arc::clone(record), waiting: Mutex::default() });
     for (side, from, to) in [(Side::Ours, near, far), (Side::Theirs, far, near)] {
         let (from, to) = (from.try_clone().expect("a handle"), to.try_clone().expect("a handle"));
-        let record = Arc::clone(record);
-        thread::spawn(move || pass(side, from, to, &record, pieces));
+        let line = Arc::clone(&line);
+        thread::spawn(move || pass(side, from, to, &line, pieces));
     }
 }
 
-fn pass(side: Side, mut from: TcpStream, mut to: TcpStream, record: &Record, pieces: u32) {
+/// One connection through a tap. Others may dial it as well, who hear of it by peer exchange, and may do so with another
+/// protocol: of those nothing is noted.
+struct Line {
+    record: Record,
+    waiting: Mutex<Waiting>,
+}
+
+/// What was said before it was known who dialled.
+#[derive(Default)]
+struct Waiting {
+    is_ours: Option<bool>,
+    said: Vec<(Side, Said)>,
+}
+
+impl Line {
+    /// Notes what was heard of `side`; `is_ours` if it is known by now whether that is one of ours.
+    fn note(&self, side: Side, heard: Vec<Said>, is_ours: Option<bool>) {
+        let mut waiting = self.waiting.lock().expect("not poisoned");
+        waiting.said.extend(heard.into_iter().map(|said| (side, said)));
+        if side == Side::Ours {
+            waiting.is_ours = is_ours;
+        }
+        let Some(is_ours) = waiting.is_ours else { return };
+        let said = std::mem::take(&mut waiting.said);
+        if is_ours {
+            self.record.lock().expect("not poisoned").extend(said);
+        }
+    }
+}
+
+fn pass(side: Side, mut from: TcpStream, mut to: TcpStream, line: &Line, pieces: u32) {
     let (mut listener, mut bytes) = (Listener::new(pieces), vec![0; 1 << 16]);
     while let Ok(count @ 1..) = from.read(&mut bytes) {
-        let heard = listener.hear(&bytes[..count]).into_iter().map(|said| (side, said));
-        record.lock().expect("not poisoned").extend(heard);
+        let heard = listener.hear(&bytes[..count]);
+        line.note(side, heard, listener.is_ours());
         if to.write_all(&bytes[..count]).is_err() {
             break;
         }
@@ -133,14 +165,14 @@ struct Listener {
     decoder: Decoder,
     /// Still to come before the messages.
     opening: bool,
-    id: bool,
+    name: Option<PeerId>,
     deaf: bool,
 }
 
 impl Listener {
     fn new(pieces: u32) -> Self {
         let decoder = Decoder::new(pieces);
-        Self { buffer: BytesMut::new(), decoder, opening: true, id: true, deaf: false }
+        Self { buffer: BytesMut::new(), decoder, opening: true, name: None, deaf: false }
     }
 
     fn hear(&mut self, bytes: &[u8]) -> Vec<Said> {
@@ -159,16 +191,22 @@ impl Listener {
         said
     }
 
+    /// Is this one of ours, if that is known? Whoever cannot be read is not.
+    fn is_ours(&self) -> Option<bool> {
+        let by_name = self.name.map(|name| name.0.starts_with(&PeerId::PREFIX));
+        by_name.or(self.deaf.then_some(false))
+    }
+
     fn next(&mut self) -> Result<Option<Said>, String> {
         if self.opening {
             let opening = Opening::decode(&mut self.buffer).map_err(|error| error.to_string())?;
             self.opening = opening.is_none();
             return Ok(opening.map(|opening| Said::Hello(opening.reserved)));
         }
-        if self.id {
-            self.id = decode_peer_id(&mut self.buffer).is_none();
+        if self.name.is_none() {
+            self.name = decode_peer_id(&mut self.buffer);
         }
-        if self.id {
+        if self.name.is_none() {
             return Ok(None);
         }
         let message = self.decoder.decode(&mut self.buffer).map_err(|error| error.to_string())?;
