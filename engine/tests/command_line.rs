@@ -357,10 +357,12 @@ fn a_full_disk_that_gets_room_fetches_no_finished_piece_again() {
             let object = objects.find(|object: &serde_json::Value| object["event"] == event);
             object.and_then(|object| object[field].as_u64()).expect("it is said")
         };
-        assert_eq!(number("checked", "have"), finished, "life {life} finds what was finished before");
-        let left = (PIECES - finished) * PIECE;
+        // Writes that were under way when the disk was full may have ended after the last word was said.
+        let have = number("checked", "have");
+        assert!(have >= finished, "life {life} finds what was finished before: {have} of {finished}");
+        let left = (PIECES - have) * PIECE;
         assert!(number("summary", "downloaded") <= left, "life {life} fetches no more than was left");
-        assert!(number("summary", "pieces") > finished, "life {life} uses what room there is");
+        assert!(number("summary", "pieces") > have, "life {life} uses what room there is");
         finished = number("summary", "pieces");
     }
     assert_eq!(finished, PIECES);
