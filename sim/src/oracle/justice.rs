@@ -1,5 +1,5 @@
-//! Justice: no honest peer is refused by an honest one, and whoever spoils pieces is refused by those who can prove
-//! it.
+//! Justice: no honest peer is refused by an honest one, unless bits had rotted on its disk, and whoever spoils pieces is
+//! refused by those who can prove it.
 //!
 //! Whether they can is computed. A hostile peer keeps an account of the wrong blocks that it sends; a victim's
 //! engine says which pieces fail and which verify. Once a piece that failed has verified, comparing the two versions
@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{Oracle, Violation};
 use crate::record::{PeerRecord, Record};
-use crate::scenario::PeerPlan;
+use crate::scenario::{DiskFault, FaultKind, PeerPlan, Target};
 
 /// Pieces that failed and then verified, until there is no excuse any more.
 const PROOFS: usize = 3;
@@ -144,6 +144,15 @@ pub fn figures(record: &Record) -> Option<Figures> {
     Some(figures)
 }
 
+/// Had bits rotted on this peer's disk by then? It may have served them, as honest as it is.
+fn rotted(record: &Record, index: usize, at: Duration) -> bool {
+    record.plan.faults.iter().any(|fault| {
+        matches!(fault.kind, FaultKind::Disk(DiskFault::Rot { .. }))
+            && fault.target == Target::Peer(index)
+            && fault.at <= at
+    })
+}
+
 /// Refusals that were judged, and cases with proof enough for one.
 pub(super) fn occasions(record: &Record) -> u64 {
     let refusals: usize = honest(record).map(|(_, peer)| peer.bans.len()).sum();
@@ -154,8 +163,12 @@ pub(super) fn occasions(record: &Record) -> u64 {
 pub(super) fn check(record: &Record) -> Vec<Violation> {
     let convicted = honest(record).flat_map(|(judge, peer)| {
         peer.bans.iter().filter_map(move |ban| {
-            let (innocent, _) = honest(record).find(|(_, other)| is_at(other, ban.who))?;
+            let index = record.peers.iter().position(|other| is_at(other, ban.who))?;
+            let innocent = record.plan.peers.get(index).filter(|plan| plan.role.is_honest())?;
             let shares = record.hostile().any(|(_, _, other)| is_at(other, ban.who));
+            if rotted(record, index, ban.at) {
+                return None;
+            }
             let (judge, innocent, at) = (&judge.name, &innocent.name, ban.at.as_secs_f64());
             (!shares).then(|| {
                 format!("{judge} refused {innocent} at {at:.1} s, which is honest: it {}", ban.reason)
@@ -172,7 +185,7 @@ mod tests {
     use crate::hostile::Poisoned;
     use crate::record::Ban;
     use crate::record::tests::good;
-    use crate::scenario::{Behaviour, Role};
+    use crate::scenario::{Behaviour, FaultPlan, Role};
 
     /// leecher-2 is a poisoner at 10.0.0.3, from which both pieces of leecher-1 were spoilt at first.
     fn poisoned() -> Record {
@@ -227,6 +240,13 @@ mod tests {
         let complaint = "justice: leecher-1 refused seeder at 6.0 s, which is honest: it gave block 7 other \
                          than it is";
         assert_eq!(check(&record).iter().map(ToString::to_string).collect::<Vec<_>>(), [complaint]);
+        // Rot excuses whoever refuses it from then on.
+        let kind = FaultKind::Disk(DiskFault::Rot { pieces: 1 });
+        let (at, target) = (Duration::from_secs(6), Target::Peer(0));
+        record.plan.faults.push(FaultPlan { at: at + GRACE, when: None, kind, target });
+        assert_eq!(check(&record).len(), 1);
+        record.plan.faults[0].at = at;
+        assert_eq!(check(&record), []);
     }
 
     #[test]
