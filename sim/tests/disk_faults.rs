@@ -67,6 +67,9 @@ fn hundreds_of_power_cuts_spoil_nothing() {
         assert_eq!(honest.complaints(), Vec::<String>::new(), "seed {seed}");
         assert!(lives >= 300, "{lives} lives");
     }
-    let lying = judged(&drawn(1), &Tampered::only("leecher", || catalogue::ClaimsTooEarly));
-    assert!(!complaints(&lying, Oracle::Resume).is_empty(), "the same cuts find a liar");
+    let is_found = |seed| {
+        let lying = judged(&drawn(seed), &Tampered::only("leecher", || catalogue::ClaimsTooEarly));
+        !complaints(&lying, Oracle::Resume).is_empty()
+    };
+    assert!((1..=6).any(is_found), "the same cuts find a liar");
 }

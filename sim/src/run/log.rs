@@ -60,7 +60,7 @@ pub(super) struct Log {
     pub(super) is_checked: bool,
     /// A life has ended and nobody knows its sums.
     pub(super) uncounted: bool,
-    /// Addresses that the engine knew when it was last asked.
+    /// The most addresses that the engine knew whenever it was asked.
     pub(super) known: Option<usize>,
 }
 
@@ -152,8 +152,13 @@ impl Log {
     /// The engine's own count of this life.
     pub(super) fn count(&mut self, stats: &Stats) {
         self.present = Sums::of(stats);
-        self.known = Some(stats.known);
+        self.knows(stats.known);
         self.counted = true;
+    }
+
+    /// So many addresses are in the engine's book.
+    pub(super) fn knows(&mut self, addresses: usize) {
+        self.known = self.known.max(Some(addresses));
     }
 
     /// Of all lives; a crash takes with it what was not counted before.

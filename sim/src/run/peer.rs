@@ -32,6 +32,9 @@ pub(super) enum Order {
 /// How often a peer that leaves at some ratio looks at its own.
 const WEIGHING: Duration = Duration::from_secs(1);
 
+/// How often its address book is looked into.
+const LOOK: Duration = Duration::from_secs(600);
+
 /// All that a peer's life needs.
 pub(super) struct Life<T: Transport, S> {
     pub(super) environment: Environment<T, SimClock>,
@@ -99,6 +102,7 @@ pub(super) async fn live<T: Transport, S: Storage>(life: Life<T, S>) {
                 leave_at: leave_at(life.departure, life.arrival, now),
                 departure: life.departure,
                 weigh_at: matches!(life.departure, Departure::Ratio(_)).then_some(now + WEIGHING),
+                look_at: now + LOOK,
                 size,
                 is_seeder: life.is_seeder,
                 orders: life.orders,
@@ -139,6 +143,8 @@ struct Observer {
     leave_at: Option<Duration>,
     /// When to look at what it has uploaded.
     weigh_at: Option<Duration>,
+    /// When to look into its address book.
+    look_at: Duration,
     /// Bytes of the content.
     size: u64,
     is_seeder: bool,
@@ -156,6 +162,7 @@ impl Observer {
                 Some(order) = self.orders.recv() => self.obey(order).await,
                 () = sleep_until(&self.clock, self.leave_at) => self.leave().await,
                 () = sleep_until(&self.clock, self.weigh_at) => self.weigh().await,
+                () = sleep_until(&self.clock, Some(self.look_at)) => self.look().await,
             }
         }
         let mut log = self.log.lock();
@@ -212,6 +219,14 @@ impl Observer {
             self.leave().await;
         }
         self.weigh_at = self.weigh_at.map(|_| elapsed(&self.clock) + WEIGHING);
+    }
+
+    /// Looks into its address book, which may be full in the middle of a life and empty in the end.
+    async fn look(&mut self) {
+        self.look_at = elapsed(&self.clock) + LOOK;
+        if let Some(stats) = self.handle.stats().await {
+            self.log.lock().knows(stats.known);
+        }
     }
 
     async fn obey(&mut self, order: Order) {

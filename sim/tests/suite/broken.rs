@@ -169,6 +169,12 @@ pub const MUTATIONS: &[Mutation] = &[
     ),
     world("free_riders", "a choker that draws at random", &["torrent.choker=random"], "expect/slowdown"),
     world(
+        "free_riders",
+        "slots for whoever asks",
+        &["torrent.choker=random", "torrent.optimistic_slots=16"],
+        "expect/loot",
+    ),
+    world(
         "high_latency",
         "everybody half a second further away",
         &[
@@ -273,6 +279,7 @@ pub const MUTATIONS: &[Mutation] = &[
     ),
     engines("poisoners", "everybody dawdles", &[], || dawdling(&["seeder", "leecher"]), "expect/banned"),
     engines("power_loss", "forgets its pieces", &[], leechers::<ForgetsPieces>, "expect/overhead"),
+    world("power_loss", "slow links", &["links.home.up=1 Mbit/s"], "expect/time"),
     engines("power_loss", "nothing is made safe", &[], leechers::<ClaimsTooEarly>, "expect/overhead"),
     engines(
         "private_torrent",
