@@ -193,3 +193,37 @@ fn idle_time_is_skipped_and_nothing_comes_out_differently() {
     // A byte and its acknowledgement a minute: each is taken, carried and handed over.
     assert!((20..200).contains(&jumps.2), "{} turns", jumps.2);
 }
+
+#[test]
+fn a_program_that_always_writes_keeps_the_window_full() {
+    // 64 KiB less the part that no whole segment fits into, in each round trip of 100 ms and a tick at each end.
+    const WINDOW: u64 = 65_535 / 1_460 * 1_460;
+    let link = LinkProfile { latency: Duration::from_millis(25), ..LinkProfile::UNLIMITED };
+    let specs =
+        [1, 2].map(|last| HostSpec { name: format!("host-{last}"), addrs: vec![addr(last).ip()], link });
+    let settings = WorldSettings { seed: Seed::from_u64(1), tick: Duration::from_millis(1), mtu: 1_500 };
+    let mut world = World::new(settings, &specs).expect("a runtime");
+    let [near, far] = [0, 1].map(|index| world.host(index).expect("two hosts"));
+    let received = Arc::new(Mutex::new(0));
+    let (sink, host) = (Arc::clone(&received), world.environment(far));
+    world.start(far, async move {
+        let listener = host.transport.listen(addr(2)).await.expect("the port is free");
+        let mut stream = listener.accept().await.expect("a stream");
+        let mut buffer = vec![0; 16 * 1024];
+        while let Ok(read @ 1..) = stream.reader.read(&mut buffer).await {
+            *sink.lock().expect("not poisoned") += read as u64;
+        }
+    });
+    let host = world.environment(near);
+    world.start(near, async move {
+        let mut stream = host.transport.connect(addr(2)).await.expect("the other side listens");
+        while stream.writer.write_all(&[7; 10_000]).await.is_ok() {}
+    });
+    world.run_until(seconds(5));
+    let before = *received.lock().expect("not poisoned");
+    world.run_until(seconds(15));
+    let rate = (*received.lock().expect("not poisoned") - before) / 10;
+    let limit = WINDOW * 1_000 / 100;
+    // A window more or less may come within the ten seconds.
+    assert!(rate.abs_diff(limit) * 100 <= limit * 3, "{rate} B/s of {limit}");
+}

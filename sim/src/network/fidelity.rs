@@ -10,8 +10,9 @@ use proto::time::Instant;
 
 use super::LinkProfile;
 use super::link::Line;
+use super::load::WINDOW;
 use super::spread::Spread;
-use super::tests::{Bench, SEGMENT, WINDOW, link};
+use super::tests::{Bench, SEGMENT, link};
 
 const FAR: LinkProfile = LinkProfile { latency: Duration::ZERO, ..LinkProfile::UNLIMITED };
 

@@ -1,21 +1,23 @@
-//! The network's handling of TCP: which packets become segments of a flow, and what happens when they and
-//! their acknowledgements arrive.
+//! The network's handling of TCP: what becomes a segment of a flow, and what happens when segments and their
+//! acknowledgements arrive.
 
 use std::net::{IpAddr, SocketAddr};
 
 use proto::time::Instant;
 use turmoil_net::{Packet, Transport};
 
-use super::connection::Connection;
-use super::deliveries::Delivery;
+use super::connection::{Connection, Side};
+use super::load::{Load, WINDOW};
 use super::nat::Protocol;
-use super::packet::{self, Latest};
+use super::packet;
+use super::sender::Expiry;
 use super::slab::Key;
 use super::{Cargo, Event, Freight, Network, SACK_BYTES, headers};
 
 impl Network {
-    /// A SYN: a new connection, whatever these two addresses said before.
-    pub(super) fn open(&mut self, now: Instant, packet: Packet, from: SocketAddr, to: SocketAddr) {
+    /// A SYN: a new connection, whatever these two addresses said before. The stack knows them as `view`.
+    pub(super) fn open(&mut self, now: Instant, packet: Packet, view: [SocketAddr; 2]) {
+        let (from, to) = packet::endpoints(&packet);
         self.forget(from, to);
         let hosts = (self.locate(now, Protocol::Tcp, from), self.locate(now, Protocol::Tcp, to));
         let (Some(source), Some(target)) = hosts else { return self.send_raw(now, packet, true) };
@@ -23,50 +25,36 @@ impl Network {
         let connection = Connection::new([from, to], [source, target], segment_len);
         let key = self.connections.insert(connection);
         self.index.insert(ends(from, to), key);
-        self.push(now, key, 0, packet, 1);
+        self.push_control(now, key, 0, packet, view);
     }
 
-    /// A segment that takes sequence space; says what its stack shall hear of it at once.
-    pub(super) fn send_segment(
-        &mut self,
-        now: Instant,
-        packet: Packet,
-        bytes: u32,
-        plain: bool,
-    ) -> Option<(Latest, u32)> {
+    /// A stack's segment that takes sequence space: it opens or closes the connection.
+    pub(super) fn send_segment(&mut self, now: Instant, packet: Packet, view: [SocketAddr; 2]) {
         let (from, to) = packet::endpoints(&packet);
-        let Some((key, side)) = self.find(from, to) else {
-            self.send_raw(now, packet, true);
-            return None;
-        };
-        let connection = self.connections.get_mut(key)?;
-        let told = plain.then(|| (connection.take_over(side, &packet), connection.hosts[side]));
-        if !plain && matches!(&packet.payload, Transport::Tcp(segment) if segment.flags.fin) {
-            connection.flows[side].finish();
+        match self.find(from, to) {
+            Some((key, side)) => self.push_control(now, key, side, packet, view),
+            None => self.send_raw(now, packet, true),
         }
-        self.push(now, key, side, packet, bytes);
-        told
     }
 
-    /// A pure acknowledgement: waits until the stack has said everything ([`Self::flush`]).
+    /// A pure acknowledgement of a stack: the network knows better what arrived, but not whether the stack took it.
+    /// Waits until everything was said ([`Self::flush`]).
     pub(super) fn send_ack(&mut self, now: Instant, packet: Packet) {
         let (from, to) = packet::endpoints(&packet);
-        let Some((key, side)) = self.find(from, to) else { return self.send_raw(now, packet, true) };
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        connection.flows[side].latest.note(&packet);
-        self.spoken.push((key, side));
+        match self.find(from, to) {
+            Some(spoken) => self.spoken.push(spoken),
+            None => self.send_raw(now, packet, true),
+        }
     }
 
-    /// The stacks have said all that they have to say at present. A stack acknowledges every segment at once; of what
-    /// it said, one packet goes for all, if any: data may have carried it already, or it waits a little for the next
-    /// segment (RFC 1122, 4.2.3.2).
+    /// Stacks and programs have said all that they have to say at present. Of what they acknowledge one packet goes for
+    /// all, if any: data may have carried it already, or it waits a little for the next segment (RFC 1122, 4.2.3.2).
     pub fn flush(&mut self, now: Instant) {
         let mut spoken = std::mem::take(&mut self.spoken);
         for (key, side) in spoken.drain(..) {
             let Some(connection) = self.connections.get_mut(key) else { continue };
-            if connection.flows[side].latest != connection.flows[side].carried
-                && connection.flows[1 - side].must_acknowledge(now)
-            {
+            let flow = &mut connection.flows[1 - side];
+            if flow.has_news() && flow.must_acknowledge(now) {
                 self.acknowledge(now, key, side, 0);
             }
             self.rearm(key);
@@ -83,38 +71,39 @@ impl Network {
 
     /// A packet of a flow came out at the far end.
     pub(super) fn deliver_to_flow(&mut self, now: Instant, sent_at: Instant, freight: Freight) {
-        let Freight { connection: key, side, segment, latest, ack } = freight;
+        let Freight { connection: key, side, segment, told, ack, asks } = freight;
         let Some(connection) = self.connections.get_mut(key) else { return };
-        if connection.dead[1 - side] {
+        let (far, host) = (1 - side, connection.hosts[1 - side]);
+        let [from, to] = [connection.ends[side], connection.ends[far]];
+        if connection.dead[far] {
             // The far end forgot the connection: its stack answers with a reset.
-            let raw = segment.map_or_else(
-                || latest.packet(connection.ends[side], connection.ends[1 - side]),
-                |(_, packet)| packet,
-            );
-            return self.deliveries.push(Delivery::raw(raw, connection.hosts[1 - side]));
+            let raw = match segment {
+                Some((_, load @ Load::Control { .. })) => load.packet(from, to, told),
+                Some((_, Load::Content { .. })) | None => told.packet(from, to),
+            };
+            return self.deliveries.push_back((host, raw));
         }
-        connection.flows[1 - side].sender.handle_ack(now, ack);
-        let (ends, host) = ([connection.ends[side], connection.ends[1 - side]], connection.hosts[1 - side]);
-        let taken = connection.flows[1 - side].taken;
+        connection.flows[far].hear(now, told, ack);
+        let open_ack = connection.flows[far].open_ack();
         let flow = &mut connection.flows[side];
-        flow.seen.merge(latest);
-        let urgent = segment.is_some_and(|(slot, packet)| flow.arrive(slot, sent_at, packet));
-        let told = flow.seen.past(taken);
-        while let Some(mut packet) = flow.receiver.poll_ready() {
-            told.refresh(&mut packet);
-            let delivery = Delivery::new(packet, host, flow.give(), false);
-            flow.handed = Some(self.deliveries.push_after(flow.handed, delivery));
+        let urgent = segment.map_or(asks, |(slot, load)| flow.arrive(slot, sent_at, load));
+        while let Some((mut packet, passed)) = flow.poll_control() {
+            if let Transport::Tcp(segment) = &mut packet.payload {
+                segment.seq = segment.seq.wrapping_sub(passed);
+                (segment.ack, segment.window) = (if segment.flags.ack { open_ack } else { 0 }, WINDOW as u16);
+            }
+            self.deliveries.push_back((host, *packet));
         }
-        if flow.seen.stamp > flow.given.stamp {
-            let packet = told.packet(ends[0], ends[1]);
-            let delivery = Delivery::new(packet, host, flow.give(), true);
-            flow.handed = Some(self.deliveries.push_after(flow.handed, delivery));
+        if connection.abandoned[far] && !flow.inbox.is_empty() {
+            self.deliveries.push_back((host, packet::reset(from, to)));
+            return self.refuse(now, key, far);
         }
+        self.note_news(key, far);
         if urgent {
-            self.acknowledge(now, key, 1 - side, SACK_BYTES);
+            self.acknowledge(now, key, far, SACK_BYTES);
         }
-        self.pump(now, key, 1 - side);
-        self.close_or_rearm(key);
+        self.pump(now, key, far);
+        self.rearm(key);
     }
 
     /// A connection's timer fired.
@@ -132,16 +121,18 @@ impl Network {
             let Some(connection) = self.connections.get_mut(key) else { return };
             let sender = &mut connection.flows[side].sender;
             if sender.deadline().is_some_and(|deadline| deadline <= now) {
-                if sender.handle_timeout(now).is_err() {
-                    return self.give_up(key, side);
+                match sender.handle_timeout(now) {
+                    Err(_) => return self.give_up(key, side),
+                    Ok(Expiry::Loss) => self.pump(now, key, side),
+                    Ok(Expiry::ShutOut) => self.launch_flow(now, key, side, None, 0, true),
                 }
-                self.pump(now, key, side);
             }
         }
         self.rearm(key);
     }
 
-    fn find(&self, from: SocketAddr, to: SocketAddr) -> Option<(Key, usize)> {
+    /// The connection between two addresses as they are outside, and which end of it `from` is.
+    pub(super) fn find(&self, from: SocketAddr, to: SocketAddr) -> Option<(Key, Side)> {
         let key = *self.index.get(&ends(from, to))?;
         let connection = self.connections.get(key)?;
         let side = connection.side_of(from);
@@ -149,90 +140,72 @@ impl Network {
         (!connection.dead[side]).then_some((key, side))
     }
 
-    /// Takes what a stack wants to send, cut to the size of the wire as a network card does with it.
-    fn push(&mut self, now: Instant, key: Key, side: usize, packet: Packet, bytes: u32) {
+    /// Takes what a stack says to open or close a connection.
+    fn push_control(&mut self, now: Instant, key: Key, side: Side, packet: Packet, view: [SocketAddr; 2]) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let flow = &mut connection.flows[side];
-        flow.latest.note(&packet);
-        let segment_len = connection.segment_len;
-        let (mut packet, mut bytes) = (packet, bytes);
-        if let Some((tail, tail_bytes)) = flow.sender.waiting_tail() {
-            let moved = packet::fill(tail, &mut packet, segment_len);
-            (*tail_bytes, bytes) = (*tail_bytes + moved, bytes - moved);
+        if let Transport::Tcp(segment) = &packet.payload {
+            if segment.flags.syn {
+                flow.begin(segment.seq);
+                connection.views[side] = Some(view);
+            }
+            if segment.flags.fin {
+                flow.finish();
+            }
         }
-        if bytes > 0 {
-            packet::cut(packet, bytes, segment_len, |packet, bytes| flow.sender.push(now, packet, bytes));
-        }
+        let load = Load::control(packet, flow.passed());
+        let takes = load.takes();
+        flow.sender.push(now, load, takes);
         self.pump(now, key, side);
         self.rearm(key);
     }
 
     /// Sends what the window allows; every segment carries the acknowledgement of the other flow.
-    fn pump(&mut self, now: Instant, key: Key, side: usize) {
+    pub(super) fn pump(&mut self, now: Instant, key: Key, side: Side) {
         while let Some(connection) = self.connections.get_mut(key)
             && !connection.dead[side]
             && let Some(transmit) = connection.flows[side].sender.poll_transmit(now)
         {
-            connection.flows[1 - side].acknowledged();
-            let bytes = transmit.cargo.size();
             self.trace.repeated(transmit.again);
-            self.launch_flow(now, key, side, Some((transmit.slot, transmit.cargo)), bytes);
+            self.launch_flow(now, key, side, Some((transmit.slot, transmit.cargo)), 0, false);
         }
     }
 
     /// Sends a pure acknowledgement from `side`, with so many bytes of options.
-    fn acknowledge(&mut self, now: Instant, key: Key, side: usize, options: u32) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        connection.flows[1 - side].acknowledged();
-        let bytes = headers(connection.ends[side]) + options;
-        self.launch_flow(now, key, side, None, bytes);
+    pub(super) fn acknowledge(&mut self, now: Instant, key: Key, side: Side, options: u32) {
+        self.launch_flow(now, key, side, None, options, false);
     }
 
     fn launch_flow(
         &mut self,
         now: Instant,
         key: Key,
-        side: usize,
-        segment: Option<(u64, Packet)>,
-        bytes: u32,
+        side: Side,
+        segment: Option<(u64, Load)>,
+        options: u32,
+        asks: bool,
     ) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let (from, to) = (connection.ends[side], connection.ends[1 - side]);
-        let latest = connection.flows[side].latest;
-        connection.flows[side].carried = latest;
-        let ack = connection.flows[1 - side].receiver.acknowledge();
+        let [from, to] = [connection.ends[side], connection.ends[1 - side]];
+        let back = &mut connection.flows[1 - side];
+        let (told, ack) = (back.tell(), back.receiver.acknowledge());
+        let content = segment.as_ref().map_or(0, |(_, load)| load.content().len() as u32);
+        let bytes = headers(from) + options + content;
         let control = segment.is_none();
-        self.launch(
-            now,
-            from,
-            to,
-            bytes,
-            control,
-            Cargo::Flow(Freight { connection: key, side, segment, latest, ack }),
-        );
+        let freight = Freight { connection: key, side, segment, told, ack, asks };
+        self.launch(now, from, to, bytes, control, Cargo::Flow(freight));
     }
 
     /// The peer did not answer for too long: the sending stack's connection is reset, as an OS does.
-    fn give_up(&mut self, key: Key, side: usize) {
-        let Some(connection) = self.connections.remove(key) else { return };
-        let [a, b] = connection.ends;
-        self.index.remove(&ends(a, b));
-        let packet = packet::reset(connection.ends[1 - side], connection.ends[side]);
-        self.deliveries.push(Delivery::raw(packet, connection.hosts[side]));
-    }
-
-    fn close_or_rearm(&mut self, key: Key) {
-        match self.connections.get(key) {
-            Some(connection) if connection.is_over() => {
-                let [a, b] = connection.ends;
-                self.forget(a, b);
-            }
-            Some(_) | None => self.rearm(key),
-        }
+    fn give_up(&mut self, key: Key, side: Side) {
+        let Some(connection) = self.connections.get(key) else { return };
+        let [near, far] = [connection.ends[side], connection.ends[1 - side]];
+        self.deliveries.push_back((connection.hosts[side], packet::reset(far, near)));
+        self.forget(near, far);
     }
 
     /// Makes sure that an event stands at the connection's earliest deadline.
-    fn rearm(&mut self, key: Key) {
+    pub(super) fn rearm(&mut self, key: Key) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Some(deadline) = connection.deadline() else { return };
         if connection.timer.is_none_or(|timer| deadline < timer) {

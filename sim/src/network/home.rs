@@ -72,18 +72,32 @@ impl Network {
             return Ok(());
         }
         let (from, to) = packet::endpoints(packet);
+        let public = self.public_name(now, packet::protocol(packet), from, to)?;
+        packet::set_source(packet, public);
+        Ok(())
+    }
+
+    /// What the source of a packet that leaves a stack is called outside; says why if it does not get out.
+    pub(super) fn public_name(
+        &mut self,
+        now: Instant,
+        protocol: Protocol,
+        from: SocketAddr,
+        to: SocketAddr,
+    ) -> Result<SocketAddr, Drop> {
+        if self.nats.is_empty() {
+            return Ok(from);
+        }
         let home = self.nat_of(from.ip());
         if let Some(far) = self.nat_of(to.ip()) {
             // A private address means something at home only, where no box stands between.
-            return if home == Some(far) { Ok(()) } else { Err(Drop::NoRoute) };
+            return if home == Some(far) { Ok(from) } else { Err(Drop::NoRoute) };
         }
-        let Some(nat) = home.and_then(|home| self.nats.get_mut(home.0 as usize)) else { return Ok(()) };
+        let Some(nat) = home.and_then(|home| self.nats.get_mut(home.0 as usize)) else { return Ok(from) };
         if to.ip() == nat.public() && !nat.hairpins() {
             return Err(Drop::Nat);
         }
-        let public = nat.outbound(now, packet::protocol(packet), from, to).ok_or(Drop::Nat)?;
-        packet::set_source(packet, public);
-        Ok(())
+        nat.outbound(now, protocol, from, to).ok_or(Drop::Nat)
     }
 
     /// Does the receiver's box let this packet in?
@@ -160,7 +174,7 @@ mod tests {
             self.network.send(self.now, packet);
             self.now += Duration::from_millis(100);
             self.network.advance(self.now);
-            self.network.poll_delivery(self.now).map(|delivery| packet::endpoints(&delivery.packet))
+            self.network.poll_delivery(self.now).map(|(_, packet)| packet::endpoints(&packet))
         }
     }
 

@@ -2,13 +2,14 @@
 //!
 //! sender's uplink queue → path → receiver's downlink queue. UDP datagrams may be lost on the way; TCP
 //! segments belong to a *flow* that re-sends what was lost under congestion control (`sender`), because
-//! the socket stack above has neither. Pure: time is an argument, and what comes out is taken with
+//! the socket stack above has neither. The stacks open and close connections; what programs write goes past
+//! them (`streams`). Pure: time is an argument, and what comes out is taken with [`Network::poll_news`] and
 //! [`Network::poll_delivery`].
 //!
 //! Departures from reality, on purpose: pure acknowledgements and resets are never lost at random or to a
 //! full queue (they still take their time on the line), and the window of a connection is 64 KiB.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -19,13 +20,13 @@ use turmoil_net::Packet;
 mod agenda;
 mod bursts;
 mod connection;
-mod deliveries;
 mod door;
 mod flows;
 mod home;
 pub(crate) mod inbox;
 mod keyed;
 mod link;
+mod load;
 mod nat;
 mod packet;
 mod path;
@@ -34,6 +35,7 @@ mod rtt;
 mod sender;
 mod slab;
 mod spread;
+mod streams;
 mod tap;
 mod trace;
 mod trouble;
@@ -46,24 +48,25 @@ mod tests;
 
 use agenda::Agenda;
 pub use bursts::Bursts;
-use connection::Connection;
-use deliveries::Deliveries;
-pub(crate) use deliveries::Delivery;
+use connection::{Connection, Side};
 pub use home::NatId;
 use inbox::Inbox;
 use keyed::{Chance, Keyed, Lot, Stream};
 use link::Line;
 pub use link::{LinkCounts, LinkProfile};
+pub(crate) use load::WINDOW;
+use load::{Load, Told};
 use nat::{Nat, Protocol};
 pub use nat::{NatKind, NatProfile};
 
-use packet::{Kind, Latest};
-pub(crate) use packet::{acknowledgement, endpoints, payload as payload_of, reset};
+use packet::Kind;
+pub(crate) use packet::{acknowledgement, endpoints, reset};
 use path::{Pair, Rough};
 pub use path::{Reorder, Roughness};
 use receiver::Acknowledged;
 use slab::{Key, Slab};
 pub use spread::Spread;
+pub(crate) use streams::{News, StreamId};
 use tap::Tap;
 pub use tap::{Seen, Way};
 use trace::Trace;
@@ -82,11 +85,11 @@ enum Cargo {
 }
 
 impl Cargo {
-    /// The packet, if it is more than an acknowledgement.
-    const fn packet(&self) -> Option<&Packet> {
+    /// The payload above TCP or UDP.
+    fn content(&self) -> &[u8] {
         match self {
-            Self::Raw(packet) | Self::Flow(Freight { segment: Some((_, packet)), .. }) => Some(packet),
-            Self::Flow(Freight { segment: None, .. }) => None,
+            Self::Raw(packet) => packet::payload(packet),
+            Self::Flow(freight) => freight.segment.as_ref().map_or(&[], |(_, load)| load.content()),
         }
     }
 }
@@ -96,11 +99,13 @@ impl Cargo {
 struct Freight {
     connection: Key,
     /// Who sent it.
-    side: usize,
+    side: Side,
     /// The segment and its slot; nothing for a pure acknowledgement.
-    segment: Option<(u64, Packet)>,
-    latest: Latest,
+    segment: Option<(u64, Load)>,
+    told: Told,
     ack: Acknowledged,
+    /// It wants an answer: the sender would know whether there is room again.
+    asks: bool,
 }
 
 /// A packet under way.
@@ -167,8 +172,11 @@ pub struct Network {
     wires: Slab<Wire>,
     agenda: Agenda<Event>,
     /// Who has acknowledged something since the last [`Self::flush`].
-    spoken: Vec<(Key, usize)>,
-    deliveries: Deliveries,
+    spoken: Vec<(Key, Side)>,
+    /// Ends of connections that hear something, and their hosts.
+    news: VecDeque<(u32, Key, Side)>,
+    /// Packets for stacks, and whose.
+    deliveries: VecDeque<(u32, Packet)>,
     trace: Trace,
     tap: Option<Tap>,
 }
@@ -199,7 +207,8 @@ impl Network {
             wires: Slab::new(),
             agenda: Agenda::new(),
             spoken: Vec::new(),
-            deliveries: Deliveries::default(),
+            news: VecDeque::new(),
+            deliveries: VecDeque::new(),
             trace: Trace::new(),
             tap: None,
         }
@@ -223,8 +232,8 @@ impl Network {
         number
     }
 
-    /// Takes a packet from a stack; returns what the stack shall hear at once. [`Self::flush`] follows the last one.
-    pub fn send(&mut self, now: Instant, mut packet: Packet) -> Option<Delivery> {
+    /// Takes a packet from a stack. [`Self::flush`] follows the last one.
+    pub fn send(&mut self, now: Instant, mut packet: Packet) {
         let (near, far) = endpoints(&packet);
         if let Err(why) = self.translate_out(now, &mut packet) {
             let (bytes, hosts) = (packet.size(), [self.addresses.get(&near.ip()).copied(), None]);
@@ -232,8 +241,7 @@ impl Network {
             let passage = Passage::of(&cargo, [near, far], hosts, bytes);
             self.trace.sent(bytes);
             self.trace.leaves(now, passage);
-            self.trace.dropped(now, passage, why);
-            return None;
+            return self.trace.dropped(now, passage, why);
         }
         let (from, to) = endpoints(&packet);
         match packet::kind(&packet) {
@@ -242,14 +250,10 @@ impl Network {
                 self.forget(from, to);
                 self.send_raw(now, packet, true);
             }
-            Kind::Open => self.open(now, packet, from, to),
-            Kind::Segment { bytes, plain } => {
-                let (told, host) = self.send_segment(now, packet, bytes, plain)?;
-                return Some(Delivery::new(told.packet(far, near), host, 0, true));
-            }
+            Kind::Open => self.open(now, packet, [near, far]),
+            Kind::Segment => self.send_segment(now, packet, [near, far]),
             Kind::Ack => self.send_ack(now, packet),
         }
-        None
     }
 
     /// When [`Self::advance`] has something to do.
@@ -266,13 +270,14 @@ impl Network {
                 Event::Timer(connection) => self.timer(at, connection),
             }
         }
+        self.sort_news();
     }
 
-    /// The next packet for a stack, in the order of arrival.
-    pub fn poll_delivery(&mut self, now: Instant) -> Option<Delivery> {
-        while let Some(mut delivery) = self.deliveries.pop() {
-            if self.translate_in(now, &mut delivery.packet) {
-                return Some(delivery);
+    /// The next packet for a stack and whose it is, in the order of arrival; first comes what [`Self::poll_news`] has.
+    pub fn poll_delivery(&mut self, now: Instant) -> Option<(u32, Packet)> {
+        while let Some((host, mut packet)) = self.deliveries.pop_front() {
+            if self.translate_in(now, &mut packet) {
+                return Some((host, packet));
             }
         }
         None
@@ -382,10 +387,9 @@ impl Network {
         {
             return self.trace.dropped(now, wire.passage(), Drop::SocketFull);
         }
-        let content: &[u8] = wire.cargo.packet().map_or(&[], |packet| packet::payload(packet));
-        self.trace.delivered(now, wire.passage(), content);
+        self.trace.delivered(now, wire.passage());
         match wire.cargo {
-            Cargo::Raw(packet) => self.deliveries.push(Delivery::raw(packet, wire.lot.hosts[1])),
+            Cargo::Raw(packet) => self.deliveries.push_back((wire.lot.hosts[1], packet)),
             Cargo::Flow(freight) => self.deliver_to_flow(now, wire.sent_at, freight),
         }
     }

@@ -1,11 +1,11 @@
 //! The receiving side of one direction of a TCP connection: puts segments back into order before the
-//! simulated stack sees them, and says what has arrived.
+//! program or its stack sees them, and says what has arrived.
 
 use std::collections::VecDeque;
 
 use proto::time::Instant;
 
-/// Segments of one flow that may be out at once; the stack's window of 64 KiB is 46 full ones.
+/// Segments of one flow that may be out at once; a window of 64 KiB is 45 full ones.
 pub const WINDOW_SLOTS: usize = 128;
 
 /// What has arrived: everything below `next`, and of what is beyond it the slots whose bits are set

@@ -7,8 +7,10 @@
 //! * A tail-loss probe before the timeout (RFC 8985), and a timeout with back-off (RFC 6298), taken back if an
 //!   echoed timestamp shows that it was needless (RFC 3522): queues of 200 kB on slow links delay more than
 //!   any estimate made before they filled.
+//! * Nothing goes beyond what the receiver has room for; a sender that is shut out asks now and then whether it
+//!   still is, because the answer may have been lost (RFC 9293, 3.8.6.1).
 //!
-//! A segment is a *slot*: slots are numbered from zero in the order in which the stack emitted them.
+//! A segment is a *slot*: slots are numbered from zero in the order in which they were pushed.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,15 +20,16 @@ use proto::time::Instant;
 use super::receiver::{Acknowledged, WINDOW_SLOTS};
 use super::rtt::RoundTrip;
 
+mod timeout;
+
+pub use timeout::Expiry;
+use timeout::Undo;
+
 /// Segments in the first window (RFC 6928).
 const INITIAL_WINDOW: u64 = 10;
 
-/// The window never grows past this many bytes: twice what the stack can have outstanding.
+/// The window never grows past this many bytes: twice what the receiver has room for.
 const MAX_WINDOW: u64 = 128 * 1024;
-
-/// Timeouts in a row after which the connection is given up; with back-off this takes some minutes, as it
-/// does with an operating system's usual settings.
-const MAX_BACKOFF: u32 = 10;
 
 /// How long a lone segment's acknowledgement may be held back by the receiver (RFC 1122 allows 500 ms).
 pub const DELAYED_ACK: Duration = Duration::from_millis(40);
@@ -71,18 +74,6 @@ pub struct Transmit<P> {
     pub again: bool,
 }
 
-/// What a timeout changed, until it is known whether it was needed.
-#[derive(Clone, Copy, Debug)]
-struct Undo {
-    at: Instant,
-    window: u64,
-    threshold: u64,
-}
-
-/// The flow's timer ran out too often: the connection is dead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GaveUp;
-
 /// The sending side; `P` is what a segment carries.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "four independent facts that RFC 5681 and 8985 keep")]
@@ -99,20 +90,25 @@ pub struct Sender<P> {
     transmissions: u64,
     newest_arrived: u64,
     cutoff: u64,
+    /// Sequence numbers that were sent at least once, and up to where they may go.
+    reach: u64,
+    edge: u64,
     recovering: bool,
     limited: bool,
     forced: bool,
     probed: bool,
     round_trip: RoundTrip,
     backoff: u32,
+    /// How often the receiver was asked for room since it last had any.
+    asked: u32,
     undo: Option<Undo>,
     deadline: Option<Instant>,
     last_sent: Instant,
 }
 
 impl<P: Clone> Sender<P> {
-    /// A flow whose full segments carry `segment_len` bytes.
-    pub fn new(segment_len: u32) -> Self {
+    /// A flow whose full segments carry `segment_len` bytes, and whose receiver has room for `edge` of them.
+    pub fn new(segment_len: u32, edge: u64) -> Self {
         let segment_len = u64::from(segment_len.max(1));
         Self {
             segment_len,
@@ -127,19 +123,22 @@ impl<P: Clone> Sender<P> {
             transmissions: 0,
             newest_arrived: 0,
             cutoff: 0,
+            reach: 0,
+            edge,
             recovering: false,
             limited: false,
             forced: false,
             probed: false,
             round_trip: RoundTrip::new(),
             backoff: 0,
+            asked: 0,
             undo: None,
             deadline: None,
             last_sent: Instant::ZERO,
         }
     }
 
-    /// Takes the next segment from the stack; `bytes` of sequence space (one for SYN and FIN).
+    /// Takes the next segment; `bytes` of sequence space (one for SYN and FIN).
     pub fn push(&mut self, now: Instant, cargo: P, bytes: u32) {
         // RFC 5681, 4.1: after an idle time the old window says nothing about the path.
         if self.segments.is_empty() && now.since(self.last_sent) > self.round_trip.timeout() {
@@ -161,6 +160,17 @@ impl<P: Clone> Sender<P> {
         self.segments.is_empty()
     }
 
+    /// The receiver has room for sequence numbers before `edge`, counted from the SYN's.
+    pub fn open(&mut self, edge: u64) {
+        if edge > self.edge {
+            self.edge = edge;
+            self.asked = 0;
+            if self.in_flight == 0 && self.lost == 0 {
+                self.deadline = None;
+            }
+        }
+    }
+
     /// When [`Self::handle_timeout`] is due.
     pub const fn deadline(&self) -> Option<Instant> {
         self.deadline
@@ -169,6 +179,12 @@ impl<P: Clone> Sender<P> {
     /// The next segment that may go now; call until there is none.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<P>> {
         let index = self.next_index()?;
+        if self.is_shut_out(index) {
+            if self.in_flight == 0 && self.deadline.is_none() {
+                self.arm(now);
+            }
+            return None;
+        }
         let allowed = self.forced || self.in_flight == 0 || {
             let bytes = self.segments.get(index).map_or(0, |segment| u64::from(segment.fate.bytes));
             self.in_flight + bytes <= self.window
@@ -185,6 +201,7 @@ impl<P: Clone> Sender<P> {
             segment.fate.again = true;
         } else {
             self.unsent += 1;
+            self.reach += u64::from(segment.fate.bytes);
         }
         segment.fate.state = State::InFlight;
         segment.fate.sent_at = now;
@@ -201,6 +218,10 @@ impl<P: Clone> Sender<P> {
 
     /// Learns what has arrived at the far end.
     pub fn handle_ack(&mut self, now: Instant, ack: Acknowledged) {
+        if self.in_flight == 0 && self.lost == 0 {
+            // Whoever answers is there, if without room.
+            self.backoff = 0;
+        }
         let before = self.newest_arrived;
         let mut delivered = 0;
         if let Some(sent_at) = ack.echo {
@@ -232,32 +253,12 @@ impl<P: Clone> Sender<P> {
         }
     }
 
-    /// The timer ran out: probe the tail, or take all that is out for lost.
-    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), GaveUp> {
-        self.deadline = None;
-        if self.in_flight == 0 && self.lost == 0 {
-            return Ok(());
-        }
-        if !self.probed && !self.recovering && self.backoff == 0 && self.round_trip.is_known() {
-            self.probed = true;
-            self.probe_tail();
-        } else {
-            self.backoff += 1;
-            if self.backoff > MAX_BACKOFF {
-                return Err(GaveUp);
-            }
-            if self.backoff == 1 {
-                self.undo = Some(Undo { at: now, window: self.window, threshold: self.threshold });
-                self.threshold = (self.in_flight / 2).max(2 * self.segment_len);
-            }
-            self.window = self.segment_len;
-            self.recovering = false;
-            self.cutoff = self.base + self.unsent;
-            self.lose_all();
-        }
-        self.forced = true;
-        self.arm(now);
-        Ok(())
+    /// Is there no room for the segment at `index`? What was sent before has its room.
+    fn is_shut_out(&self, index: usize) -> bool {
+        let fate = self.segments.get(index).map(|segment| segment.fate);
+        fate.is_some_and(|fate| {
+            fate.state == State::Waiting && self.reach + u64::from(fate.bytes) > self.edge
+        })
     }
 
     /// The slot to send next: the first lost one, else the first that waits.
@@ -281,18 +282,6 @@ impl<P: Clone> Sender<P> {
             self.newest_arrived = self.newest_arrived.max(fate.transmission);
         }
         u64::from(fate.bytes)
-    }
-
-    /// An answer to a segment from before the timeout: nothing was lost, only late (Eifel, RFC 3522).
-    fn judge_timeout(&mut self, sent_at: Instant) {
-        let Some(undo) = self.undo.take().filter(|undo| sent_at < undo.at) else { return };
-        self.window = undo.window;
-        self.threshold = undo.threshold;
-        for segment in self.segments.iter_mut().filter(|segment| segment.fate.state == State::Lost) {
-            segment.fate.state = State::InFlight;
-            self.in_flight += u64::from(segment.fate.bytes);
-            self.lost -= 1;
-        }
     }
 
     /// RACK: whatever was sent before something that arrived, and has not arrived, is lost.
@@ -346,32 +335,5 @@ impl<P: Clone> Sender<P> {
             }
         }
         self.window = self.window.min(MAX_WINDOW);
-    }
-
-    fn probe_tail(&mut self) {
-        let sent = self.unsent as usize;
-        let tail = self.segments.iter_mut().take(sent).rfind(|segment| segment.fate.state == State::InFlight);
-        if let Some(segment) = tail {
-            segment.fate.state = State::Lost;
-            self.in_flight -= u64::from(segment.fate.bytes);
-            self.lost += 1;
-        }
-    }
-
-    fn lose_all(&mut self) {
-        for segment in self.segments.iter_mut().filter(|segment| segment.fate.state == State::InFlight) {
-            segment.fate.state = State::Lost;
-            self.lost += 1;
-        }
-        self.in_flight = 0;
-    }
-
-    fn arm(&mut self, now: Instant) {
-        let wait = if self.probed || self.recovering || self.backoff > 0 || !self.round_trip.is_known() {
-            self.round_trip.timeout() * (1 << self.backoff.min(8))
-        } else {
-            self.round_trip.probe_timeout(DELAYED_ACK)
-        };
-        self.deadline = Some(now + wait.min(RoundTrip::MAX_TIMEOUT));
     }
 }

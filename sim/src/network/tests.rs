@@ -9,20 +9,19 @@ use bytes::Bytes;
 use proto::time::Instant;
 use turmoil_net::{Packet, TcpFlags, TcpSegment, Transport, UdpDatagram};
 
+use super::load::WINDOW;
 use super::receiver::Acknowledged;
-use super::sender::Sender;
-use super::{Delivery, LinkProfile, Network};
+use super::sender::{Expiry, Sender};
+use super::{LinkProfile, Network};
 
 const MTU: u32 = 1_500;
 pub(super) const SEGMENT: u32 = MTU - 40;
-pub(super) const WINDOW: u32 = 65_535;
 
-/// A bulk transfer as the simulated stack would run it: a window of 64 KiB, one acknowledgement a segment.
+/// A bulk transfer by a program that keeps a send buffer of 64 KiB full, to one that reads at once.
 struct Bulk {
     from: SocketAddr,
     to: SocketAddr,
-    sent: u32,
-    acknowledged: u32,
+    unacknowledged: u32,
     received: u32,
     reset: bool,
 }
@@ -34,12 +33,12 @@ pub(super) struct Bench {
     now: Instant,
 }
 
-fn host(number: u8) -> IpAddr {
+pub(super) fn host(number: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, number))
 }
 
-fn segment(from: SocketAddr, to: SocketAddr, seq: u32, ack: u32, syn: bool, payload: Bytes) -> Packet {
-    let flags = TcpFlags { syn, ack: !syn || ack > 0, ..TcpFlags::default() };
+/// What a stack sends to open, to confirm and to close.
+pub(super) fn control(from: SocketAddr, to: SocketAddr, seq: u32, ack: u32, flags: TcpFlags) -> Packet {
     let segment = TcpSegment {
         src_port: from.port(),
         dst_port: to.port(),
@@ -47,10 +46,16 @@ fn segment(from: SocketAddr, to: SocketAddr, seq: u32, ack: u32, syn: bool, payl
         ack,
         flags,
         window: WINDOW as u16,
-        payload,
+        payload: Bytes::new(),
     };
     Packet { src: from.ip(), dst: to.ip(), ttl: 64, payload: Transport::Tcp(segment) }
 }
+
+pub(super) const SYN: TcpFlags =
+    TcpFlags { syn: true, ack: false, fin: false, rst: false, psh: false, urg: false };
+pub(super) const SYN_ACK: TcpFlags = TcpFlags { ack: true, ..SYN };
+pub(super) const ACK: TcpFlags = TcpFlags { syn: false, ..SYN_ACK };
+pub(super) const FIN: TcpFlags = TcpFlags { fin: true, ..ACK };
 
 impl Bench {
     /// `flows` transfers from one host behind `uplink` to as many hosts with unlimited links.
@@ -64,9 +69,9 @@ impl Bench {
             let from = SocketAddr::new(host(1), 50_000 + number as u16);
             let to = SocketAddr::new(to, 1);
             bench.by_end.insert((from, to), number);
-            bench.flows.push(Bulk { from, to, sent: 0, acknowledged: 0, received: 0, reset: false });
-            bench.network.send(Instant::ZERO, segment(from, to, 0, 0, true, Bytes::new()));
-            bench.network.send(Instant::ZERO, segment(to, from, 0, 1, true, Bytes::new()));
+            bench.flows.push(Bulk { from, to, unacknowledged: 0, received: 0, reset: false });
+            bench.network.send(Instant::ZERO, control(from, to, 0, 0, SYN));
+            bench.network.send(Instant::ZERO, control(to, from, 0, 1, SYN_ACK));
         }
         bench
     }
@@ -77,37 +82,36 @@ impl Bench {
         while self.now < end {
             self.now += Duration::from_millis(1);
             self.network.advance(self.now);
-            while let Some(delivery) = self.network.poll_delivery(self.now) {
-                self.take(&delivery);
-            }
+            self.hear();
             for flow in self.flows.iter_mut().filter(|flow| !flow.reset) {
-                while flow.sent + SEGMENT - flow.acknowledged <= WINDOW {
-                    let packet = segment(flow.from, flow.to, flow.sent, 1, false, payload.clone());
-                    self.network.send(self.now, packet);
-                    flow.sent += SEGMENT;
+                let Some(stream) = self.network.stream(self.now, [flow.from, flow.to]) else { continue };
+                while flow.unacknowledged + SEGMENT <= WINDOW {
+                    assert!(self.network.write(self.now, stream, [payload.clone()]));
+                    flow.unacknowledged += SEGMENT;
                 }
             }
             self.network.flush(self.now);
         }
     }
 
-    fn take(&mut self, Delivery { packet, freed, .. }: &Delivery) {
-        let Transport::Tcp(tcp) = &packet.payload else { return };
-        let (from, to) = super::packet::endpoints(packet);
-        if let Some(&flow) = self.by_end.get(&(to, from)) {
-            let flow = &mut self.flows[flow];
-            flow.reset |= tcp.flags.rst;
-            if tcp.flags.ack && !tcp.flags.syn {
-                flow.acknowledged += freed;
+    fn hear(&mut self) {
+        let mut content = Vec::new();
+        while let Some(news) = self.network.poll_news(&mut content) {
+            let bytes: u32 = content.drain(..).map(|content| content.len() as u32).sum();
+            if let Some(&flow) = self.by_end.get(&(news.local, news.peer)) {
+                let flow = &mut self.flows[flow];
+                flow.unacknowledged = flow.unacknowledged.saturating_sub(news.freed as u32);
+            } else if let Some(&flow) = self.by_end.get(&(news.peer, news.local)) {
+                self.flows[flow].received += bytes;
+                let stream = self.network.stream(self.now, [news.local, news.peer]).expect("it is open");
+                self.network.read(self.now, stream, bytes);
             }
-        } else if let Some(&flow) = self.by_end.get(&(from, to))
-            && !tcp.payload.is_empty()
-        {
-            let flow = &mut self.flows[flow];
-            assert_eq!(tcp.seq, flow.received, "the stack sees every segment once and in order");
-            flow.received += tcp.payload.len() as u32;
-            let ack = segment(flow.to, flow.from, 1, flow.received, false, Bytes::new());
-            self.network.send(self.now, ack);
+        }
+        while let Some((_, packet)) = self.network.poll_delivery(self.now) {
+            let (from, to) = super::packet::endpoints(&packet);
+            if let (Some(&flow), Transport::Tcp(tcp)) = (self.by_end.get(&(to, from)), &packet.payload) {
+                self.flows[flow].reset |= tcp.flags.rst;
+            }
         }
     }
 
@@ -206,7 +210,7 @@ fn drain(sender: &mut Sender<()>, now: Instant) -> Vec<u64> {
 fn a_late_answer_takes_a_timeout_back() {
     let at = |millis: u64| Instant::from_micros(millis * 1_000);
     let answer = |next, echo| Acknowledged { next, beyond: 0, echo: Some(echo) };
-    let mut sender = Sender::new(1_000);
+    let mut sender = Sender::new(1_000, 1 << 20);
     sender.push(at(0), (), 1_000);
     assert_eq!(drain(&mut sender, at(0)), [0]);
     sender.handle_ack(at(50), answer(1, at(0)));
@@ -215,97 +219,13 @@ fn a_late_answer_takes_a_timeout_back() {
     // A queue has filled: first the tail is probed, then all is taken for lost.
     for expected in [4, 1] {
         let deadline = sender.deadline().expect("armed");
-        assert_eq!(sender.handle_timeout(deadline), Ok(()));
+        assert_eq!(sender.handle_timeout(deadline), Ok(Expiry::Loss));
         assert_eq!(drain(&mut sender, deadline), [expected]);
     }
     sender.handle_ack(at(1_600), answer(2, at(100)));
     assert_eq!(drain(&mut sender, at(1_600)), Vec::<u64>::new(), "the others are on their way, only late");
     sender.handle_ack(at(1_650), answer(5, at(100)));
     assert!(sender.is_idle());
-}
-
-/// A connection between two hosts, and what the second one has sent so far in packets.
-fn pair() -> (Network, SocketAddr, SocketAddr) {
-    let mut network = Network::new(1, MTU);
-    let link = LinkProfile { latency: Duration::from_millis(10), ..LinkProfile::UNLIMITED };
-    network.add_host(&[host(1)], link);
-    network.add_host(&[host(2)], link);
-    let (a, b) = (SocketAddr::new(host(1), 1), SocketAddr::new(host(2), 2));
-    for (packet, millis) in [
-        (segment(a, b, 0, 0, true, Bytes::new()), 0),
-        (segment(b, a, 0, 1, true, Bytes::new()), 100),
-        (segment(a, b, 1, 1, false, Bytes::new()), 200),
-    ] {
-        network.send(Instant::from_micros(millis * 1_000), packet);
-        network.flush(Instant::from_micros(millis * 1_000));
-        heard(&mut network, Instant::from_micros((millis + 90) * 1_000));
-    }
-    (network, a, b)
-}
-
-/// What the stacks get until then: who, the acknowledgement, the window, and what was freed.
-fn heard(network: &mut Network, until: Instant) -> Vec<(u32, u32, u16, u32)> {
-    network.advance(until);
-    let deliveries = std::iter::from_fn(|| network.poll_delivery(until));
-    let said = |delivery: Delivery| match delivery.packet.payload {
-        Transport::Tcp(tcp) => (delivery.host, tcp.ack, tcp.window, delivery.freed),
-        Transport::Udp(_) => panic!("it is TCP"),
-    };
-    deliveries.map(said).collect()
-}
-
-#[test]
-fn a_stack_hears_at_once_that_its_bytes_arrived_and_whoever_wrote_them_when_they_did() {
-    let (mut network, a, b) = pair();
-    let start = Instant::from_micros(1_000_000);
-    let told = network.send(start, segment(a, b, 1, 1, false, Bytes::from(vec![0; 1_000])));
-    let Some(Delivery { host, packet, freed: 0, bare: true, .. }) = told else {
-        panic!("the flow took it: {told:?}")
-    };
-    let Transport::Tcp(tcp) = &packet.payload else { panic!("it is TCP") };
-    assert_eq!((host, packet.src, packet.dst), (0, b.ip(), a.ip()));
-    assert_eq!((tcp.ack, tcp.window), (1_001, WINDOW as u16 - 1_000), "and no more may follow than before");
-    let arrived = heard(&mut network, start + Duration::from_millis(50));
-    assert_eq!(arrived, [(1, 1, WINDOW as u16, 0)]);
-    // Its stack has room for less now, and says so.
-    let mut ack = segment(b, a, 1, 1_001, false, Bytes::new());
-    let Transport::Tcp(tcp) = &mut ack.payload else { panic!("it is TCP") };
-    tcp.window = 30_000;
-    let then = start + Duration::from_millis(50);
-    assert!(network.send(then, ack).is_none());
-    network.flush(then);
-    assert_eq!(heard(&mut network, then + Duration::from_millis(200)), [(0, 1_001, 30_000, 1_000)]);
-}
-
-#[test]
-fn of_all_that_a_stack_acknowledges_at_once_one_packet_goes() {
-    let (mut network, a, b) = pair();
-    let start = Instant::from_micros(1_000_000);
-    for number in 0..4 {
-        let data = segment(a, b, 1 + number * SEGMENT, 1, false, Bytes::from(vec![0; SEGMENT as usize]));
-        network.send(start, data);
-    }
-    let then = start + Duration::from_millis(100);
-    assert_eq!(heard(&mut network, then).len(), 1, "what comes within a tick is put together");
-    let sent = network.totals().sent;
-    for number in 1..=4 {
-        network.send(then, segment(b, a, 1, 1 + number * SEGMENT, false, Bytes::new()));
-    }
-    network.flush(then);
-    assert_eq!(network.totals().sent, sent + 1);
-    assert_eq!(
-        heard(&mut network, then + Duration::from_millis(100)).last().map(|said| said.3),
-        Some(4 * SEGMENT)
-    );
-    // What data has carried already needs no packet of its own.
-    network.send(then, segment(a, b, 1 + 4 * SEGMENT, 1, false, Bytes::from(vec![0; SEGMENT as usize])));
-    let later = then + Duration::from_millis(100);
-    heard(&mut network, later);
-    let sent = network.totals().sent;
-    network.send(later, segment(b, a, 1, 1 + 5 * SEGMENT, false, Bytes::new()));
-    network.send(later, segment(b, a, 1, 1 + 5 * SEGMENT, false, Bytes::from_static(b"request")));
-    network.flush(later);
-    assert_eq!(network.totals().sent, sent + 1);
 }
 
 #[test]
@@ -326,9 +246,8 @@ fn both_families_of_a_host_share_its_link_and_no_packet_goes_between_them() {
     let mut arrivals = Vec::new();
     while let Some(now) = network.next_event() {
         network.advance(now);
-        arrivals.extend(
-            std::iter::from_fn(|| network.poll_delivery(now)).map(|delivery| (now, delivery.packet.dst)),
-        );
+        arrivals
+            .extend(std::iter::from_fn(|| network.poll_delivery(now)).map(|(_, packet)| (now, packet.dst)));
     }
     let second = |number: u64| Instant::from_micros(number * 1_000_000);
     assert_eq!(arrivals, [(second(1), host(2)), (second(2), v6(2))]);

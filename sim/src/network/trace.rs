@@ -109,11 +109,11 @@ impl Trace {
     }
 
     /// A packet came out.
-    pub fn delivered(&mut self, now: Instant, passage: Passage<'_>, payload: &[u8]) {
+    pub fn delivered(&mut self, now: Instant, passage: Passage<'_>) {
         let Passage { from, to, bytes, .. } = passage;
         self.totals.delivered += 1;
         self.totals.delivered_bytes += u64::from(bytes);
-        self.record(b'+', now, &[key(from), key(to)], [u64::from(bytes), xxh3_64(payload)]);
+        self.record(b'+', now, &[key(from), key(to)], [u64::from(bytes), xxh3_64(passage.content())]);
         if let Some(watcher) = &self.watcher {
             show(watcher, now, Sight::Delivered(passage));
         }
@@ -196,15 +196,22 @@ fn key(addr: SocketAddr) -> [u8; 18] {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use turmoil_net::Transport;
+
+    use super::super::{Cargo, reset};
     use super::*;
 
     #[test]
     fn every_detail_changes_the_digest() {
         let (a, b) = (SocketAddr::from(([10, 0, 0, 1], 1)), SocketAddr::from(([10, 0, 0, 2], 2)));
-        let digest = |micros, from, to, bytes, payload: &[u8]| {
+        let digest = |micros, from, to, bytes, payload: &'static [u8]| {
             let mut trace = Trace::new();
-            let passage = Passage { from, to, hosts: [None; 2], bytes, packet: None, latest: None };
-            trace.delivered(Instant::from_micros(micros), passage, payload);
+            let mut packet = reset(from, to);
+            let Transport::Tcp(segment) = &mut packet.payload else { panic!("it is TCP") };
+            segment.payload = Bytes::from_static(payload);
+            let cargo = Cargo::Raw(packet);
+            trace.delivered(Instant::from_micros(micros), Passage::of(&cargo, [from, to], [None; 2], bytes));
             trace.digest()
         };
         let plain = digest(1, a, b, 50, b"x");
@@ -213,7 +220,7 @@ mod tests {
             assert_ne!(plain, other);
         }
         let mut trace = Trace::new();
-        let lost = Passage { from: a, to: b, hosts: [None; 2], bytes: 50, packet: None, latest: None };
+        let lost = Passage { from: a, to: b, hosts: [None; 2], bytes: 50, cargo: None };
         trace.dropped(Instant::from_micros(1), lost, Drop::Loss);
         assert_ne!(plain, trace.digest());
     }

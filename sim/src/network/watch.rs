@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use proto::time::Instant;
 use turmoil_net::Packet;
 
-use super::packet::Latest;
-use super::{Cargo, Drop, Network};
+use super::{Cargo, Drop, Freight, Network};
 
 /// What there is to see. Between them the first three are what the digest covers.
 #[derive(Debug)]
@@ -33,10 +32,8 @@ pub struct Passage<'a> {
     pub hosts: [Option<u32>; 2],
     /// Bytes of the IP packet.
     pub bytes: u32,
-    /// The packet itself, if it carries more than an acknowledgement.
-    pub packet: Option<&'a Packet>,
-    /// What a packet of a connection acknowledges.
-    pub(super) latest: Option<Latest>,
+    /// What it carries.
+    pub(super) cargo: Option<&'a Cargo>,
 }
 
 impl<'a> Passage<'a> {
@@ -47,21 +44,24 @@ impl<'a> Passage<'a> {
         hosts: [Option<u32>; 2],
         bytes: u32,
     ) -> Self {
-        let latest = match cargo {
-            Cargo::Raw(_) => None,
-            Cargo::Flow(freight) => Some(freight.latest),
-        };
-        Self { from, to, hosts, bytes, packet: cargo.packet(), latest }
+        Self { from, to, hosts, bytes, cargo: Some(cargo) }
     }
 
-    /// The packet as it is on the wire, with what it acknowledges; an acknowledgement's own sequence number, of which
-    /// the network knows nothing, is zero.
+    /// The payload above TCP or UDP.
+    pub fn content(&self) -> &'a [u8] {
+        self.cargo.map_or(&[], Cargo::content)
+    }
+
+    /// The packet as it is on the wire; an acknowledgement's own sequence number, which the network does not keep, is
+    /// zero.
     pub fn whole(&self) -> Option<Packet> {
-        let Some(latest) = self.latest else { return self.packet.cloned() };
-        let Some(packet) = self.packet else { return Some(latest.packet(self.from, self.to)) };
-        let mut packet = packet.clone();
-        latest.refresh(&mut packet);
-        Some(packet)
+        self.cargo.map(|cargo| match cargo {
+            Cargo::Raw(packet) => packet.clone(),
+            Cargo::Flow(Freight { segment: Some((_, load)), told, .. }) => {
+                load.packet(self.from, self.to, *told)
+            }
+            Cargo::Flow(Freight { segment: None, told, .. }) => told.packet(self.from, self.to),
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::names::Names;
-use crate::network::{Drop, Passage, payload_of};
+use crate::network::{Drop, Passage};
 use crate::wiretap::{Event, What};
 
 /// One thing that happened.
@@ -143,10 +143,9 @@ impl Entry {
     }
 
     pub(super) fn packet(at: Instant, names: &Names, passage: Passage<'_>, why: Option<Drop>) -> Self {
-        let Passage { from, to, bytes, packet, .. } = passage;
-        let content: &[u8] = packet.map_or(&[], |packet| payload_of(packet));
+        let Passage { from, to, bytes, .. } = passage;
         let kind = why.map_or_else(
-            || Kind::Delivered { bytes, hash: format!("{:016x}", xxh3_64(content)) },
+            || Kind::Delivered { bytes, hash: format!("{:016x}", xxh3_64(passage.content())) },
             |why| Kind::Dropped { bytes, why: why.to_string() },
         );
         Self { micros: at.as_micros(), host: names.at(to), peer: Some(names.at(from)), kind }

@@ -1,7 +1,8 @@
 //! Connections that a stack has answered the SYN of, and that are not open yet.
 //!
-//! The stack wants the acknowledgement that opens one by itself: with data it drops the data, and with a reset it keeps
-//! the socket, which nobody can close, and with it the port for ever. So the acknowledgement is given first.
+//! What opens one may be any acknowledgement, with data or alone, and the stack hears of none but those of its own
+//! segments. And with a reset it keeps the socket, which nobody can close, and with it the port for ever: so the
+//! acknowledgement that opens comes first.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -25,16 +26,17 @@ impl HalfOpen {
         }
     }
 
+    /// `local` hears of `peer`: what its stack must hear first.
+    pub(super) fn opens(&mut self, local: SocketAddr, peer: SocketAddr) -> Option<Packet> {
+        let ack = if self.0.is_empty() { None } else { self.0.remove(&(local, peer)) };
+        ack.map(|ack| acknowledgement(peer, local, ack))
+    }
+
     /// A packet comes to a stack: what the stack must hear before it.
     pub(super) fn before(&mut self, packet: &Packet) -> Option<Packet> {
         let Transport::Tcp(segment) = &packet.payload else { return None };
-        if self.0.is_empty() || !(segment.flags.ack || segment.flags.rst) {
-            return None;
-        }
         let (peer, local) = endpoints(packet);
-        let ack = self.0.remove(&(local, peer))?;
-        let alone = !segment.flags.rst && !segment.flags.fin && segment.payload.is_empty();
-        (!alone).then(|| acknowledgement(peer, local, ack))
+        if segment.flags.fin || segment.flags.rst { self.opens(local, peer) } else { None }
     }
 
     /// A host with these addresses has lost its memory.
@@ -45,7 +47,6 @@ impl HalfOpen {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use turmoil_net::TcpFlags;
 
     use super::*;
@@ -63,24 +64,24 @@ mod tests {
         half_open
     }
 
-    fn data(content: &'static [u8]) -> Packet {
+    fn fin() -> Packet {
         let mut packet = acknowledgement(THERE.into(), HERE.into(), 0);
         let Transport::Tcp(segment) = &mut packet.payload else { panic!("it is TCP") };
-        segment.payload = Bytes::from_static(content);
+        segment.flags.fin = true;
         packet
     }
 
     #[test]
     fn what_opens_a_connection_comes_by_itself_and_once() {
         let opens = Some(acknowledgement(THERE.into(), HERE.into(), 0));
-        for first in [data(b"early"), reset(THERE.into(), HERE.into())] {
+        for first in [fin(), reset(THERE.into(), HERE.into())] {
             let mut half_open = answered();
             assert_eq!(half_open.before(&first), opens);
             assert_eq!(half_open.before(&first), None);
         }
-        assert_eq!(answered().before(&data(b"")), None, "it does so itself");
+        assert_eq!(answered().opens(HERE.into(), THERE.into()), opens, "with data or without");
         let mut crashed = answered();
         crashed.forget(&[IpAddr::from(HERE.0)]);
-        assert_eq!(crashed.before(&data(b"early")), None);
+        assert_eq!(crashed.before(&fin()), None);
     }
 }

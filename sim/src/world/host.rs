@@ -15,9 +15,9 @@ use std::task::{Context, Poll};
 use tokio::sync::Notify;
 use turmoil_net::NetstatEntry;
 
+use super::buffers::{Buffers, Connections};
 use super::clock::ClockError;
 use super::gate::Gate;
-use super::room::{Room, Rooms};
 use super::service::Service;
 use crate::wiretap::{Asking, Wiretap};
 
@@ -32,31 +32,40 @@ impl HostId {
     }
 }
 
-/// Tells the world that some stack may have packets to send.
+/// Tells the world that there is something to do for it.
 #[derive(Debug, Default)]
 pub(super) struct Pulse {
     raised: AtomicBool,
+    /// Some stack may have packets to send: to ask all of them costs a look at every socket.
+    stirred: AtomicBool,
     notify: Notify,
-    /// Connections whose stacks must hear an acknowledgement before they send.
-    behind: Mutex<Vec<Arc<Room>>>,
+    /// Connections that the network has something to do for.
+    errands: Mutex<Vec<(usize, Arc<Buffers>)>>,
 }
 
 impl Pulse {
-    /// Something was written, opened or closed.
+    /// Something was written, or read that the far end waits for.
     pub(super) fn raise(&self) {
         if !self.raised.swap(true, Ordering::Relaxed) {
             self.notify.notify_one();
         }
     }
 
-    /// A connection's stack must hear what its room holds before it sends.
-    pub(super) fn fell_behind(&self, room: &Arc<Room>) {
-        self.behind.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(room));
+    /// A stack was asked for something that it may answer with packets.
+    pub(super) fn stir(&self) {
+        self.stirred.store(true, Ordering::Relaxed);
+        self.raise();
     }
 
-    /// Takes the connections that fell behind.
-    pub(super) fn take_behind(&self) -> Vec<Arc<Room>> {
-        std::mem::take(&mut *self.behind.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The network has something to do for a connection of a host.
+    pub(super) fn call(&self, host: usize, buffers: &Arc<Buffers>) {
+        let errand = (host, Arc::clone(buffers));
+        self.errands.lock().unwrap_or_else(PoisonError::into_inner).push(errand);
+    }
+
+    /// Takes the connections that the network has something to do for, and their hosts.
+    pub(super) fn take_errands(&self) -> Vec<(usize, Arc<Buffers>)> {
+        std::mem::take(&mut *self.errands.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn is_raised(&self) -> bool {
@@ -65,6 +74,11 @@ impl Pulse {
 
     pub(super) fn lower(&self) {
         self.raised.store(false, Ordering::Relaxed);
+    }
+
+    /// Has a stack been stirred since the last call?
+    pub(super) fn settle(&self) -> bool {
+        self.stirred.swap(false, Ordering::Relaxed)
     }
 
     /// Ends at the next [`Self::raise`]; may end once too often.
@@ -83,8 +97,8 @@ pub(super) struct Host {
     /// It has no name server.
     pub(super) is_lost: AtomicBool,
     pub(super) sockets: AtomicUsize,
-    /// The send buffers of its connections.
-    pub(super) rooms: Rooms,
+    /// The buffers of its connections.
+    pub(super) connections: Connections,
     /// Shut while the host is paused.
     pub(super) gate: Gate,
     /// What its programs take for datagrams.
@@ -95,8 +109,6 @@ pub(super) struct Host {
     pub(super) clock_drift: AtomicI32,
     /// The host's place in the world.
     pub(super) index: usize,
-    /// Bytes that its line carries up in a tick.
-    pub(super) a_tick: usize,
     /// Bytes of the largest IP packet on its line.
     pub(super) mtu: u32,
     /// Who listens to its streams, if anybody does.
@@ -169,7 +181,7 @@ impl<T> Drop for Owned<T> {
         self.host.enter();
         self.inner = None;
         self.host.sockets.fetch_sub(1, Ordering::Relaxed);
-        self.host.pulse.raise();
+        self.host.pulse.stir();
     }
 }
 

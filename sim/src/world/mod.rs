@@ -1,7 +1,7 @@
 //! The simulated world: hosts with a socket stack each, one emulated network, one virtual clock.
 //!
 //! One current-thread runtime with a paused clock runs everything. At each *tick* the world lets the
-//! network act, hands arrived packets to the stacks, and gives what the stacks send to the network. Ticks
+//! network act, hands what arrived to programs and stacks, and gives what they send to the network. Ticks
 //! in which nothing can happen are skipped: the clock jumps to the next packet or timer.
 //!
 //! *Invariant:* the order of everything follows from the scenario and the seed alone.
@@ -18,35 +18,36 @@ use proto::seed::Seed;
 use proto::time::Instant;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
-use turmoil_net::{EnterGuard, KernelConfig, Net, Packet, Transport};
+use turmoil_net::{EnterGuard, KernelConfig, Net};
 
-use crate::network::{Delivery, LinkCounts, LinkProfile, Network, Totals, endpoints, payload_of, reset};
+use crate::network::{LinkCounts, LinkProfile, Network, Totals};
 
+mod buffers;
 mod clock;
 mod conditions;
 mod gate;
 mod half_open;
 mod host;
-mod room;
 mod service;
+mod ticks;
 mod transport;
 
+use buffers::Connections;
 pub(crate) use clock::virtual_time;
 pub use clock::{ClockError, SimClock};
 use gate::Gate;
 use half_open::HalfOpen;
 pub use host::HostId;
 use host::{Host, OnHost, Pulse};
-use room::Rooms;
 use service::Service;
+use ticks::Core;
 pub use transport::{SimListener, SimReader, SimSocket, SimTransport, SimWriter};
 
-/// A host's socket buffers in each direction, in bytes: the stack has no window scaling.
+/// The stacks' own socket buffers in each direction, in bytes, for what stays inside a host.
 const SOCKET_BUFFER: usize = 64 * 1024;
 
-/// The largest IP packet of the stacks themselves: more than a window lets go, so that a stack never cuts. The network
-/// cuts to the size of the wire, as a network card does; to cut in the stack costs several look-ups and a copy a
-/// segment, and to cut twice leaves odd ends.
+/// The largest IP packet of the stacks themselves, out of reach: content is cut in the network (`streams`), and datagrams
+/// are held to the size of the wire where they are sent.
 const STACK_MTU: u32 = 128 * 1024;
 const _: () = assert!(STACK_MTU as usize > SOCKET_BUFFER + 60, "headers and a whole window");
 
@@ -88,20 +89,6 @@ pub struct World {
     guard: EnterGuard,
 }
 
-struct Core {
-    start: tokio::time::Instant,
-    tick: u64,
-    turns: u64,
-    network: Network,
-    pulse: Arc<Pulse>,
-    hosts: Vec<Arc<Host>>,
-    /// Hosts whose receive buffer is bounded.
-    bounded: Vec<HostId>,
-    half_open: HalfOpen,
-    packets: Vec<Packet>,
-    deliveries: Vec<Delivery>,
-}
-
 impl World {
     /// A world of these hosts; [`HostId`]s follow their order.
     ///
@@ -134,14 +121,13 @@ impl World {
                 names: Arc::clone(&names),
                 is_lost: false.into(),
                 sockets: 0.into(),
-                rooms: Rooms::default(),
+                connections: Connections::default(),
                 gate: Gate::default(),
                 service: Service::default(),
                 taken: 0.into(),
                 clock_skew: 0.into(),
                 clock_drift: 0.into(),
                 index,
-                a_tick: usize::try_from(spec.link.carries(settings.tick)).unwrap_or(usize::MAX),
                 mtu: settings.mtu,
                 wiretap: OnceLock::new(),
                 asking: OnceLock::new(),
@@ -159,7 +145,7 @@ impl World {
             bounded: Vec::new(),
             half_open: HalfOpen::default(),
             packets: Vec::new(),
-            deliveries: Vec::new(),
+            content: Vec::new(),
         };
         let tasks = specs.iter().map(|_| None).collect();
         Ok(Self { tasks, runtime, core, guard: net.enter() })
@@ -209,6 +195,7 @@ impl World {
         self.drain(host);
         self.core.network.set_down(host.0, true);
         self.core.host(host).service.clear();
+        self.core.host(host).connections.clear();
         let now = self.now();
         self.core.empty_stack(&self.guard, now, host);
     }
@@ -272,124 +259,5 @@ impl World {
             }
         });
         debug_assert_eq!(host.sockets.load(Ordering::Relaxed), 0, "a crashed host's tasks are all gone");
-    }
-}
-
-impl Core {
-    fn host(&self, id: HostId) -> &Arc<Host> {
-        // A `HostId` is only made by the world for a host that it has.
-        #[expect(clippy::indexing_slicing, reason = "see above")]
-        &self.hosts[id.index()]
-    }
-
-    fn now(&self) -> Instant {
-        Instant::from_micros(clock::virtual_now().duration_since(self.start).as_micros() as u64)
-    }
-
-    async fn run(&mut self, guard: &EnterGuard, until: Instant) {
-        while self.now() < until {
-            let wake = self.next_tick().min(until);
-            let sleep = tokio::time::sleep_until(self.start + wake.since(Instant::ZERO));
-            if self.pulse.is_raised() {
-                sleep.await;
-            } else {
-                tokio::select! { biased;
-                    () = self.pulse.raised() => continue,
-                    () = sleep => {}
-                }
-            }
-            let now = self.now();
-            if now.as_micros().is_multiple_of(self.tick) {
-                self.turn(guard, now).await;
-            }
-        }
-    }
-
-    /// The next tick at which something can happen.
-    fn next_tick(&self) -> Instant {
-        let next = self.now().as_micros() + 1;
-        let busy = self.pulse.is_raised().then_some(next);
-        let event = self.network.next_event().map(|at| at.as_micros().max(next));
-        let due = [busy, event].into_iter().flatten().min();
-        due.map_or(Instant::from_micros(u64::MAX / 2), |at| {
-            Instant::from_micros(at.next_multiple_of(self.tick))
-        })
-    }
-
-    /// One tick: the network acts, arrived packets reach their stacks, programs answer, the stacks send.
-    async fn turn(&mut self, guard: &EnterGuard, now: Instant) {
-        self.turns += 1;
-        for host in &self.bounded {
-            let taken = self.host(*host).taken.swap(0, Ordering::Relaxed);
-            self.network.taken(host.0, taken);
-        }
-        self.network.advance(now);
-        let mut deliveries = std::mem::take(&mut self.deliveries);
-        deliveries.extend(std::iter::from_fn(|| self.network.poll_delivery(now)));
-        // Hosts do not see each other's packets: one after the other, each is looked after while it is in the cache.
-        deliveries.sort_by_key(|delivery| delivery.host);
-        let delivered = !deliveries.is_empty();
-        for delivery in deliveries.drain(..) {
-            if let Some(packet) = self.hear(delivery) {
-                self.half_open.before(&packet).into_iter().for_each(|opens| guard.deliver(opens));
-                guard.deliver(packet);
-            }
-        }
-        self.deliveries = deliveries;
-        if delivered {
-            // What programs answer leaves at the same tick.
-            tokio::task::yield_now().await;
-        }
-        if delivered || self.pulse.is_raised() {
-            self.pulse.lower();
-            self.collect(guard, now, &[]);
-        }
-    }
-
-    /// What of a delivery its stack must hear now.
-    fn hear(&self, delivery: Delivery) -> Option<Packet> {
-        match (&delivery.packet.payload, self.hosts.get(delivery.host as usize)) {
-            (Transport::Tcp(_), Some(host)) => {
-                let (peer, local) = endpoints(&delivery.packet);
-                host.rooms.hear(local, peer, delivery)
-            }
-            _ => Some(delivery.packet),
-        }
-    }
-
-    /// Takes what the stacks send; packets of `silent` are discarded.
-    fn collect(&mut self, guard: &EnterGuard, now: Instant, silent: &[IpAddr]) {
-        self.pulse
-            .take_behind()
-            .iter()
-            .filter_map(|room| room.take_held())
-            .for_each(|ack| guard.deliver(ack));
-        let mut packets = std::mem::take(&mut self.packets);
-        guard.egress_all(&mut packets);
-        for packet in packets.drain(..).filter(|packet| !silent.contains(&packet.src)) {
-            let bytes = payload_of(&packet).len();
-            self.half_open.sent(&packet);
-            let Some(told) = self.network.send(now, packet) else { continue };
-            if let Some(host) = self.hosts.get(told.host as usize) {
-                let (peer, local) = endpoints(&told.packet);
-                host.rooms.taken(local, peer, bytes);
-            }
-            guard.deliver(told.packet);
-        }
-        self.packets = packets;
-        self.network.flush(now);
-    }
-
-    /// Removes every trace of a crashed host's connections from its stack, in silence.
-    fn empty_stack(&mut self, guard: &EnterGuard, now: Instant, host: HostId) {
-        let host = Arc::clone(self.host(host));
-        self.collect(guard, now, &host.addrs);
-        for entry in host.netstat() {
-            if let Some(peer) = entry.peer {
-                guard.deliver(reset(peer, entry.local));
-            }
-        }
-        self.collect(guard, now, &host.addrs);
-        self.half_open.forget(&host.addrs);
     }
 }

@@ -14,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil_net::NetstatState;
 use turmoil_net::shim::tokio::net::{TcpListener, TcpStream, UdpSocket as StackSocket, tcp};
 
+use super::buffers::{Buffers, Ending};
 use super::host::{Host, OnHost, Owned};
-use super::room::Room;
 use crate::network::inbox::charge;
 use crate::wiretap::Ear;
 
@@ -45,6 +45,8 @@ pub struct SimTransport(pub(super) Arc<Host>);
 #[derive(Debug)]
 pub struct SimReader {
     half: Owned<tcp::OwnedReadHalf>,
+    /// Where its bytes are; those that stay inside their host the stack has.
+    end: Option<End>,
     /// What a small read left behind: the stack is read in whole windows, or it would stall for ever.
     rest: Vec<u8>,
     taken: usize,
@@ -55,17 +57,16 @@ pub struct SimReader {
 #[derive(Debug)]
 pub struct SimWriter {
     half: Owned<tcp::OwnedWriteHalf>,
-    /// Its part of the send buffers; what stays inside its host the stack bounds itself.
-    room: Option<OwnRoom>,
+    /// Where its bytes go; those that stay inside their host the stack takes.
+    end: Option<End>,
     ear: Option<Ear>,
 }
 
-/// A connection's room, which closes with the writer.
+/// A half's hold on the buffers of its connection.
 #[derive(Debug)]
-struct OwnRoom {
+struct End {
     host: Arc<Host>,
-    ends: [SocketAddr; 2],
-    room: Arc<Room>,
+    buffers: Arc<Buffers>,
 }
 
 /// Accepts streams.
@@ -83,7 +84,7 @@ impl Transport for SimTransport {
     type Socket = SimSocket;
 
     async fn connect(&self, addr: SocketAddr) -> io::Result<Stream<SimReader, SimWriter>> {
-        self.0.pulse.raise();
+        self.0.pulse.stir();
         let stream = OnHost::new(&self.0, TcpStream::connect(addr)).await?;
         Ok(self.split(stream, addr))
     }
@@ -127,13 +128,15 @@ impl SimTransport {
     fn split(&self, stream: TcpStream, peer_addr: SocketAddr) -> Stream<SimReader, SimWriter> {
         self.0.enter();
         let local = stream.local_addr().ok().filter(|_| !self.0.is_own(peer_addr.ip()));
-        let room = local.map(|local| OwnRoom::open(&self.0, [local, peer_addr]));
+        let [heard_at, said_at] = local.map_or([None, None], |local| {
+            End::open(&self.0, [local, peer_addr], stream.try_read(&mut [0])).map(Some)
+        });
         let (reader, writer) = stream.into_split();
         let half = Owned::new(&self.0, reader);
         let ears = self.0.wiretap.get().map(|tap| tap.attach(self.0.index, peer_addr));
         let (said, heard) = ears.map_or((None, None), |[said, heard]| (Some(said), Some(heard)));
-        let reader = SimReader { half, rest: Vec::new(), taken: 0, ear: heard };
-        let writer = SimWriter { half: Owned::new(&self.0, writer), room, ear: said };
+        let reader = SimReader { half, end: heard_at, rest: Vec::new(), taken: 0, ear: heard };
+        let writer = SimWriter { half: Owned::new(&self.0, writer), end: said_at, ear: said };
         Stream { reader, writer, peer_addr }
     }
 }
@@ -146,7 +149,7 @@ impl SimReader {
         let polled = self.half.with(|half| Pin::new(half).poll_read(context, &mut buf));
         let read = buf.filled().len();
         if read >= WINDOW / 2 {
-            self.half.host().pulse.raise();
+            self.half.host().pulse.stir();
         }
         polled.unwrap_or(Poll::Pending).map_ok(|()| read)
     }
@@ -169,6 +172,10 @@ impl AsyncRead for SimReader {
 
 impl SimReader {
     fn poll_bytes(&mut self, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Some(end) = &self.end {
+            ready!(end.host.gate.poll_opened(context));
+            return end.poll_read(context, buf);
+        }
         if self.taken == self.rest.len() {
             // The stack wants initialised memory; clearing 64 KiB for every read would cost more than the read.
             return SCRATCH.with_borrow_mut(|window| {
@@ -211,8 +218,8 @@ impl AsyncWrite for SimWriter {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.half.host().pulse.raise();
-        self.room.iter().for_each(OwnRoom::close);
+        self.half.host().pulse.stir();
+        self.end.iter().for_each(|end| end.buffers.shut());
         self.half.with(|half| Pin::new(half).poll_shutdown(context)).unwrap_or(Poll::Pending)
     }
 }
@@ -220,45 +227,53 @@ impl AsyncWrite for SimWriter {
 impl SimWriter {
     fn poll_bytes(&mut self, context: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.half.host().gate.poll_opened(context));
-        let free = match &self.room {
-            Some(own) => ready!(own.room.poll_free(context)),
-            None => buf.len(),
-        };
-        let buf = buf.get(..free).unwrap_or(buf);
-        let polled = self.half.with(|half| Pin::new(half).poll_write(context, buf));
-        if let Some(Poll::Ready(written)) = &polled {
-            self.half.host().pulse.raise();
-            let written = *written.as_ref().unwrap_or(&0);
-            self.room.iter().for_each(|own| own.fill(written));
+        if let Some(end) = &self.end {
+            return end.poll_write(context, buf);
         }
+        let polled = self.half.with(|half| Pin::new(half).poll_write(context, buf));
+        self.half.host().pulse.stir();
         polled.unwrap_or(Poll::Pending)
     }
 }
 
-impl OwnRoom {
-    fn open(host: &Arc<Host>, ends: [SocketAddr; 2]) -> Self {
-        Self { host: Arc::clone(host), ends, room: host.rooms.open(ends[0], ends[1], host.a_tick) }
-    }
-
-    /// So many bytes were written.
-    fn fill(&self, bytes: usize) {
-        if bytes > 0 && self.room.fill(bytes) {
-            self.host.pulse.fell_behind(&self.room);
+impl End {
+    /// Both holds on a new connection, of which the stack has heard so much: nothing, if it is not over.
+    fn open(host: &Arc<Host>, ends: [SocketAddr; 2], heard: io::Result<usize>) -> [Self; 2] {
+        let buffers = host.connections.open(ends);
+        match heard {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => buffers.end(Ending::Reset),
+            Ok(_) => buffers.end(Ending::Closed),
         }
+        [(); 2].map(|()| Self { host: Arc::clone(host), buffers: Arc::clone(&buffers) })
     }
 
-    /// Nothing more will be written.
-    fn close(&self) {
-        if self.room.close() {
-            self.host.pulse.fell_behind(&self.room);
+    fn poll_read(&self, context: &Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let (is_new, is_awaited) = ready!(self.buffers.poll_read(context, buf))?;
+        self.call(is_new);
+        if is_awaited {
+            self.host.pulse.raise();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write(&self, context: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let (taken, is_new) = ready!(self.buffers.poll_write(context, bytes))?;
+        self.call(is_new);
+        self.host.pulse.raise();
+        Poll::Ready(Ok(taken))
+    }
+
+    fn call(&self, is_new: bool) {
+        if is_new {
+            self.host.pulse.call(self.host.index, &self.buffers);
         }
     }
 }
 
-impl Drop for OwnRoom {
+impl Drop for End {
     fn drop(&mut self) {
-        self.close();
-        self.host.rooms.close(self.ends[0], self.ends[1], &self.room);
+        self.call(self.buffers.let_go());
     }
 }
 
@@ -308,7 +323,7 @@ impl UdpSocket for SimSocket {
             return Err(Error::from_raw_os_error(MESSAGE_TOO_LONG));
         }
         self.0.host().service.charge(1);
-        self.0.host().pulse.raise();
+        self.0.host().pulse.stir();
         self.0.host().asking.get().into_iter().for_each(|asking| asking.said(to, payload));
         match self.0.with_ref(|socket| socket.try_send_to(payload, to)) {
             Some(Ok(_)) | None => Ok(()),

@@ -9,7 +9,7 @@ use proto::time::Instant;
 use turmoil_net::{Packet, Transport, UdpDatagram};
 
 use super::super::packet;
-use super::super::{Bursts, Delivery, LinkProfile, Network, Reorder, Roughness, Spread};
+use super::super::{Bursts, LinkProfile, Network, Reorder, Roughness, Spread};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -50,7 +50,7 @@ impl Bench {
         let end = self.now + time;
         while let Some(at) = self.network.next_event().filter(|&at| at <= end) {
             self.network.advance(at);
-            while let Some(Delivery { packet, .. }) = self.network.poll_delivery(at) {
+            while let Some((_, packet)) = self.network.poll_delivery(at) {
                 let (content, rest) = packet::payload(&packet).split_at(4);
                 let number = rest
                     .iter()
