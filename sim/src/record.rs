@@ -123,7 +123,7 @@ pub struct PeerRecord {
     pub false_claims: u32,
     /// A life of it ended before it could say what it had sent and received.
     pub uncounted: bool,
-    /// Addresses of others that it knew when it was last asked: in the end, or as it left.
+    /// The most addresses of others that it knew whenever it was asked: now and then, and in the end or as it left.
     pub known: Option<usize>,
     /// The engine's complaint, if it ended with one.
     pub failure: Option<String>,
