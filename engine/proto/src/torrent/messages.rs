@@ -12,9 +12,9 @@ use crate::wire::Message;
 impl Torrent {
     /// A message arrived from a connection that we may have closed meanwhile.
     pub(super) fn message(&mut self, now: Instant, key: PeerKey, message: Message) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
-        peer.last_received = now;
         self.totals.overhead_down += overhead(&message);
+        let Some(peer) = self.peers.get_mut(&key) else { return self.too_late(&message) };
+        peer.last_received = now;
         let bitfield_may_follow = matches!(
             message,
             Message::KeepAlive | Message::Extended { .. } | Message::Port(_) | Message::Unknown { .. }
@@ -28,6 +28,14 @@ impl Torrent {
         };
         if let Err(reason) = verdict {
             self.disconnect(now, key, reason);
+        }
+    }
+
+    /// A message of a peer that was let go of in the meantime: nothing comes of it, but it came.
+    fn too_late(&mut self, message: &Message) {
+        if let Message::Piece { data, .. } = message {
+            self.totals.downloaded += data.len() as u64;
+            self.totals.wasted += data.len() as u64;
         }
     }
 

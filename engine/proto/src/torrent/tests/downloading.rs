@@ -204,3 +204,19 @@ fn what_liars_hold_is_free_for_whoever_serves() {
     let taken = requests(&table.say(honest, Message::Unchoke));
     assert_eq!(taken.len() as u32, BLOCKS);
 }
+
+#[test]
+fn a_block_that_comes_when_its_peer_was_let_go_of_came_all_the_same() {
+    let mut table = Table::new(1, &[]);
+    let (peer, asked) = table.server(&[0]);
+    let late = asked[0];
+    table.answer_all(peer, asked);
+    table.write(0);
+    let outputs = table.verify(0);
+    assert_eq!(closes(&outputs), [(peer, DisconnectReason::BothComplete)]);
+    let before = table.torrent.stats(table.now);
+    assert_eq!(table.answer(peer, late), []);
+    let after = table.torrent.stats(table.now);
+    assert_eq!(after.progress.downloaded - before.progress.downloaded, u64::from(late.len));
+    assert_eq!(after.wasted - before.wasted, u64::from(late.len));
+}
