@@ -64,3 +64,11 @@ fn the_property_is_one_that_fails() {
     let complaints = complaints(&record).join("\n");
     assert!(complaints.contains("had been told to it in time"), "{complaints}");
 }
+
+#[test]
+fn a_tracker_that_cannot_start_is_started_again() {
+    // It comes back without a database, to a disk that is full.
+    let record = downloads(0, 0, &[(67_440, "store_fails", 11_208), (67_441, "lose_database", 111)]);
+    assert_eq!(complaints(&record), Vec::<String>::new());
+    assert!(record.tracker.in_the_end.is_some());
+}

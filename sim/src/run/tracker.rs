@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use engine::Environment;
+use engine::clock::Clock;
 use engine::tracker::{self, TrackerConfig};
 use engine::transport::Transport;
 use proto::seed::Seed;
@@ -16,6 +17,9 @@ use crate::scenario::expand::keyed;
 use crate::scenario::{FaultKind, Plan, TRACKER, Target};
 use crate::store::SimStore;
 use crate::world::SimClock;
+
+/// A tracker that cannot start is started again after this time, as by a service manager.
+const START_AGAIN: Duration = Duration::from_secs(1);
 
 /// What outlives the tracker's crashes.
 pub(super) struct TrackerHost {
@@ -81,7 +85,7 @@ impl TrackerHost {
     }
 
     /// The root future of one more life.
-    pub(super) fn live<T: Transport>(
+    pub(super) fn live<T: Transport + Clone>(
         &mut self,
         now: Duration,
         environment: Environment<T, SimClock>,
@@ -90,11 +94,15 @@ impl TrackerHost {
         let seed = self.seed.child(self.lives.len() as u64);
         let (config, store) = (self.config.clone(), self.store.clone());
         async move {
-            match tracker::start(environment, config, store, seed).await {
-                // The handle must live as long as the tracker, or it would be told to stop.
-                Ok((_handle, root)) => root.await,
-                // Nobody would find a peer then, and the liveness oracle speaks up.
-                Err(error) => eprintln!("the simulated tracker did not start: {error}"),
+            loop {
+                let (environment, clock) = (environment.clone(), environment.clock.clone());
+                match tracker::start(environment, config.clone(), store.clone(), seed).await {
+                    // The handle must live as long as the tracker, or it would be told to stop.
+                    Ok((_handle, root)) => return root.await,
+                    // Until it does, nobody finds a peer, and the liveness oracle speaks up.
+                    Err(error) => eprintln!("the simulated tracker did not start: {error}"),
+                }
+                clock.sleep_until(clock.now() + START_AGAIN).await;
             }
         }
     }
