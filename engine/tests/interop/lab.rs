@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, U
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use proto::metainfo::{Magnet, Metainfo};
@@ -291,10 +292,17 @@ pub(crate) fn free_address() -> SocketAddr {
     free_address_at(Ipv4Addr::LOCALHOST.into()).expect("a free port")
 }
 
+/// Below the ports that systems give to sockets that name none (Linux: from 32768), and each once: what is free here is
+/// still free when a client binds it.
 fn free_address_at(ip: IpAddr) -> Option<SocketAddr> {
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     let both = || {
-        let stream = TcpListener::bind((ip, 0)).ok()?;
-        let addr = stream.local_addr().ok()?;
+        // Another run at the same time begins elsewhere.
+        let number = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id().wrapping_mul(199));
+        let addr = SocketAddr::new(ip, (FIRST + number % COUNT) as u16);
+        let _stream = TcpListener::bind(addr).ok()?;
         UdpSocket::bind(addr).ok().map(|_| addr)
     };
     std::iter::repeat_with(both).take(100).flatten().next()
